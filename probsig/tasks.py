@@ -27,7 +27,10 @@ Ids = NDArray[np.int64]
 
 
 def _integers(name: str, values: ArrayLike, dimensions: int) -> Ids:
-    array = np.array(values)
+    try:
+        array = np.array(values)
+    except ValueError:
+        raise ValueError(f"{name} has rows of different lengths: pass sequences of one length") from None
     if array.size and not np.issubdtype(array.dtype, np.integer):
         raise ValueError(f"{name} holds values of type {array.dtype}: pass integers")
     if array.ndim != dimensions:
