@@ -1,0 +1,1 @@
+"""The corollaries as expansions in the init scale, printed and corrected."""
