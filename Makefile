@@ -1,0 +1,68 @@
+# The book's commands; `make` or `make help` lists them. Needs Python 3.11 or newer, and nothing else installed.
+PYTHON ?= python3
+# Passed to pip, for example PIP_FLAGS="--extra-index-url <the CPU index that pytorch.org's Get Started page names>".
+PIP_FLAGS ?=
+NB ?=
+PARAMS ?=
+RUN ?=
+WORKERS ?= 2
+
+BIN := .venv/bin
+RUNS := $(or $(PROBSIG_RUNS),runs)
+BOOK := $(BIN)/jupyter-book build . -W -n --keep-going
+STALENESS := $(BIN)/python book/_ext/staleness.py
+
+export PYTHONHASHSEED := 0
+export OMP_NUM_THREADS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install book execute execute-one stale rerun promote test lint clean
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+install: .venv/installed  ## make .venv from requirements.lock
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "The book needs Python 3.11 or newer; name one, as in: make PYTHON=python3.12"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+book: .venv/installed  ## execute what is stale, build the book, print the page to open
+	@$(STALENESS) --stale
+	@rm -rf _build/html
+	$(BOOK)
+	@echo "Open $(CURDIR)/_build/html/index.html"
+
+execute: .venv/installed  ## execute every notebook anew
+	@$(STALENESS) --all
+
+execute-one: .venv/installed  ## execute one notebook: make execute-one NB=theory/signatures
+	@test -n "$(NB)" || { echo "Name a chapter, as in: make execute-one NB=theory/signatures"; exit 1; }
+	@$(STALENESS) $(NB)
+
+stale: .venv/installed  ## say which notebooks are stale, and why
+	@$(STALENESS)
+
+rerun: .venv/installed  ## a chapter with other parameters, as a page: make rerun NB=addition/training PARAMS="seed=3 scale=smoke"
+	@test -n "$(NB)" || { echo 'Name a chapter, as in: make rerun NB=addition/training PARAMS="seed=3 scale=smoke"'; exit 1; }
+	@$(BIN)/python book/_ext/rerun.py "$(NB)" $(PARAMS)
+
+promote:  ## move a run from runs/ to results/: make promote RUN=name
+	@test -n "$(RUN)" || { echo "Name a run of $(RUNS)/, as in: make promote RUN=name"; exit 1; }
+	@test -f "$(RUNS)/$(RUN)/run.json" || { echo "$(RUNS)/$(RUN) is no run: it has no run.json."; exit 1; }
+	@test ! -e "results/$(RUN)" || { echo "results/$(RUN) is there already; remove it first if the new run is to replace it."; exit 1; }
+	@mkdir -p results && mv "$(RUNS)/$(RUN)" results/ && echo "results/$(RUN)"
+
+test: .venv/installed  ## unit tests, doctests, every notebook by strict nbval, the built pages in a browser
+	$(BIN)/python -m pytest --nbval -n $(WORKERS) --dist loadfile
+
+lint: .venv/installed  ## ruff on code and notebooks, spelling, the pairs
+	$(BIN)/pre-commit run --all-files
+
+clean:  ## remove what is built; runs/ and .venv stay
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

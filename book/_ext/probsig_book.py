@@ -1,0 +1,79 @@
+"""The book's Sphinx extension: honest pages, computed tables, no script that needs a network.
+
+A page whose notebook is stale (see `staleness`) is a warning, so that `-W` fails, and says so at its top.
+A page made by papermill, with other parameters than the book's, says that instead.
+"""
+
+from pathlib import Path
+
+import nbformat
+import staleness
+import tables
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
+FOLDER = "notebooks/"
+
+
+def reasons(srcdir: Path | str, page: str) -> list[str]:
+    """Why the notebook of a page is stale; empty for a fresh one, a rerun or a page of prose."""
+    name = page.removeprefix(FOLDER)
+    book = staleness.Book(Path(srcdir))
+    if not page.startswith(FOLDER) or not book.text(name).is_file() or rerun_of(srcdir, page) is not None:
+        return []
+    return book.reasons(name)
+
+
+def rerun_of(srcdir: Path | str, page: str) -> dict | None:
+    """The parameters given to papermill, or None for a notebook of the book itself."""
+    path = Path(srcdir, f"{page}.ipynb")
+    if not path.is_file():
+        return None
+    return nbformat.read(path, as_version=4).metadata.get("papermill", {}).get("parameters")
+
+
+def reread(app: Sphinx, env, added: set[str], changed: set[str], removed: set[str]) -> list[str]:
+    """Pages to read again: those that are stale now, or were when they were last read."""
+    stale = {page for page in env.found_docs if reasons(app.srcdir, page)}
+    before, env.probsig_stale = getattr(env, "probsig_stale", set()), stale
+    return sorted((stale | before) & env.found_docs)
+
+
+def mark(app: Sphinx, doctree: nodes.document) -> None:
+    """Put a box under the title of a stale page or a rerun; warn about a stale one."""
+    page = app.env.docname
+    parameters = rerun_of(app.srcdir, page) if page.startswith(FOLDER) else None
+    if parameters is not None:
+        given = ", ".join(f"{key} = {value!r}" for key, value in parameters.items()) or "the default parameters"
+        _box(doctree, nodes.note, f"This page is a rerun with {given}; the book's own outputs differ.")
+    elif why := reasons(app.srcdir, page):
+        sentence = f"This page is stale: {'; '.join(why)}. `make book` makes it anew."
+        logger.warning("%s", sentence, location=page, type="probsig", subtype="stale")
+        _box(doctree, nodes.warning, sentence)
+
+
+def _box(doctree: nodes.document, kind: type[nodes.Element], sentence: str) -> None:
+    section = next(iter(doctree.findall(nodes.section)), doctree)
+    title = section.first_child_matching_class(nodes.title)
+    section.insert(0 if title is None else title + 1, kind("", nodes.paragraph("", sentence)))
+
+
+def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Leave out the scripts of sphinx-thebe: live cells need a server, and the script comes from another host."""
+    context["script_files"] = [
+        script
+        for script in context["script_files"]
+        if "thebe" not in f"{getattr(script, 'filename', script)} {getattr(script, 'attributes', '')}".lower()
+    ]
+
+
+def setup(app: Sphinx) -> dict:
+    """Called by Sphinx."""
+    for name, directive in tables.DIRECTIVES.items():
+        app.add_directive(name, directive)
+    app.connect("env-get-outdated", reread)
+    app.connect("doctree-read", mark)
+    app.connect("html-page-context", drop_thebe, priority=900)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,162 @@
+"""Tables of the book that are computed while it is built: claims, errata, panels, status.
+
+Cells are docutils nodes.
+Texts that authors write in MyST (a claim's statement) are parsed as MyST; whatever else a record holds (tokens, numbers,
+names of machines) becomes a text node as it is, so that no character of it can act as markup.
+Each directive notes the notebooks and the ledger as dependencies, so that a changed one rebuilds its page.
+"""
+
+from pathlib import Path
+
+import panels
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+from staleness import Book
+
+from probsig import claims
+
+Cell = list[nodes.Node]
+TONES = {"reproduced": "good", "holds": "good", "partly": "partly", "not reproduced": "bad", "fails": "bad"}
+
+
+def text(value: object) -> Cell:
+    """A cell that shows a value as it is, markup characters included."""
+    return [nodes.paragraph("", "", nodes.Text(str(value)))]
+
+
+def formula(tex: str) -> Cell:
+    """A cell with one displayed formula."""
+    return [nodes.math_block(tex, tex, nowrap=False, number=None, label=None)]
+
+
+def table(headers: list[str], rows: list[list[Cell]]) -> nodes.Node:
+    """A table whose cells are lists of nodes; it scrolls sideways inside its page."""
+    group = nodes.tgroup(cols=len(headers))
+    group += [nodes.colspec(colwidth=1) for _ in headers]
+    group += nodes.thead("", _row([text(header) for header in headers]))
+    group += nodes.tbody("", *[_row(cells) for cells in rows])
+    return nodes.container("", nodes.table("", group), classes=["probsig-table"])
+
+
+def _row(cells: list[Cell]) -> nodes.row:
+    return nodes.row("", *[nodes.entry("", *cell) for cell in cells])
+
+
+class BookDirective(SphinxDirective):
+    """A directive without content that reads the notebooks of the book being built."""
+
+    @property
+    def book(self) -> Book:
+        return Book(Path(self.env.srcdir))
+
+    def notebooks(self) -> list[Path]:
+        """The notebooks of the table of contents, in its order; each becomes a dependency of this page."""
+        pages = [page.removesuffix(".ipynb") for page in self.config.external_site_map]
+        found = [Path(self.env.srcdir, f"{page}.ipynb") for page in pages if page.startswith("notebooks/")]
+        for path in found:
+            self.env.note_dependency(str(path))
+        return [path for path in found if path.is_file()]
+
+    def myst(self, source: str) -> Cell:
+        """A cell of one paragraph of MyST."""
+        return self.parse_text_to_nodes(" ".join(source.split()))
+
+    def chapter(self, notebook: str) -> Cell:
+        """A cell that links a chapter, given as `part/chapter`."""
+        return self.myst(f"{{doc}}`/notebooks/{notebook}`")
+
+
+class ClaimsTable(BookDirective):
+    """`{claims-table}`: every claim of the book, with its verdict."""
+
+    def run(self) -> list[nodes.Node]:
+        headers = ["Claim", "In the paper", "The paper says", "We measure", "Accepted", "Setting", "Verdict"]
+        found, _ = collected(self)
+        rows = []
+        for claim in found:
+            rows.append(
+                [
+                    self.myst(claim.statement) + self.chapter(claim.notebook),
+                    text(claim.paper),
+                    self.myst(claim.says or "no number"),
+                    text(claim.measurement) + (self.myst(claim.note) if claim.note else []),
+                    text(claim.acceptance),
+                    text(claim.setting),
+                    verdict(claim.verdict),
+                ]
+            )
+        return [table(headers, rows)] if rows else [nodes.paragraph("", "No chapter makes a claim yet.")]
+
+
+class ErrataTable(BookDirective):
+    """`{errata-table}`: every printed formula that does not hold, with its correction and proof."""
+
+    def run(self) -> list[nodes.Node]:
+        headers = ["Where", "Printed", "What is wrong", "Corrected", "Size", "Proof"]
+        _, found = collected(self)
+        rows = []
+        for erratum in found:
+            proof = self.myst(f"{{prf:ref}}`{erratum.proof}`") + self.chapter(erratum.notebook)
+            rows.append(
+                [
+                    text(erratum.where),
+                    formula(erratum.printed),
+                    self.myst(erratum.why),
+                    formula(erratum.corrected),
+                    self.myst(erratum.size),
+                    proof,
+                ]
+            )
+        return [table(headers, rows)] if rows else [nodes.paragraph("", "No chapter records an erratum yet.")]
+
+
+class PanelIndex(BookDirective):
+    """`{panel-index}`: the 54 panels of the paper's two versions, each with our figures or "not yet"."""
+
+    def run(self) -> list[nodes.Node]:
+        shown = panels.shown(self.notebooks())
+        rows = []
+        for name, shows in panels.all_panels():
+            links = ", ".join(f"{{numref}}`{figure}`" for figure in shown.get(name, []))
+            rows.append([text(name), text(shows), self.myst(links) if links else text("not yet")])
+        return [table(["Panel", "Shows", "Here"], rows)]
+
+
+class StatusTable(BookDirective):
+    """`{status-table}`: how each stored notebook was made, from `notebooks/executed.json`."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_dependency(str(self.book.ledger))
+        records = self.book.records()
+        rows = []
+        for path in self.notebooks():
+            name = path.relative_to(self.book.ledger.parent).with_suffix("").as_posix()
+            record = records.get(name, {})
+            made = [record.get(key, "") for key in ("seconds", "seed", "scale", "hardware")]
+            results = sorted({Path(file).parent.as_posix() for file in record.get("results", {})})
+            software = ", ".join(f"{key} {value}" for key, value in record.get("versions", {}).items())
+            rows.append([self.chapter(name), *map(text, made), text(", ".join(results) or "none"), text(software)])
+        headers = ["Chapter", "Seconds", "Seed", "Scale", "Hardware", "Stored results read", "Versions"]
+        return [table(headers, rows)]
+
+
+def collected(directive: BookDirective) -> tuple[list, list]:
+    """Claims and errata of the notebooks in the order of the table of contents."""
+    order = [path.relative_to(directive.book.ledger.parent).with_suffix("").as_posix() for path in directive.notebooks()]
+    found, errata = claims.collect(directive.book.ledger.parent)
+    known = [[record for record in records if record.notebook in order] for records in (found, errata)]
+    return tuple(sorted(records, key=lambda record: order.index(record.notebook)) for records in known)
+
+
+def verdict(words: str) -> Cell:
+    """A verdict as a word with a coloured edge."""
+    classes = ["verdict", f"verdict-{TONES.get(words, 'open')}"]
+    return [nodes.paragraph("", "", nodes.inline("", words, classes=classes))]
+
+
+DIRECTIVES = {
+    "claims-table": ClaimsTable,
+    "errata-table": ErrataTable,
+    "panel-index": PanelIndex,
+    "status-table": StatusTable,
+}
