@@ -179,6 +179,33 @@ def test_the_sample_s_velocity_is_the_mean_over_its_draws():
         assert relative(ours, np.mean([each[k] for each in one_by_one], axis=0)) < 1e-13
 
 
+def test_a_repeated_anchor_read_once_is_off_by_a_twentieth():
+    """Near zero weights the linear model in f_mod loses P(a1 = a2 = a) / E[c_a] = (1/100) / (2/10) of the velocity."""
+    dist = TASKS["mod"]()
+    W_E, W_U = (0.001 * D for D in flow.directions(dist, 16, seed=0))
+    error = -flow.softmax(flow.logits(dist, W_E, W_U, LinearModel()))
+    error[np.arange(len(dist.y)), dist.y] += 1
+    once = (dist.counts() > 0).T @ (dist.probability[:, None] * error @ W_U)
+    exact = flow.velocity(dist, W_E, W_U, LinearModel())[0]
+    anchors, z = list(dist.groups["anchors"]), list(dist.groups["z"])
+    assert relative(once[anchors], exact[anchors]) == pytest.approx(1 / 20, rel=1e-4)
+    assert relative(once[z], exact[z]) < 1e-12
+
+
+def test_sampling_error_by_enumerating_every_sample_of_two():
+    """E |g_N - g|^2 = (E |g(X, y)|^2 - |g|^2) / N, with N = 2 and all pairs of atoms."""
+    dist = Distribution([[0, 1], [1, 1], [2, 0]], [2, 0, 1], [1, 2, 3], 3)
+    weights, model = initial_weights(3, 2, 1.0, seed=8), FeedForward("tanh")
+
+    def of(indices):
+        empirical = Distribution(dist.X[indices], dist.y[indices], [1] * len(indices), 3)
+        return flow.velocity(empirical, *weights, model)[0]
+
+    g, pi = flow.velocity(dist, *weights, model)[0], dist.probability
+    pairs = sum(pi[i] * pi[j] * ((of([i, j]) - g) ** 2).sum() for i in range(3) for j in range(3))
+    assert pairs == pytest.approx((sum(pi[i] * (of([i]) ** 2).sum() for i in range(3)) - (g**2).sum()) / 2, rel=1e-12)
+
+
 def test_loss_falls_at_the_rate_of_the_squared_velocity():
     """L(W + h v) - L(W) = -h |v|^2 + O(h^2)."""
     dist = TASKS["add_same"]()
