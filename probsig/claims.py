@@ -25,11 +25,11 @@ import numpy as np
 CLAIM_MIME = "application/vnd.probsig.claim+json"
 ERRATUM_MIME = "application/vnd.probsig.erratum+json"
 SETTINGS = {
-    "paper": "the paper's setting",
-    "theory": "theory",
-    "reduced": "a reduced setting",
-    "stand-in data": "stand-in data",
-    "stand-in model": "a stand-in model",
+    "paper": "at the paper's setting",
+    "theory": "in theory",
+    "reduced": "at a reduced setting",
+    "stand-in data": "with stand-in data",
+    "stand-in model": "with a stand-in model",
 }
 TESTED = ("paper", "theory")
 VERDICTS = {"holds": "reproduced", "partly": "partly", "fails": "not reproduced"}
@@ -76,7 +76,7 @@ class Claim:
             shown = f"< {self.floor:g}"
         else:
             mean, sd = _mean_sd(values, self._digits)
-            shown = f"{mean:.12g}" if count == 1 else _spread(mean, sd, self._digits)
+            shown = f"{mean:.12g}" if count == 1 or not math.isfinite(mean) else _spread(mean, sd, self._digits)
         unit = f" {self.unit}" if self.unit else ""
         return f"{shown}{unit}" + (f" ({count} seeds)" if count > 1 else "")
 
@@ -127,13 +127,13 @@ class Claim:
         return f"{self.key}: {self._headline()}; measured {self.measured}, accepted {self.accepted}"
 
     def _headline(self) -> str:
-        return self.verdict if self.setting in TESTED else f"{self.verdict}; {self.outcome} at {SETTINGS[self.setting]}"
+        return self.verdict if self.setting in TESTED else f"{self.verdict}; {self.outcome} {SETTINGS[self.setting]}"
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, Any]:
         headline = self._headline()
         rows = [
             f"**{headline[0].upper()}{headline[1:]}:** {_sentence(self.statement)}",
-            f"*Measured* {self.measured} · *accepted* {self.accepted} · *setting* {SETTINGS[self.setting]}",
+            f"*Measured* {self.measured} · *accepted* {self.accepted} · *setting* {self.setting}",
             f"*The paper* ({self.paper}){': ' + self.says if self.says else ''}",
         ]
         return _bundle(self, CLAIM_MIME, rows + ([f"*Note* {self.note}"] if self.note else []))
