@@ -10,8 +10,12 @@ import nbformat
 import staleness
 import tables
 from docutils import nodes
+from myst_nb.core.render import load_mime_renders
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.util import logging
+
+from probsig import claims
 
 logger = logging.getLogger(__name__)
 FOLDER = "notebooks/"
@@ -60,13 +64,22 @@ def _box(doctree: nodes.document, kind: type[nodes.Element], sentence: str) -> N
     section.insert(0 if title is None else title + 1, kind("", nodes.paragraph("", sentence)))
 
 
-def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
-    """Leave out the scripts of sphinx-thebe: live cells need a server, and the script comes from another host."""
-    context["script_files"] = [
-        script
-        for script in context["script_files"]
-        if "thebe" not in f"{getattr(script, 'filename', script)} {getattr(script, 'attributes', '')}".lower()
-    ]
+def drop_thebe(app: Sphinx, config: Config) -> None:
+    """Silence sphinx-thebe, which Jupyter Book always loads: live cells need a server and a script of another host."""
+    for event in ("env-before-read-docs", "doctree-resolved"):
+        listeners = app.events.listeners.get(event, [])
+        listeners[:] = [one for one in listeners if one.handler.__module__ != "sphinx_thebe"]
+
+
+class Records:
+    """A renderer for the records of claims and errata: the reader sees the Markdown that stands beside each."""
+
+    mime_priority_overrides = ()
+
+    @staticmethod
+    def handle_mime(renderer, data, inline: bool) -> list[nodes.Element] | None:
+        """Called by myst-nb for each output."""
+        return [] if data.mime_type in (claims.CLAIM_MIME, claims.ERRATUM_MIME) else None
 
 
 def setup(app: Sphinx) -> dict:
@@ -75,5 +88,7 @@ def setup(app: Sphinx) -> dict:
         app.add_directive(name, directive)
     app.connect("env-get-outdated", reread)
     app.connect("doctree-read", mark)
-    app.connect("html-page-context", drop_thebe, priority=900)
+    if Records not in load_mime_renders():  # the list that myst-nb keeps; its other door is an entry point of a package
+        load_mime_renders().append(Records)
+    app.connect("config-inited", drop_thebe)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

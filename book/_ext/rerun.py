@@ -16,7 +16,7 @@ from pathlib import Path
 import papermill
 import yaml
 from papermill.exceptions import PapermillExecutionError
-from staleness import ROOT, Book
+from staleness import Book
 
 PARTS = ("_config.yml", "_toc.yml", "book", "notebooks", "probsig", "results", "pyproject.toml")
 
@@ -63,7 +63,7 @@ def execute(name: str, parameters: dict, target: Path, book: Book) -> Path:
         if error.ename == "ParameterError":
             output.unlink(missing_ok=True)
             raise RerunError(f"{name}: {error.evalue}") from None
-        raise RerunError(f"{name} failed in a cell, {error.ename}: {error.evalue} (outputs so far: {output}).") from None
+        raise RerunError(f"{name} failed in a cell, {error.ename}: {error.evalue}; see {output}.") from None
     return output
 
 

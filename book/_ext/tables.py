@@ -1,8 +1,8 @@
 """Tables of the book that are computed while it is built: claims, errata, panels, status.
 
 Cells are docutils nodes.
-Texts that authors write in MyST (a claim's statement) are parsed as MyST; whatever else a record holds (tokens, numbers,
-names of machines) becomes a text node as it is, so that no character of it can act as markup.
+Texts that authors write in MyST (a claim's statement) are parsed as MyST; whatever else a record holds (tokens,
+numbers, names of machines) becomes a text node as it is, so that no character of it can act as markup.
 Each directive notes the notebooks and the ledger as dependencies, so that a changed one rebuilds its page.
 """
 
@@ -16,7 +16,7 @@ from staleness import Book
 from probsig import claims
 
 Cell = list[nodes.Node]
-TONES = {"reproduced": "good", "holds": "good", "partly": "partly", "not reproduced": "bad", "fails": "bad"}
+TONES = {"reproduced": "good", "partly": "partly", "not reproduced": "bad"}
 
 
 def text(value: object) -> Cell:
@@ -71,18 +71,18 @@ class ClaimsTable(BookDirective):
 
     def run(self) -> list[nodes.Node]:
         headers = ["Claim", "In the paper", "The paper says", "We measure", "Accepted", "Setting", "Verdict"]
-        found, _ = collected(self)
         rows = []
-        for claim in found:
+        for claim in collected(self)[0]:
+            measured = text(claim["measured"]) + (self.myst(claim["note"]) if claim["note"] else [])
             rows.append(
                 [
-                    self.myst(claim.statement) + self.chapter(claim.notebook),
-                    text(claim.paper),
-                    self.myst(claim.says or "no number"),
-                    text(claim.measurement) + (self.myst(claim.note) if claim.note else []),
-                    text(claim.acceptance),
-                    text(claim.setting),
-                    verdict(claim.verdict),
+                    self.myst(claim["statement"]) + self.chapter(claim["notebook"]),
+                    text(claim["paper"]),
+                    self.myst(claim["says"]) if claim["says"] else text("no number"),
+                    measured,
+                    text(claim["accepted"]),
+                    text(claims.SETTINGS[claim["setting"]]),
+                    verdict(claim),
                 ]
             )
         return [table(headers, rows)] if rows else [nodes.paragraph("", "No chapter makes a claim yet.")]
@@ -93,18 +93,16 @@ class ErrataTable(BookDirective):
 
     def run(self) -> list[nodes.Node]:
         headers = ["Where", "Printed", "What is wrong", "Corrected", "Size", "Proof"]
-        _, found = collected(self)
         rows = []
-        for erratum in found:
-            proof = self.myst(f"{{prf:ref}}`{erratum.proof}`") + self.chapter(erratum.notebook)
+        for erratum in collected(self)[1]:
             rows.append(
                 [
-                    text(erratum.where),
-                    formula(erratum.printed),
-                    self.myst(erratum.why),
-                    formula(erratum.corrected),
-                    self.myst(erratum.size),
-                    proof,
+                    text(erratum["where"]),
+                    formula(erratum["printed"]),
+                    self.myst(erratum["why"]),
+                    formula(erratum["corrected"]),
+                    self.myst(erratum["size"]),
+                    self.myst(f"{{prf:ref}}`{erratum['proof']}`") + self.chapter(erratum["notebook"]),
                 ]
             )
         return [table(headers, rows)] if rows else [nodes.paragraph("", "No chapter records an erratum yet.")]
@@ -140,17 +138,21 @@ class StatusTable(BookDirective):
         return [table(headers, rows)]
 
 
-def collected(directive: BookDirective) -> tuple[list, list]:
-    """Claims and errata of the notebooks in the order of the table of contents."""
-    order = [path.relative_to(directive.book.ledger.parent).with_suffix("").as_posix() for path in directive.notebooks()]
-    found, errata = claims.collect(directive.book.ledger.parent)
-    known = [[record for record in records if record.notebook in order] for records in (found, errata)]
-    return tuple(sorted(records, key=lambda record: order.index(record.notebook)) for records in known)
+def collected(directive: BookDirective) -> tuple[list[dict], list[dict]]:
+    """Claims and errata of the book's notebooks, in the order of the table of contents."""
+    folder = directive.book.ledger.parent
+    order = [path.relative_to(folder).with_suffix("").as_posix() for path in directive.notebooks()]
+    found = [[record for record in records if record["notebook"] in order] for records in claims.collect(folder)]
+    made, errata = (sorted(records, key=lambda record: order.index(record["notebook"])) for records in found)
+    return made, errata
 
 
-def verdict(words: str) -> Cell:
-    """A verdict as a word with a coloured edge."""
-    classes = ["verdict", f"verdict-{TONES.get(words, 'open')}"]
+def verdict(claim: dict) -> Cell:
+    """A verdict as words with a coloured edge; away from the paper's setting the outcome follows it."""
+    words = claim["verdict"]
+    if words not in TONES:
+        words = f"{words}: {claim['outcome']} at {claims.SETTINGS[claim['setting']]}"
+    classes = ["verdict", f"verdict-{TONES.get(claim['verdict'], 'open')}"]
     return [nodes.paragraph("", "", nodes.inline("", words, classes=classes))]
 
 
