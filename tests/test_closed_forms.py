@@ -132,6 +132,13 @@ def test_printed_conditional_laws_do_not_sum_to_one():
         assert set(truth["anchor_inverse"].sum(axis=-1).tolist()) == {2}
 
 
+def test_one_anchor_added_to_itself_is_not_two_anchors():
+    law = tasks.addition_same_domain()
+    twice = {2 * a: Fraction(1, 10) for a in range(11, 21)}
+    literal = np.array([[twice.get(nu - z, Fraction(0)) for z in law.groups["z"]] for nu in law.groups["labels"]])
+    assert compare(literal, enumerated(law)["z_inverse"])[:2] == (760, 2320)
+
+
 @given(st.lists(st.lists(st.integers(-5, 5), min_size=1, max_size=3, unique=True), min_size=1, max_size=3))
 def test_the_law_of_a_sum_is_the_convolution(summands):
     law = np.array([Fraction(1)], dtype=object)
@@ -201,6 +208,34 @@ def test_label_signatures_are_one_law_in_two_tasks_and_ordered_in_the_first():
     assert float(gram[0, 1] / gram[0, 0]) == pytest.approx(0.9973, abs=5e-5)
     assert float(gram[0, 4] / gram[0, 0]) == pytest.approx(0.9619, abs=5e-5)
     assert float(gram[0, 9] / gram[0, 0]) == pytest.approx(0.8447, abs=5e-5)
+
+
+@pytest.mark.parametrize("convention", ["companion", "membership"])
+def test_signatures_of_neighbouring_anchors_are_shifted_copies_only_as_companions(convention):
+    A, found = list(range(11, 21)), {}
+    for name, make in TASKS.items():
+        law = make()
+        Z, Y = list(law.groups["z"]), list(law.groups["labels"])
+        if name == "add":
+            rows = signatures.label(law, A, convention, exact=True)[:, Y]
+            found[name] = bool((rows[1:, 1:] == rows[:-1, :-1]).all())
+        elif name == "add_same":
+            rows = signatures.cooccurrence(law, A, convention, exact=True)[:, Z]
+            found[name] = bool((rows[1:, :-1] == rows[:-1, 1:]).all())
+        else:
+            rows = signatures.joint(law, A, convention, exact=True)[:, Y][:, :, Z]
+            found[name] = bool((rows[1:] == np.roll(rows[:-1], -1, axis=2)).all())
+    assert found == dict.fromkeys(TASKS, convention == "companion")
+
+
+@pytest.mark.parametrize(
+    ("name", "cosines"),
+    [("add", (0.3286, 0.2972, 0.2385)), ("add_same", (0.3272, 0.2995, 0.2581)), ("mod", (0.3272, 0.2995, 0.2581))],
+)
+def test_joint_cosines_of_definition_2(name, cosines):
+    rows = signatures.joint(TASKS[name](), [11, 12, 15, 20], "membership").reshape(4, -1)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    assert rows[0] @ rows[1:].T == pytest.approx(cosines, abs=5e-5)
 
 
 @pytest.mark.parametrize(
