@@ -119,7 +119,7 @@ def compare(
     dist: Distribution,
     module,
     hidden_size: int,
-    scales: Sequence[float] = (0.08, 0.04, 0.02, 0.01, 0.005),
+    scales: Sequence[float] = (0.02, 0.01, 0.005, 0.0025, 0.00125),
     seeds: Sequence[int] = range(5),
 ) -> Comparison:
     """Hold a torch ``module`` over embeddings, (n, L, d) to (n, d), against Propositions 1 and 2 and both ``FORMS``.
