@@ -10,6 +10,7 @@ import ast
 import hashlib
 import importlib.metadata
 import io
+import itertools
 import os
 import platform
 import subprocess
@@ -179,7 +180,7 @@ def _code_tokens(source: str) -> Iterator[str]:
     tokens = [t for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.type not in _SILENT]
     lines = source.splitlines(keepends=True)
     at_start, depth, begin, skip_newline = True, 0, (1, 0), False
-    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+    for token, following in itertools.zip_longest(tokens, tokens[1:]):
         if token.type == _FSTRING_START:
             begin, depth = (token.start if depth == 0 else begin), depth + 1
         elif token.type == _FSTRING_END and (depth := depth - 1) == 0:

@@ -1,0 +1,24 @@
+"""What every test shares: one thread, no window, a folder of its own for new runs."""
+
+import os
+import tempfile
+
+import matplotlib
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def pytest_configure(config):
+    """Set the environment before anything is collected; the kernels of nbval and papermill inherit it."""
+    for name in THREADS:
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("PYTHONHASHSEED", "0")
+    config.probsig_runs = tempfile.TemporaryDirectory(prefix="probsig-runs-")
+    os.environ["PROBSIG_RUNS"] = config.probsig_runs.name  # a reader's own runs must not decide a test
+    matplotlib.use("agg")
+
+
+def pytest_unconfigure(config):
+    """Remove the runs that the tests made."""
+    if hasattr(config, "probsig_runs"):
+        config.probsig_runs.cleanup()

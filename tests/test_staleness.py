@@ -1,0 +1,207 @@
+"""A notebook is stale after a change in its text, in a module it uses, in a result it read; and after no other."""
+
+import json
+import shutil
+
+import nbformat
+import pytest
+import staleness
+
+CHAPTER = """\
+---
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+# A chapter
+
+A sentence.
+
+```{code-cell} ipython3
+:tags: [parameters]
+
+seed: int = 7  # seed of nothing
+scale: str = "smoke"  # scale of nothing
+```
+
+```{code-cell} ipython3
+import random
+
+from probsig import storage, used
+
+print(used.double(2), storage.read_whole(storage.checkout() / "results" / "run" / "numbers.txt").decode())
+```
+"""
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """A small checkout with one executed chapter."""
+    root = tmp_path_factory.mktemp("checkout")
+    source = staleness.ROOT / "probsig"
+    files = {
+        "pyproject.toml": "",
+        "probsig/__init__.py": "",
+        "probsig/storage.py": (source / "storage.py").read_text(encoding="utf-8"),
+        "probsig/used.py": '"""Used."""\nfrom probsig.deeper import two\n\n\ndef double(x):\n    return two * x\n',
+        "probsig/deeper.py": "two = 2  # the number two\n",
+        "probsig/unrelated.py": "three = 3\n",
+        "results/run/numbers.txt": "four",
+        "results/other/numbers.txt": "five",
+        "notebooks/part/chapter.md": CHAPTER,
+    }
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(root))
+        book = staleness.Book(root)
+        assert book.reasons("part/chapter") == ["part/chapter was never executed"]
+        assert book.execute("part/chapter")
+    return root
+
+
+@pytest.fixture
+def book(executed, tmp_path, monkeypatch):
+    """A copy of the executed checkout, to be changed."""
+    root = tmp_path / "copy"
+    shutil.copytree(executed, root)
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    return staleness.Book(root)
+
+
+def edit(book, name, old, new):
+    path = book.root / name
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_a_fresh_notebook_is_not_stale(book):
+    assert book.reasons("part/chapter") == []
+    assert book.stale() == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "reason"),
+    [
+        ("notebooks/part/chapter.md", "A sentence.", "Another sentence.", "the text changed"),
+        ("notebooks/part/chapter.md", "double(2)", "double(3)", "the text changed"),
+        ("probsig/used.py", "two * x", "two + x", "probsig.used changed"),
+        ("probsig/deeper.py", "two = 2", "two = 2.0", "probsig.deeper changed"),
+        ("results/run/numbers.txt", "four", "4", "the result results/run/numbers.txt changed"),
+    ],
+    ids=["prose", "code", "used module", "module behind it", "result read"],
+)
+def test_stale(book, name, old, new, reason):
+    edit(book, name, old, new)
+    assert book.reasons("part/chapter") == [reason]
+    assert book.stale() == {"part/chapter": [reason]}
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("probsig/used.py", "Used.", "Used by the chapter."),
+        ("probsig/deeper.py", "  # the number two", ""),
+        ("probsig/unrelated.py", "3", "4"),
+        ("results/other/numbers.txt", "five", "5"),
+    ],
+    ids=["docstring", "comment", "unrelated module", "result not read"],
+)
+def test_not_stale(book, name, old, new):
+    edit(book, name, old, new)
+    assert book.reasons("part/chapter") == []
+
+
+def test_a_new_result_makes_nothing_stale(book):
+    (book.root / "results" / "new").mkdir()
+    (book.root / "results" / "new" / "numbers.txt").write_text("six", encoding="utf-8")
+    assert book.reasons("part/chapter") == []
+
+
+def test_a_module_newly_imported_behind_a_used_one(book):
+    edit(book, "probsig/deeper.py", "two = 2", "from probsig.unrelated import three\n\ntwo = three - 1")
+    assert book.reasons("part/chapter") == ["probsig.deeper changed", "probsig.unrelated changed"]
+
+
+def test_missing_files_are_named(book):
+    (book.root / "results" / "run" / "numbers.txt").unlink()
+    book.notebook("part/chapter").unlink()
+    assert book.reasons("part/chapter") == [
+        "the notebook file is missing",
+        "the result results/run/numbers.txt is missing",
+    ]
+
+
+def test_what_is_recorded(book):
+    record = json.loads(book.ledger.read_text(encoding="utf-8"))["part/chapter"]
+    assert set(record["modules"]) == {"probsig", "probsig.deeper", "probsig.storage", "probsig.used"}
+    assert list(record["results"]) == ["results/run/numbers.txt"]
+    assert (record["seed"], record["scale"]) == (7, "smoke")
+    assert record["seconds"] > 0 and record["hardware"] and record["versions"]["python"]
+
+
+def test_what_is_written(book):
+    nb = nbformat.read(book.notebook("part/chapter"), as_version=4)
+    nbformat.validate(nb)
+    code = [cell for cell in nb.cells if cell.cell_type == "code"]
+    assert code[-1].outputs[0].text == "4 four\n"
+    assert [cell.execution_count for cell in code] == [1, 2]
+    assert not any("execution" in cell.metadata for cell in nb.cells)
+    assert "version" not in nb.metadata.language_info and set(nb.metadata) == {"kernelspec", "language_info"}
+    assert len({cell.id for cell in nb.cells}) == len(nb.cells)
+
+
+def snapshot(book):
+    return {
+        path: path.read_bytes() for path in book.root.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def test_executing_again_changes_no_file(book):
+    before = snapshot(book)
+    assert not book.execute("part/chapter")
+    assert snapshot(book) == before
+
+
+def test_executing_a_stale_notebook_makes_it_fresh(book):
+    edit(book, "probsig/deeper.py", "two = 2", "two = 10")
+    old = {cell.source: cell.id for cell in nbformat.read(book.notebook("part/chapter"), as_version=4).cells}
+    edit(book, "notebooks/part/chapter.md", "A sentence.", "Another sentence.")
+    assert book.execute("part/chapter")
+    nb = nbformat.read(book.notebook("part/chapter"), as_version=4)
+    assert nb.cells[-1].outputs[0].text == "20 four\n"
+    assert [old.get(cell.source) == cell.id for cell in nb.cells] == [False, True, True]
+    assert book.reasons("part/chapter") == []
+
+
+def test_a_failing_cell_writes_nothing(book):
+    edit(book, "notebooks/part/chapter.md", "double(2)", "triple(2)")
+    before = snapshot(book)
+    with pytest.raises(staleness.ExecutionError, match="part/chapter failed: AttributeError"):
+        book.execute("part/chapter")
+    assert snapshot(book) == before
+
+
+def test_the_command_line(book, capsys):
+    assert staleness.main([], book) == 0
+    assert staleness.main(["--stale"], book) == 0
+    assert capsys.readouterr().out == "No notebook is stale.\n"
+    edit(book, "probsig/used.py", "two * x", "x * two")
+    assert staleness.main([], book) == 1
+    assert capsys.readouterr().out == "part/chapter is stale: probsig.used changed\n"
+    assert staleness.main(["--stale"], book) == 0
+    assert "Executing part/chapter (probsig.used changed)\n  written\n" == capsys.readouterr().out
+    assert staleness.main(["part/absent"], book) == 1
+    assert capsys.readouterr().err == "There is no chapter 'part/absent'; the chapters are: part/chapter.\n"
+
+
+def test_a_removed_chapter_leaves_the_ledger(book):
+    text = book.text("part/chapter")
+    text.rename(text.with_name("renamed.md"))
+    book.execute("part/renamed")
+    assert list(book.records()) == ["part/renamed"]
