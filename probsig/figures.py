@@ -20,7 +20,8 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
@@ -82,17 +83,22 @@ def heatmaps(
     """Square matrices as pictures, `columns` a row; `ticks` are the tokens' names, of which a few are written.
 
     The panels of a row share one colour scale over their off-diagonal entries, or all panels the given `limits`.
-    Raises ValueError where the numbers of matrices and titles differ or there are none.
+    A diagonal of ones, a token's cosine with itself, is left grey.
+    Raises ValueError where the numbers of matrices and titles differ, there are none, or one is not square.
     """
     matrices = [np.asarray(matrix, dtype=float) for matrix in matrices]
     _check_titles(len(matrices), titles)
+    for matrix in matrices:
+        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+            raise ValueError(f"a panel has shape {matrix.shape}: pass square matrices of tokens against themselves")
     figure, rows = _grid(len(matrices), columns, height=0.96)
     panels = iter(zip(matrices, titles, strict=True))
     for row in rows:
         shown = [(ax, *next(panels)) for ax in row]
         norm = Normalize(*(limits or _limits([matrix for _, matrix, _ in shown])), clip=True)
         for ax, matrix, title in shown:
-            image = ax.imshow(matrix, norm=norm, interpolation="nearest")
+            image = ax.imshow(_without_ones(matrix), norm=norm, interpolation="nearest")
+            ax.set_facecolor("#dddddd")
             ax.set(title=title)
             ax.grid(False)
             ax.spines[:].set_visible(False)
@@ -130,22 +136,23 @@ def scatter_panels(
     )
     axes = [ax for row in rows for ax in row]
     for ax, panel, title in zip(axes, points, titles, strict=True):
-        dots = ax.scatter(*panel.T, c=values, norm=norm, s=34, edgecolors="white", linewidths=0.6, zorder=3)
+        dots = ax.scatter(*panel.T, c=values, norm=norm, s=34, edgecolors="#555555", linewidths=0.5, zorder=3)
         centre = panel.mean(axis=0)
         for i in named:
             away = panel[i] - centre
             away = away / (np.hypot(*away) or 1.0)
+            name = f"{values[i]:g}"
             ax.annotate(
-                f"{values[i]:g}",
+                name,
                 panel[i],
-                xytext=9 * away,
+                xytext=away * (5.5 + 3.0 * len(name), 9.0),
                 textcoords="offset points",
                 ha="center",
                 va="center",
                 fontsize=8.5,
             )
         ax.set(title=title, xticks=[], yticks=[])
-        ax.margins(0.16)
+        ax.margins(0.2)
         ax.spines[:].set_visible(True)
         ax.spines[:].set_color("#bbbbbb")
     bar = figure.colorbar(dots, ax=axes, shrink=0.8, pad=0.02, aspect=18 * len(rows))
@@ -199,13 +206,13 @@ def residual_orders(
     """
     if not orders:
         raise ValueError("orders is empty: pass at least one label and its flow.Order")
-    figure, ax = _axes(ax)
+    figure, ax = _axes(ax, height=3.4 + 0.2 * len(orders))
     ends: list[tuple[float, int]] = []
     for i, (label, order) in enumerate(orders.items()):
         scales = np.asarray(order.scales, dtype=float)
         at = np.argsort(scales)
         scales, logs = scales[at], np.log(np.asarray(order.values, dtype=float))[:, at]
-        spread = "" if len(logs) < 2 else f" ± {max(order.stderr, 0.005):.2f}" if order.stderr >= 0.005 else " ± <0.01"
+        spread = f" ± {order.stderr:.2f}" if len(logs) > 1 else ""
         mean, colour = np.exp(logs.mean(axis=0)), COLOURS[i % len(COLOURS)]
         ax.loglog(
             scales,
@@ -224,7 +231,7 @@ def residual_orders(
         ax.plot(reach, guide, color="#555555", linestyle=":", linewidth=1.0, zorder=1)
         if all(power != whole or abs(np.log(guide[1] / end)) > 1.5 for end, power in ends):
             ax.annotate(
-                rf"$\propto\epsilon^{{{whole}}}$",
+                r"$\propto\epsilon$" if whole == 1 else rf"$\propto\epsilon^{{{whole}}}$",
                 (reach[1], guide[1]),
                 xytext=(2, 0),
                 textcoords="offset points",
@@ -233,13 +240,18 @@ def residual_orders(
             )
             ends.append((guide[1], whole))
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), borderaxespad=0.0)
+    decades = np.log10(np.divide(*ax.get_xlim()[::-1]))
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.2 else (1,)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter("")
+    below = ax.transAxes + ScaledTranslation(0.0, -0.58, figure.dpi_scale_trans)  # inches: under the axis label
+    ax.legend(loc="upper left", bbox_to_anchor=(0.0, 0.0), bbox_transform=below, borderaxespad=0.0, borderpad=0.0)
     return figure
 
 
-def _axes(ax: Axes | None) -> tuple[Figure, Axes]:
+def _axes(ax: Axes | None, height: float = 4.0) -> tuple[Figure, Axes]:
     if ax is None:
-        return plt.subplots()
+        return plt.subplots(figsize=(WIDTH, height))
     return ax.get_figure(root=True), ax
 
 
@@ -256,9 +268,14 @@ def _grid(count: int, columns: int, height: float) -> tuple[Figure, list[list[Ax
 
 
 def _limits(matrices: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
-    """Least and greatest off-diagonal entry, nans left out."""
+    """Least and greatest off-diagonal entry, kept 0.01 apart where they are equal up to rounding noise."""
     entries = np.concatenate([matrix[~np.eye(len(matrix), dtype=bool)] for matrix in matrices])
-    return float(np.nanmin(entries)), float(np.nanmax(entries))
+    low, high = float(np.nanmin(entries)), float(np.nanmax(entries))
+    return (low - 0.005, high + 0.005) if high - low < 1e-6 else (low, high)
+
+
+def _without_ones(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.eye(len(matrix), dtype=bool) & (np.abs(matrix - 1) < 1e-9), np.nan, matrix)
 
 
 def _token_ticks(ax: Axes, ticks: Sequence[Any] | None, n: int) -> None:
