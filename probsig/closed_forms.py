@@ -191,7 +191,7 @@ def enumerated(law: Distribution, convention: str = "companion") -> Cells:
     A, Z, Y = (list(ids) for ids in _groups(law))
     label = signatures.label(law, A, convention, exact=True)[:, Y]
     together = signatures.cooccurrence(law, A, convention, exact=True)
-    joint = signatures.joint(law, A, convention, exact=True)[:, Y]
+    joint = signatures.joint(law, A, convention, exact=True)[:, Y][:, :, A + Z]
     inverse = signatures.inverse(law, Y, "membership" if convention == "membership" else "count", exact=True)
     given = np.full(joint.shape, None, dtype=object)
     possible = label != 0
@@ -199,8 +199,8 @@ def enumerated(law: Distribution, convention: str = "companion") -> Cells:
     return {
         "label": label,
         "z": together[:, Z],
-        "z_label": given[:, :, Z],
-        "anchor_label": given[:, :, A],
+        "z_label": given[:, :, len(A) :],
+        "anchor_label": given[:, :, : len(A)],
         "z_inverse": inverse[:, Z],
         "anchor_inverse": inverse[:, A],
     }
@@ -214,5 +214,6 @@ def compare(formula: NDArray, truth: NDArray) -> tuple[int, int, float]:
     (1, 2, 0.25)
     """
     at = truth != None  # noqa: E711 (elementwise)
-    error = np.abs(formula[at] - truth[at])
-    return int((error != 0).sum()), int(at.sum()), float(error.max())
+    formula, truth = formula[at], truth[at]
+    wrong = formula != truth
+    return int(wrong.sum()), int(at.sum()), float(np.abs(formula[wrong] - truth[wrong]).max(initial=Fraction(0)))

@@ -6,11 +6,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_tasks import laws
 
 from probsig import signatures, tasks
 from probsig.signatures import CONVENTIONS, INVERSE_CONVENTIONS
 from probsig.tasks import Distribution
+
+
+@st.composite
+def laws(draw, vocab_size=5):
+    """Any law over few tokens, repeats included."""
+    length = draw(st.integers(1, 3))
+    ids = st.integers(0, vocab_size - 1)
+    atoms = draw(st.lists(st.tuples(st.tuples(*[ids] * length), ids, st.integers(1, 9)), min_size=1, max_size=8))
+    X, y, weight = zip(*atoms, strict=True)
+    return Distribution(X, y, weight, vocab_size)
 
 
 def naive(dist, kind, convention, row, *column):
