@@ -97,7 +97,7 @@ class Claim:
         low, high = self.interval
         if math.isinf(low) or math.isinf(high) or low == high:
             return DIGITS
-        return min(max(DIGITS, math.ceil(math.log10(max(abs(low), abs(high)) / (high - low))) + 1), 12)
+        return min(max(DIGITS, math.ceil(math.log10(max(abs(low), abs(high)) / (high - low))) + 2), 12)
 
     def record(self) -> dict[str, Any]:
         """What the notebook stores: plain JSON, rounded; a value under the floor is "< floor", a nan is "nan"."""
@@ -284,10 +284,10 @@ def _significant(value: float, digits: int) -> float:
 
 
 def _spread(mean: float, sd: float, digits: int) -> str:
-    """Mean ± sd with the same decimals: 5.000 ± 0.003; in scientific notation only where decimals would be long."""
+    """Mean ± sd with the same decimals: 5.000 ± 0.003; as short as they are where there are none."""
     size = max(abs(mean), sd)
     if not 1e-4 <= size < 10 ** (digits - 1):
-        return f"{mean:.{digits}g} ± {sd:.{digits}g}"
+        return f"{mean:.12g} ± {sd:.12g}"
     places = digits - 1 - math.floor(math.log10(size))
     return f"{mean:.{places}f} ± {sd:.{places}f}"
 
