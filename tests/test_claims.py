@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from IPython.core.formatters import DisplayFormatter
 from nbformat import v4, validate
 
 from probsig import claims
@@ -265,8 +266,6 @@ def test_collect_names_what_it_cannot_read(tmp_path):
 
 
 def test_ipython_stores_the_record_of_a_cells_last_expression():
-    from IPython.core.interactiveshell import InteractiveShell
-
-    data, _ = InteractiveShell.instance().display_formatter.format(make())
+    data, _ = DisplayFormatter().format(make())
     assert data[CLAIM_MIME] == make().record()
     assert set(data) == {"text/plain", "text/markdown", CLAIM_MIME}
