@@ -44,10 +44,9 @@ def sum_law(*summands: tuple[int, ...], modulus: int = 0) -> dict[int, Fraction]
 
 
 def _table(function, *axes: tuple[int, ...]) -> NDArray:
-    cells = np.empty([len(axis) for axis in axes], dtype=object)
-    for index in np.ndindex(cells.shape):
-        cells[index] = Fraction(function(*(axis[i] for axis, i in zip(axes, index, strict=True))))
-    return cells
+    values = (function(*ids) for ids in product(*axes))
+    cells = [value if type(value) is Fraction else Fraction(value) for value in values]
+    return np.array(cells, dtype=object).reshape([len(axis) for axis in axes])
 
 
 def _groups(law: Distribution) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
@@ -65,8 +64,8 @@ def _tables(law: Distribution, forms: dict) -> Cells:
 def printed(law: Distribution, outer_modulus: bool = False, sign: int = -1) -> Cells:
     """The formulas of appendix B.1 as they stand, with A + A read as the sum of two independent anchors.
 
-    f_mod only: its P(z given a, y) is read with (a - z) mod |Z|; `outer_modulus` takes the whole left-hand side
-    mod |Z|, and `sign` = +1 puts a + z for a - z. The defaults are what is printed.
+    f_mod only: its P(z given a, y) is read with (a - z) mod #Z; `outer_modulus` takes the whole left-hand side
+    mod #Z, and `sign` = +1 puts a + z for a - z. The defaults are what is printed.
 
     >>> from probsig.tasks import addition
     >>> str(printed(addition())["anchor_inverse"].sum(axis=1)[20])  # should be 19/100 * 10
@@ -75,36 +74,38 @@ def printed(law: Distribution, outer_modulus: bool = False, sign: int = -1) -> C
     A, Z, Y = _groups(law)
     m, n = len(A), len(Z if law.name != "add_same" else Y)
     AA = sum_law(A, A)
+    zero, inside, share = Fraction(0), Fraction(1, m), Fraction(1, n)
     if law.name == "mod":
 
         def close(value: int) -> int:
             return value % n if outer_modulus else value
 
-        residues, pair, with_z = {a % n for a in A}, sum_law(A, A, modulus=n), sum_law(A, Z, modulus=n)
+        start, residues = min(Z), {a % n for a in A}
+        pair, with_z = sum_law(A, A, modulus=n), sum_law(A, Z, modulus=n)
         forms = {
-            "label": lambda a, nu: Fraction(1, n),
-            "z": lambda a, z: Fraction(1, n),
-            "z_label": lambda a, nu, z: Fraction(int(close(nu - min(Z) - (a + sign * z) % n) in residues), m),
-            "anchor_label": lambda a, nu, b: Fraction(1, n),
-            "z_inverse": lambda nu, z: pair.get(close(nu - min(Z) - z % n), 0),
-            "anchor_inverse": lambda nu, a: with_z.get(close(nu - min(Z) - a % n), 0),
+            "label": lambda a, nu: share,
+            "z": lambda a, z: share,
+            "z_label": lambda a, nu, z: inside if close(nu - start - (a + sign * z) % n) in residues else zero,
+            "anchor_label": lambda a, nu, b: share,
+            "z_inverse": lambda nu, z: pair.get(close(nu - start - z % n), zero),
+            "anchor_inverse": lambda nu, a: with_z.get(close(nu - start - a % n), zero),
         }
         return _tables(law, forms)
     AZ = sum_law(A, Z if law.name == "add" else Y)  # f~_add prints Z ~ U(Z) and means {101..140}
     forms = {
-        "z_label": lambda a, nu, z: Fraction(int(nu - a - z in A), m),
-        "z_inverse": lambda nu, z: AA.get(nu - z, 0),
-        "anchor_inverse": lambda nu, a: AZ.get(nu - a, 0),
+        "z_label": lambda a, nu, z: inside if nu - a - z in A else zero,
+        "z_inverse": lambda nu, z: AA.get(nu - z, zero),
+        "anchor_inverse": lambda nu, a: AZ.get(nu - a, zero),
     }
     if law.name == "add":
-        forms["label"] = lambda a, nu: AZ.get(nu - a, 0)
-        forms["z"] = lambda a, z: Fraction(1, n)
-        forms["anchor_label"] = lambda a, nu, b: Fraction(int(nu - a - b in Z), n)
+        forms["label"] = lambda a, nu: AZ.get(nu - a, zero)
+        forms["z"] = lambda a, z: share
+        forms["anchor_label"] = lambda a, nu, b: share if nu - a - b in Z else zero
     else:
         YA = sum_law(Y, tuple(-b for b in A))
-        forms["label"] = lambda a, nu: Fraction(1, n)
-        forms["z"] = lambda a, z: YA.get(z + a, 0)
-        forms["anchor_label"] = lambda a, nu, b: Fraction(1, n)
+        forms["label"] = lambda a, nu: share
+        forms["z"] = lambda a, z: YA.get(z + a, zero)
+        forms["anchor_label"] = lambda a, nu, b: share
     return _tables(law, forms)
 
 
@@ -112,7 +113,7 @@ def corrected(law: Distribution, convention: str = "companion") -> Cells:
     """The right closed forms under "membership" or "companion"; every cell agrees with `enumerated`.
 
     Given an anchor a, the other anchor has the law kappa_a: uniform under "companion", and under "membership"
-    2/(2m-1) for b != a and 1/(2m-1) for b = a, with m = |A|. A cell whose condition has probability 0 is 0.
+    2/(2m-1) for b != a and 1/(2m-1) for b = a, with m anchors. A cell whose condition has probability 0 is 0.
     Raises ValueError for another convention or a law that is none of the three tasks.
 
     >>> from probsig.tasks import addition
@@ -126,13 +127,14 @@ def corrected(law: Distribution, convention: str = "companion") -> Cells:
     m, n = len(A), len(Z if law.name != "add_same" else Y)
     here = Fraction(2 * m - 1, m * m) if member else Fraction(2, m)  # P(a in X) or E[c_a]
 
+    zero, one, share = Fraction(0), Fraction(1), Fraction(1, n)
+    other = {(a, b): Fraction(2 - (a == b), 2 * m - 1) if member else Fraction(1, m) for a in A for b in A}
+
     def kappa(a: int, b: int) -> Fraction:
-        if b not in A:
-            return Fraction(0)
-        return Fraction(2 - (a == b), 2 * m - 1) if member else Fraction(1, m)
+        return other.get((a, b), zero)
 
     def companion(a: int, b: int, value: Fraction) -> Fraction:
-        return Fraction(1) if member and a == b else value
+        return one if member and a == b else value
 
     AA = sum_law(A, A, modulus=n if law.name == "mod" else 0)
     if law.name == "mod":
@@ -141,21 +143,21 @@ def corrected(law: Distribution, convention: str = "companion") -> Cells:
             raise ValueError(f"two anchors agree mod {n}: pass anchors that differ mod |Z|")
         start = min(Z)
         forms = {
-            "label": lambda a, nu: Fraction(1, n),
-            "z": lambda a, z: Fraction(1, n),
+            "label": lambda a, nu: share,
+            "z": lambda a, z: share,
             "z_label": lambda a, nu, z: kappa(a, residue.get((nu - start - a - z) % n, -1)),
             "anchor_label": lambda a, nu, b: companion(a, b, kappa(a, b)),
-            "z_inverse": lambda nu, z: AA.get((nu - start - z) % n, 0),
+            "z_inverse": lambda nu, z: AA.get((nu - start - z) % n, zero),
             "anchor_inverse": lambda nu, a: here,
         }
         return _tables(law, forms)
     if law.name == "add_same":
         forms = {
-            "label": lambda a, nu: Fraction(1, n),
+            "label": lambda a, nu: share,
             "z": lambda a, z: sum(kappa(a, b) for b in A if z + a + b in Y) / n,
             "z_label": lambda a, nu, z: kappa(a, nu - a - z),
             "anchor_label": lambda a, nu, b: companion(a, b, kappa(a, b)),
-            "z_inverse": lambda nu, z: AA.get(nu - z, 0),
+            "z_inverse": lambda nu, z: AA.get(nu - z, zero),
             "anchor_inverse": lambda nu, a: here,
         }
         return _tables(law, forms)
@@ -163,16 +165,14 @@ def corrected(law: Distribution, convention: str = "companion") -> Cells:
     T = {(a, nu): sum(kappa(a, b) for b in A if nu - a - b in Z) / n for a in A for nu in Y}
 
     def over(top: Fraction, bottom: Fraction) -> Fraction:
-        return Fraction(top) / bottom if bottom else Fraction(0)
+        return top / bottom if top and bottom else zero
 
     forms = {
         "label": lambda a, nu: T[a, nu],
-        "z": lambda a, z: Fraction(1, n),
-        "z_label": lambda a, nu, z: over(kappa(a, nu - a - z) / n, T[a, nu]),
-        "anchor_label": lambda a, nu, b: companion(
-            a, b, over(kappa(a, b) * Fraction(int(nu - a - b in Z), n), T[a, nu])
-        ),
-        "z_inverse": lambda nu, z: Fraction(AA.get(nu - z, 0)) / n / label[nu],
+        "z": lambda a, z: share,
+        "z_label": lambda a, nu, z: over(kappa(a, nu - a - z), n * T[a, nu]),
+        "anchor_label": lambda a, nu, b: companion(a, b, over(kappa(a, b) if nu - a - b in Z else zero, n * T[a, nu])),
+        "z_inverse": lambda nu, z: over(AA.get(nu - z, zero), n * label[nu]),
         "anchor_inverse": lambda nu, a: here * T[a, nu] / label[nu],
     }
     return _tables(law, forms)

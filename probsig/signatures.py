@@ -2,11 +2,10 @@
 
 With c_x(X) the number of times x stands in X, e_x a unit vector and c = (c_x)_x, the conventions read
 
-| convention | phi_y of x | phi_X of x | phi_Xy of x |
-|---|---|---|---|
-| "membership" | P(y=nu given x in X) | P(x' in X given x in X) | P(x' in X, y=nu given x in X) |
-| "count" | E[c_x e_y] / E[c_x] | E[c_x c] / E[c_x] | E[c_x e_y c^T] / E[c_x] |
-| "companion" | as "count" | E[c_x (c - e_x)] / E[c_x] | E[c_x e_y (c - e_x)^T] / E[c_x] |
+- "membership": phi_y is P(y=nu given x in X), phi_X is P(x' in X given x in X),
+  phi_Xy is P(x' in X, y=nu given x in X);
+- "count": phi_y is E[c_x e_y] / E[c_x], phi_X is E[c_x c] / E[c_x], phi_Xy is E[c_x e_y c^T] / E[c_x];
+- "companion": phi_y as "count", phi_X is E[c_x (c - e_x)] / E[c_x], phi_Xy is E[c_x e_y (c - e_x)^T] / E[c_x].
 
 "membership" is the paper's definition, "count" is what the gradient flow of a model that sums embeddings contains,
 and "companion" is "count" with the token's own slot left out: the law of the others, given that a slot holds x.
@@ -98,7 +97,7 @@ def label(
 ) -> NDArray:
     """The label signature phi^y of each token, (k, V labels); a row of a token that occurs sums to 1.
 
-    `tokens` (k ids; None for all V), `convention` as in the module's table, `exact` for an object array of Fractions.
+    `tokens` (k ids; None for all V), `convention` as in the module's list, `exact` for an object array of Fractions.
     Raises ValueError for an unknown token or convention. (Definition 2 of the paper, first signature.)
 
     >>> from probsig.tasks import Distribution

@@ -7,7 +7,7 @@ Everything is kept in integers: the only division is the one that turns weights 
 
 The tasks are those of the paper's section 4.1: anchors A, a sequence [z, a1, a2], and a label
 f_add = z + a1 + a2, f~_add = the same with z chosen so that the label is uniform,
-f_mod = min Z + ((z + a1 + a2) mod |Z|).
+f_mod = min Z + ((z + a1 + a2) mod #Z), #Z being the number of values z takes.
 
 Axes: X is (n atoms, L positions), y and weight are (n,), counts are (n, V token ids).
 """
@@ -219,7 +219,7 @@ def addition_same_domain(
 def modular_addition(
     anchors: Sequence[int] = range(11, 21), z: Sequence[int] = range(101, 141), vocab_size: int = 200
 ) -> Distribution:
-    """f_mod: X uniform over Z x A x A, y = min Z + ((z + a1 + a2) mod |Z|) (section 4.1 of the paper).
+    """f_mod: X uniform over Z x A x A, y = min Z + ((z + a1 + a2) mod #Z) (section 4.1 of the paper).
 
     >>> law = modular_addition()
     >>> int(law.labels().min()), int(law.labels().max())
