@@ -60,7 +60,7 @@ class Claim:
         """ "holds", "partly" or "fails", whatever the setting."""
         low, high = self.interval
         inside = [low <= value <= high for value in self.values]
-        mean = math.fsum(self.values) / len(self.values)
+        mean = _mean(self.values)
         return "holds" if all(inside) else "partly" if low <= mean <= high else "fails"
 
     @property
@@ -108,7 +108,7 @@ class Claim:
             "paper": self.paper,
             "says": self.says,
             "values": [self._stored(_significant(value, self._digits), value) for value in self.values],
-            "mean": self._stored(mean, math.fsum(self.values) / len(self.values)),
+            "mean": self._stored(mean, _mean(self.values)),
             "sd": None if len(self.values) == 1 else self._stored(sd, sd),
             "measured": self.measured,
             "interval": [None if math.isinf(end) else end for end in self.interval],
@@ -159,16 +159,15 @@ class Erratum:
         return f"{self.key}: erratum to {self.where}; {self.size}"
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, Any]:
-        return _bundle(
-            self,
-            ERRATUM_MIME,
-            [
-                f"**Erratum** ({self.where}): {_sentence(self.why)}",
-                f"*Printed*\n>\n> $${self.printed}$$",
-                f"*Corrected* ({{prf:ref}}`{self.proof}`)\n>\n> $${self.corrected}$$",
-                f"*Size* {self.size}",
-            ],
-        )
+        rows = [
+            f"**Erratum** ({self.where}): {_sentence(self.why)}",
+            "*Printed*",
+            f"$${self.printed}$$",
+            f"*Corrected* ({{prf:ref}}`{self.proof}`)",
+            f"$${self.corrected}$$",
+            f"*Size* {self.size}",
+        ]
+        return _bundle(self, ERRATUM_MIME, rows)
 
 
 def claim(
@@ -268,12 +267,18 @@ def _outputs(path: Path) -> list[tuple[str, dict[str, Any]]]:
     return [(mime, bundle[mime]) for bundle in data for mime in (CLAIM_MIME, ERRATUM_MIME) if mime in bundle]
 
 
+def _mean(values: tuple[float, ...]) -> float:
+    return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else sum(values) / len(values)
+
+
 def _mean_sd(values: tuple[float, ...], digits: int) -> tuple[float, float]:
     """Mean and standard deviation, both rounded to the decimal place of the larger one's last digit."""
-    mean = math.fsum(values) / len(values)
+    mean = _mean(values)
+    if not all(map(math.isfinite, values)):
+        return mean, math.nan
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
     size = max(abs(mean), sd)
-    if not math.isfinite(size) or size == 0:
+    if size == 0:
         return mean, sd
     places = digits - 1 - math.floor(math.log10(size))
     return round(mean, places) + 0.0, round(sd, places) + 0.0
@@ -300,7 +305,7 @@ def _bundle(shown: Claim | Erratum, mime: str, rows: list[str]) -> dict[str, Any
     """Plain text, a Markdown quotation (a box in the book, in Jupyter and on code hosts), and the record."""
     return {
         "text/plain": repr(shown),
-        "text/markdown": "\n>\n".join(f"> {row}" for row in rows),
+        "text/markdown": "\n>\n".join(f"> {' '.join(row.split())}" for row in rows),
         mime: shown.record(),
     }
 

@@ -49,6 +49,8 @@ def make_erratum(**more):
         (math.nan, (-INF, 1), "fails", "not reproduced"),
         ([0.5, math.nan], (-INF, 1), "fails", "not reproduced"),
         (INF, (1, INF), "holds", "reproduced"),
+        ([3.0, INF], (1, INF), "holds", "reproduced"),
+        ([-INF, INF], (1, INF), "fails", "not reproduced"),
     ],
 )
 def test_each_verdict_occurs(measured, interval, outcome, verdict):
@@ -110,6 +112,7 @@ def test_keys_are_lower_case_words_joined_by_hyphens(key):
         ([120000, 140000], {}, "130000 ± 14100 (2 seeds)"),
         ([-0.004 + 0.17, -0.004 - 0.17], {}, "-0.0040 ± 0.2404 (2 seeds)"),
         ([math.nan, 1.0], {}, "nan (2 seeds)"),
+        ([math.inf, 1.0], {}, "inf (2 seeds)"),
     ],
 )
 def test_measured_in_words(measured, more, words):
@@ -196,7 +199,8 @@ def test_shown_in_markdown():
 
 
 def test_erratum_shows_both_formulas_and_links_its_proof():
-    erratum = make_erratum()
+    erratum = make_erratum(why="The mean count\n  is dropped")
+    assert "> **Erratum** (v2 D.5): The mean count is dropped." in erratum._repr_mimebundle_()["text/markdown"]
     bundle = erratum._repr_mimebundle_()
     assert bundle["text/plain"] == "an-erratum: erratum to v2 D.5; relative residual 5.84"
     assert r"> $$\tfrac1VW^E\mathbf 1$$" in bundle["text/markdown"].split("\n")
