@@ -6,6 +6,7 @@ A page made by papermill, with other parameters than the book's, says that inste
 
 from pathlib import Path
 
+import docstrings
 import nbformat
 import staleness
 import tables
@@ -90,5 +91,6 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-read", mark)
     if Records not in load_mime_renders():  # the list that myst-nb keeps; its other door is an entry point of a package
         load_mime_renders().append(Records)
+    app.connect("autodoc-process-docstring", docstrings.process)
     app.connect("config-inited", drop_thebe)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -67,16 +67,21 @@ def execute(name: str, parameters: dict, target: Path, book: Book) -> Path:
     return output
 
 
+def stage(book: Book, target: Path) -> None:
+    """Copy what a build of the book reads into a new folder."""
+    target.mkdir(parents=True)
+    for part in PARTS:
+        if (book.root / part).is_dir():
+            shutil.copytree(book.root / part, target / part, ignore=shutil.ignore_patterns("__pycache__"))
+        elif (book.root / part).is_file():
+            shutil.copy(book.root / part, target / part)
+
+
 def build(name: str, output: Path, target: Path, book: Book) -> Path:
     """Build the book with the rerun in the chapter's place; returns the page to open."""
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch, "book")
-        source.mkdir()
-        for part in PARTS:
-            if (book.root / part).is_dir():
-                shutil.copytree(book.root / part, source / part, ignore=shutil.ignore_patterns("__pycache__"))
-            elif (book.root / part).is_file():
-                shutil.copy(book.root / part, source / part)
+        stage(book, source)
         shutil.copy(output, source / "notebooks" / f"{name}.ipynb")
         jupyter_book = Path(sys.executable).with_name("jupyter-book")
         made = subprocess.run([jupyter_book, "build", source, "--quiet"], capture_output=True, text=True)

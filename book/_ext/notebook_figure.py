@@ -1,0 +1,93 @@
+"""Pages of prose quote the notebooks: a figure by its name, a measured number by its claim's key.
+
+    ```{notebook-figure} fig-task-signatures
+    A caption of one's own.
+    ```
+
+    The loss stays above {measured}`theory-linear-bound`.
+
+Both are read from the committed notebooks while the book is built, so that no copy can drift, and both link to where
+they were made. A name or key that no notebook has is a warning, which `-W` makes an error.
+"""
+
+import base64
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import nbformat
+import tables
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxRole
+
+from probsig import claims, storage
+
+logger = logging.getLogger(__name__)
+
+
+class Picture(NamedTuple):
+    """A figure's last PNG and its alternative text."""
+
+    png: bytes
+    alt: str
+
+
+def find(notebook: Path, name: str) -> Picture | None:
+    """The named figure of a notebook, or None where it has no such figure or no picture in its outputs."""
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        shown = cell.metadata.get("mystnb", {})
+        if shown.get("figure", {}).get("name") == name:
+            pictures = [output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})]
+            return Picture(base64.b64decode(pictures[-1]), shown.get("image", {}).get("alt", "")) if pictures else None
+    return None
+
+
+class NotebookFigure(tables.BookDirective):
+    """`{notebook-figure} name`, with the caption as content."""
+
+    required_arguments = 1
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Called by docutils."""
+        name = self.arguments[0]
+        found = next((picture for path in self.notebooks() if (picture := find(path, name))), None)
+        if found is None:
+            logger.warning("no notebook of the book shows a figure named %s", name, location=self.get_location())
+            return []
+        file = Path(self.env.app.doctreedir, "notebook_figures", f"{name}.png")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        storage.write_whole(file, found.png)
+        page = Path(self.env.doc2path(self.env.docname)).parent
+        image = nodes.image(uri=Path(os.path.relpath(file, page)).as_posix(), alt=found.alt)
+        source = " ".join([*self.content, f"({{numref}}`{name}`)"])
+        caption = nodes.caption("", "", *self.myst(source)[0].children)
+        return [nodes.figure("", image, caption, align="center")]
+
+
+class Measured(SphinxRole):
+    """``{measured}`key` ``: what the claim measured, in words, as a link to its chapter."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Called by docutils."""
+        records, _ = claims.collect(Path(self.env.srcdir, "notebooks"))
+        record = next((record for record in records if record["key"] == self.text), None)
+        if record is None:
+            logger.warning("no notebook makes the claim %s", self.text, location=self.get_location())
+            return [nodes.Text(self.text)], []
+        page = f"notebooks/{record['notebook']}"
+        self.env.note_dependency(str(Path(self.env.srcdir, f"{page}.ipynb")))
+        link = addnodes.pending_xref(
+            "", refdomain="std", reftype="doc", reftarget=f"/{page}", refexplicit=True, refdoc=self.env.docname
+        )
+        return [link + nodes.inline("", record["measured"])], []
+
+
+def setup(app: Sphinx) -> dict:
+    """Called by Sphinx."""
+    app.add_directive("notebook-figure", NotebookFigure)
+    app.add_role("measured", Measured())
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

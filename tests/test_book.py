@@ -1,0 +1,259 @@
+"""The built pages as a reader meets them: in a browser, offline, wide and narrow, light and dark."""
+
+import html.parser
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import rerun
+import staleness
+
+BOOK = staleness.Book()
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WIDTHS = (1400, 400)
+SCHEMES = ("light", "dark")
+READY = "async () => { if (window.MathJax && MathJax.startup) await MathJax.startup.promise; }"
+JUDGE = r"""() => {
+  const main = document.querySelector('main') || document.body;
+  const shown = e => e.offsetParent !== null;
+  const width = document.documentElement.clientWidth;
+  const problems = {};
+  const note = (kind, what) => { (problems[kind] = problems[kind] || []).push(what); };
+  const walker = document.createTreeWalker(main, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode;
+    if (node.parentElement.closest('pre, code, script, style, mjx-container')) continue;
+    if (/\\[\[(]|\\[a-zA-Z]+|\$\$|\$[^\s$][^$]*\$|\{(doc|eq|ref|numref|cite\S*|prf:ref)\}/.test(node.data))
+      note('raw markup', node.data.trim().slice(0, 80));
+  }
+  const formulas = [...main.querySelectorAll('.math')].filter(e => !e.parentElement.closest('.math'));
+  for (const e of formulas) if (!e.querySelector('mjx-container')) note('formula not set', e.textContent.slice(0, 80));
+  for (const e of main.querySelectorAll('mjx-merror, [data-mjx-error]')) note('formula in error', e.textContent);
+  if (document.documentElement.scrollWidth > width + 1) note('page scrolls', document.documentElement.scrollWidth);
+  for (const e of main.querySelectorAll('*')) {
+    const box = e.getBoundingClientRect();
+    if (!box.width || box.right <= width + 2 || !shown(e)) continue;
+    let parent = e.parentElement;
+    while (parent && !['auto', 'scroll', 'hidden'].includes(getComputedStyle(parent).overflowX))
+      parent = parent.parentElement;
+    if (!parent) note('wider than the screen', `${e.tagName}.${e.className} to ${Math.round(box.right)}`);
+  }
+  for (const e of document.querySelectorAll('img')) {
+    if (!e.getAttribute('alt')) note('image without alternative text', e.src);
+    if (shown(e) && !e.naturalWidth) note('missing image', e.src);
+  }
+  return problems;
+}"""
+LIGHTNESS = r"""(selector) => {
+  const value = colour => { const [r, g, b] = colour.match(/[\d.]+/g).map(Number); return (r + g + b) / 765; };
+  return [...document.querySelectorAll(selector)].map(e => value(getComputedStyle(e).backgroundColor));
+}"""
+
+
+def build(source, target):
+    """Build a book strictly into another folder."""
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")
+    command = [jupyter_book, "build", source, "--path-output", target, "-W", "-n", "--keep-going"]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """The folder of the built pages."""
+    target = tmp_path_factory.mktemp("built")
+    made = build(BOOK.root, target)
+    assert made.returncode == 0, made.stderr[-4000:]
+    return target / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def pages(site):
+    """Every page a reader can reach, the search page and the indices included."""
+    found = [page for page in sorted(site.rglob("*.html")) if "_static" not in page.parts]
+    return [page for page in found if page != site / "index.html"]  # that one only redirects
+
+
+class Links(html.parser.HTMLParser):
+    """Targets of a page's links and sources, and the anchors that it offers."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.targets, self.anchors, self.scripts = [], {""}, []
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.anchors.add(given.get("id"))
+        self.targets += [given[key] for key in ("href", "src") if given.get(key)]
+        self.scripts += [given["src"]] if tag == "script" and given.get("src") else []
+
+
+def test_every_page_of_the_contents_is_built(site):
+    toc = (BOOK.root / "_toc.yml").read_text(encoding="utf-8")
+    names = re.findall(r"(?:file|root): (\S+)", toc)
+    assert {f"notebooks/{name}" for name in BOOK.names()} <= set(names)
+    assert [name for name in names if not (site / f"{name}.html").is_file()] == []
+
+
+def test_internal_links_lead_somewhere(pages):
+    links = {page: Links(page) for page in pages}
+    broken = []
+    for page, found in links.items():
+        for target in found.targets:
+            parts = urlsplit(target)
+            if parts.scheme or parts.netloc:
+                continue
+            file = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+            anchor = unquote(parts.fragment)
+            if not file.is_file() or (file in links and anchor not in links[file].anchors):
+                broken.append(f"{page.name}: {target}")
+    assert broken == []
+
+
+def test_no_script_or_style_of_another_host(pages):
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(r"<(script|link|img|iframe)[^>]*(src|href)=\"(https?:)?//", text), page.name
+        assert not any("thebe" in script for script in Links(page).scripts)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium, headless."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine: install Debian's package chromium to judge the pages")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as engine:
+        running = engine.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield running
+        running.close()
+
+
+class Reader:
+    """A page in a browser without a network, and all that went wrong on it."""
+
+    def __init__(self, browser, width):
+        self.context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
+        self.page, self.wrong = self.context.new_page(), []
+        self.page.on("request", self._request)
+        self.page.on("requestfailed", lambda request: self.wrong.append(f"not found: {request.url}"))
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.wrong.append(f"page error: {error}"))
+
+    def _request(self, request):
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            self.wrong.append(f"asks another host: {request.url}")
+
+    def _console(self, message):
+        if message.type == "error":
+            self.wrong.append(f"console: {message.text}")
+
+    def open(self, page, query=""):
+        self.page.goto(page.as_uri() + query)
+        self.page.evaluate(READY)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", WIDTHS)
+def test_pages_read_well(pages, site, browser, width):
+    problems = {}
+    for page in pages:
+        reader = Reader(browser, width)
+        reader.open(page)
+        for scheme in SCHEMES:
+            reader.page.emulate_media(color_scheme=scheme)
+            found = reader.page.evaluate(JUDGE) | ({"errors": reader.wrong} if reader.wrong else {})
+            if found:
+                problems[f"{page.relative_to(site)} {scheme}"] = found
+        reader.context.close()
+    assert problems == {}
+
+
+@pytest.mark.browser
+def test_dark_pages_are_dark_and_figures_stay_on_white(pages, browser):
+    plates = []
+    for page in pages:
+        reader = Reader(browser, 1400)
+        reader.page.emulate_media(color_scheme="dark")
+        reader.open(page)
+        assert reader.page.evaluate(LIGHTNESS, "body")[0] < 0.3, page.name
+        plates += reader.page.evaluate(LIGHTNESS, ".bd-article .cell_output img")
+        reader.context.close()
+    assert plates and min(plates) > 0.9
+
+
+@pytest.mark.browser
+def test_the_judge_sees_what_is_wrong(tmp_path, browser):
+    page = tmp_path / "bad.html"
+    page.write_text(
+        "<main><p>raw $x^2$ here</p><span class='math'>\\(y\\)</span><img src='absent.png'>"
+        "<div style='width: 3000px'>wide</div><script src='https://example.org/x.js'></script></main>",
+        encoding="utf-8",
+    )
+    reader = Reader(browser, 400)
+    reader.open(page)
+    assert set(reader.page.evaluate(JUDGE)) == {
+        "raw markup",
+        "formula not set",
+        "page scrolls",
+        "wider than the screen",
+        "image without alternative text",
+        "missing image",
+    }
+    assert any("asks another host" in line for line in reader.wrong)
+
+
+@pytest.mark.browser
+def test_search_finds_a_page(site, browser):
+    reader = Reader(browser, 1400)
+    reader.open(site / "search.html", "?q=signature")
+    reader.page.wait_for_selector("#search-results li a")
+    targets = reader.page.eval_on_selector_all("#search-results li a", "links => links.map(a => a.href)")
+    assert any("/notebooks/" in target or "/book/" in target for target in targets)
+    assert reader.wrong == []
+    reader.context.close()
+
+
+def test_a_stale_page_fails_the_strict_build_and_says_so(tmp_path):
+    rerun.stage(BOOK, tmp_path / "copy")
+    copy = staleness.Book(tmp_path / "copy")
+    name = copy.names()[0]
+    with open(copy.text(name), "a", encoding="utf-8") as file:
+        file.write("\nOne more sentence.\n")
+    made = build(copy.root, tmp_path / "out")
+    assert made.returncode != 0
+    assert "This page is stale: the text changed." in made.stderr
+    html_folder = tmp_path / "out" / "_build" / "html"
+    marked = [page for page in html_folder.rglob("*.html") if "This page is stale: the text" in page.read_text("utf-8")]
+    assert marked == [html_folder / "notebooks" / f"{name}.html"]
+
+
+def test_a_rerun_is_a_page_that_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path))
+    name = "theory/signatures"
+    assert rerun.main([name, "seed=4321"]) == 0
+    page = Path(capsys.readouterr().out.splitlines()[-1].removeprefix("Open "))
+    assert page == tmp_path / "rerun-theory-signatures-seed-4321" / "html" / "notebooks" / "theory" / "signatures.html"
+    text = page.read_text(encoding="utf-8")
+    assert "This page is a rerun with seed = 4321" in text and "This page is stale" not in text
+
+
+def test_every_module_is_in_the_reference():
+    listed = set(re.findall(r"automodule:: (\S+)", (BOOK.root / "book" / "api.md").read_text(encoding="utf-8")))
+    package = BOOK.root / "probsig"
+    modules = {".".join(("probsig", *p.relative_to(package).with_suffix("").parts)) for p in package.rglob("*.py")}
+    assert listed == {name.removesuffix(".__init__") for name in modules} - {"probsig"}

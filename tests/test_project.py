@@ -1,0 +1,100 @@
+"""What is said in two places is the same in both, and the tree is small and anonymous."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+LARGEST = 2_000_000
+NAMED_LARGE: set[str] = set()  # files that may be larger, by path
+
+
+def declared():
+    groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    return [Requirement(line) for group in groups for line in group]
+
+
+def locked():
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"==[^*+,]+", str(pin.specifier)) for pin in pins)
+    return {normal(pin.name): str(pin.specifier).removeprefix("==") for pin in pins}
+
+
+def normal(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def tracked():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("this is no git checkout")
+    return [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_environment_yml_has_the_ranges_of_pyproject():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    conda = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
+    (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    assert conda == [f"python{PROJECT['requires-python']}", "pip"]
+    assert [line for line in pip if line != "-e ."] == [str(line) for line in map(line_of, declared())]
+
+
+def line_of(requirement):
+    return f"{requirement.name}{','.join(sorted(map(str, requirement.specifier), reverse=True))}"
+
+
+def test_the_lock_satisfies_the_ranges():
+    pins = locked()
+    for requirement in declared():
+        assert requirement.specifier.contains(pins[normal(requirement.name)]), requirement
+
+
+def test_the_lock_is_what_is_installed():
+    """`make install` leaves nothing else; a local label such as +cpu is a build of the same version."""
+    if Path(sys.prefix).resolve() != (ROOT / ".venv").resolve():
+        pytest.skip("these tests run outside the environment that make installs")
+    differing = {name: pin for name, pin in locked().items() if version(name).partition("+")[0] != pin}
+    assert differing == {}
+
+
+def test_one_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## \[?v?(\d+\.\d+\.\d+)", changelog, re.MULTILINE)
+    assert newest[1] == citation["version"] == PROJECT["version"] == version("probsig")
+
+
+def test_no_large_file():
+    large = {name for name in tracked() if (ROOT / name).stat().st_size > LARGEST}
+    assert large <= NAMED_LARGE
+
+
+def test_no_path_of_a_machine():
+    found = []
+    for name in tracked():
+        if name.startswith("book/_static/mathjax/"):
+            continue
+        try:
+            text = (ROOT / name).read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        found += [
+            f"{name}: {path}" for path in re.findall(r"(?<![\w.~}$)])/(?:home|root|Users|opt|work|tmp)/\w+", text)
+        ]
+    assert found == []
+
+
+def test_every_file_of_the_contents_exists():
+    contents = (ROOT / "_toc.yml").read_text(encoding="utf-8")
+    for name in re.findall(r"(?:file|root): (\S+)", contents):
+        suffix = ".ipynb" if name.startswith("notebooks/") else ".md"
+        assert (ROOT / f"{name}{suffix}").is_file(), name
