@@ -25,8 +25,8 @@ import numpy as np
 CLAIM_MIME = "application/vnd.probsig.claim+json"
 ERRATUM_MIME = "application/vnd.probsig.erratum+json"
 SETTINGS = {
-    "paper": "at the paper's setting",
-    "theory": "in theory",
+    "paper": "the paper's setting",
+    "theory": "theory",
     "reduced": "at a reduced setting",
     "stand-in data": "with stand-in data",
     "stand-in model": "with a stand-in model",

@@ -68,8 +68,17 @@ class NotebookFigure(tables.BookDirective):
         return [nodes.figure("", image, caption, align="center")]
 
 
+def in_prose(mean: float | str) -> str:
+    """A mean as a sentence quotes it: whole numbers whole, others to 4 digits, words such as "< 1e-12" as they are.
+
+    >>> in_prose(28510.0), in_prose(2.7937720842), in_prose("< 1e-12")
+    ('28510', '2.794', '< 1e-12')
+    """
+    return mean if isinstance(mean, str) else f"{mean:.0f}" if mean.is_integer() else f"{mean:.4g}"
+
+
 class Measured(SphinxRole):
-    """``{measured}`key` ``: what the claim measured, in words, as a link to its chapter."""
+    """``{measured}`key` ``: the mean that a claim measured, without its unit, as a link to its chapter."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Called by docutils."""
@@ -83,7 +92,8 @@ class Measured(SphinxRole):
         link = addnodes.pending_xref(
             "", refdomain="std", reftype="doc", reftarget=f"/{page}", refexplicit=True, refdoc=self.env.docname
         )
-        return [link + nodes.inline("", record["measured"])], []
+        link += nodes.inline("", in_prose(record["mean"]))
+        return [link], []
 
 
 def setup(app: Sphinx) -> dict:
