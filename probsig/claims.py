@@ -136,7 +136,8 @@ class Claim:
             f"*Measured* {self.measured} · *accepted* {self.accepted} · *setting* {self.setting}",
             f"*The paper* ({self.paper}){': ' + self.says if self.says else ''}",
         ]
-        return _bundle(self, CLAIM_MIME, rows + ([f"*Note* {self.note}"] if self.note else []))
+        rows += [f"*Note* {self.note}"] if self.note else []
+        return _bundle(self, CLAIM_MIME, rows, between="\\\n")
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ class Erratum:
             f"$${self.corrected}$$",
             f"*Size* {self.size}",
         ]
-        return _bundle(self, ERRATUM_MIME, rows)
+        return _bundle(self, ERRATUM_MIME, rows, between="\n>\n")
 
 
 def claim(
@@ -301,11 +302,11 @@ def _sentence(words: str) -> str:
     return words if words.rstrip().endswith((".", "!", "?")) else f"{words.rstrip()}."
 
 
-def _bundle(shown: Claim | Erratum, mime: str, rows: list[str]) -> dict[str, Any]:
+def _bundle(shown: Claim | Erratum, mime: str, rows: list[str], between: str) -> dict[str, Any]:
     """Plain text, a Markdown quotation (a box in the book, in Jupyter and on code hosts), and the record."""
     return {
         "text/plain": repr(shown),
-        "text/markdown": "\n>\n".join(f"> {' '.join(row.split())}" for row in rows),
+        "text/markdown": between.join(f"> {' '.join(row.split())}" for row in rows),
         mime: shown.record(),
     }
 

@@ -192,7 +192,7 @@ def test_narrow_intervals_get_the_digits_that_resolve_them():
 def test_shown_in_markdown():
     bundle = make([5.0, 5.004], says=r"$O(\epsilon^5)$", note="Few.")._repr_mimebundle_()
     assert bundle["text/plain"] == "a-claim: reproduced; measured 5.002 ± 0.003 (2 seeds), accepted 4.9 to 5.1"
-    lines = bundle["text/markdown"].split("\n")
+    lines = bundle["text/markdown"].split("\\\n")  # hard line breaks
     assert all(line.startswith(">") for line in lines)
     assert lines[0] == "> **Reproduced:** The slope is 5."
     assert r"> *The paper* (v2 Corollary 1): $O(\epsilon^5)$" in lines and "> *Note* Few." in lines

@@ -64,8 +64,8 @@ class NotebookFigure(tables.BookDirective):
         page = Path(self.env.doc2path(self.env.docname)).parent
         image = nodes.image(uri=Path(os.path.relpath(file, page)).as_posix(), alt=found.alt)
         source = " ".join([*self.content, f"({{numref}}`{name}`)"])
-        caption = nodes.caption("", "", *self.myst(source)[0].children)
-        return [nodes.figure("", image, caption, align="center")]
+        legend = nodes.legend("", *self.myst(source))  # not a caption: the figure has its number in its chapter
+        return [nodes.figure("", image, legend, align="center")]
 
 
 def in_prose(mean: float | str) -> str:
