@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from probsig.expansions.linear import covariance
+
 FORMS_E = {
     "printed": "eq. (4) read as a ratio of events, sequence frequency, eta dropped",
     "bigram": "token frequency and bigram law, eta dropped",
@@ -34,12 +36,6 @@ def centred(N) -> np.ndarray:
     [[0.25, -0.25], [-0.25, 0.25]]
     """
     return N - N.mean(axis=0)
-
-
-def covariance(W_U) -> np.ndarray:
-    """``Sigma_U``, the covariance (d, d) of the unembedding rows over the vocabulary."""
-    W = W_U - W_U.mean(axis=0)
-    return W.T @ W / len(W)
 
 
 def corollary_4_embedding(law, W_E, W_U, form, value_map=None, mlp_map=None) -> np.ndarray:
