@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class Picture(NamedTuple):
-    """A figure's last PNG and its alternative text."""
+    """A figure's PNG and its alternative text."""
 
     png: bytes
     alt: str
@@ -41,7 +41,7 @@ def find(notebook: Path, name: str) -> Picture | None:
         shown = cell.metadata.get("mystnb", {})
         if shown.get("figure", {}).get("name") == name:
             pictures = [output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})]
-            return Picture(base64.b64decode(pictures[-1]), shown.get("image", {}).get("alt", "")) if pictures else None
+            return Picture(base64.b64decode(pictures[0]), shown.get("image", {}).get("alt", "")) if pictures else None
     return None
 
 
