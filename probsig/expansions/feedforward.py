@@ -18,7 +18,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
 
+from probsig import seeds
 from probsig.models import Activation
 from probsig.tasks import Distribution
 
@@ -164,3 +166,25 @@ def kernel_law(dist: Distribution, tokens: Sequence[int], kind: str, scale: floa
     force *= (law.y[:, None] == law.y) - 1 / law.vocab_size
     share = law.probability[:, None] * law.counts()[:, list(tokens)]
     return share.T @ force @ share
+
+
+def sampled_grams(
+    dist: Distribution, tokens: Sequence[int], activation: Activation, scale: float, width: int, draws: int, seed: int
+) -> Array:
+    """Gram matrices (draws, k, k) of first velocities at random weights over width * eps^2: `kernel_law`, sampled.
+
+    A draw has `width` hidden coordinates, normal W_E of standard deviation `scale` and, as the first velocity is
+    proportional to it, normal W_U of standard deviation 1. Coordinates are independent, so the mean of m draws is a
+    draw of width m * width. The stream is that of (seed, "sampled grams"). Memory is that of one draw.
+    """
+    law, rng = dist.merged(), seeds.stream(seed, "sampled grams")
+    present = law.occurs()
+    c = csr_array(law.counts()[:, present].astype(float))
+    share = (law.probability[:, None] * law.counts()[:, list(tokens)]).T
+    grams = np.empty((draws, len(share), len(share)))
+    for gram in grams:
+        W_E = scale * rng.standard_normal((len(present), width))
+        W_U = rng.standard_normal((law.vocab_size, width))
+        v = share @ (activation.derivative(c @ W_E) * (W_U - W_U.mean(axis=0))[law.y])
+        gram[:] = v @ v.T / width
+    return grams
