@@ -104,66 +104,131 @@ def _signature(dist: Distribution, name: str, convention: str) -> Array:
     return getattr(signatures, name)(dist, convention=convention)
 
 
-def corollary_1(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, form: str = "corrected") -> Array:
-    r"""The flow of the embedding rows (V, d) by one of `FORMS_1` (Corollary 1, D.3).
+FORMS_SOFTMAX: dict[str, str] = {
+    "printed": "(1 + f) / V, the line of D.3",
+    "first_order": "(1 + f~) / V, with the mean over labels taken off",
+    "second_order": "and Pi f~^2 / 2V",
+}
+"""Forms of the softmax expansion; orders of their errors in |f|: 1, 2, 3."""
 
-    "corrected" is n_x [W_U^T (phi^y_x - 1/V) - Sigma_U W_E phi^X_x] with count signatures, residual O(eps^5);
-    "second_order" subtracts (1/2V) W_U^T Pi E[c_x f~^2], residual O(eps^7). Raises ValueError on an unknown form.
+
+def softmax_series(f: ArrayLike, form: str = "first_order") -> Array:
+    r"""softmax(f) along the last axis by one of `FORMS_SOFTMAX`, with f~ = Pi f = f - mean(f); any shape (..., V).
+
+    The paper uses (1 + f) / V and calls the rest O(f / V^2) (D.3). The rest is -mean(f) / V, linear in f, and
+    (1/2V) Pi f~^2 + O(f^3). Raises ValueError on an unknown form.
+
+    >>> softmax_series([0.0, 0.2], "printed").tolist(), softmax_series([0.0, 0.2]).round(12).tolist()
+    ([0.5, 0.6], [0.45, 0.55])
+    """
+    check_form(form, FORMS_SOFTMAX)
+    f = np.asarray(f, dtype=float)
+    if form == "printed":
+        return (1 + f) / f.shape[-1]
+    f = f - f.mean(axis=-1, keepdims=True)
+    first = (1 + f) / f.shape[-1]
+    if form == "first_order":
+        return first
+    return first + (f**2 - (f**2).mean(axis=-1, keepdims=True)) / (2 * f.shape[-1])
+
+
+def softmax_bound(m: ArrayLike) -> Array:
+    """g(m) with |V softmax(f) - 1 - f~| <= g(m) in every entry, m = max |f~|: m^2/2 + O(m^3), at every V.
+
+    It is the smaller of (e^{3m} - 1 - 3m) / 9, which is sharp for small m, and 4 (e^m - 1 - m).
+
+    >>> softmax_bound([0.0, 0.01]).round(8).tolist()
+    [0.0, 5.05e-05]
+    """
+    m = np.asarray(m, dtype=float)
+    return np.minimum((np.expm1(3 * m) - 3 * m) / 9, 4 * (np.expm1(m) - m))
+
+
+def corollary_1(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, form: str = "corrected") -> Array:
+    r"""The flow of the embedding rows (V, d) by one of `FORMS_1` (Corollary 1, equation (1), D.3).
+
+    "printed" is r_x W_U^T (phi^y_x - (1/V) W_U W_E phi^X_x) with r_x and the signatures of membership; it drops
+    -(1/V) 1, which is of leading order, and the centring of the softmax, of third. "corrected" is
+    n_x [W_U^T (phi^y_x - 1/V) - Sigma_U W_E phi^X_x] with those of counts; it drops O(eps^5).
+    "second_order" subtracts (1/2V) W_U^T Pi E[c_x f~^2] as well and drops O(eps^7). Rows of tokens that never occur
+    are zero. Raises ValueError on an unknown form.
+
+    One sequence [0, 0] with label 1: n_0 = 2, phi^X_0 = 2 e_0, Sigma_U = 1, so 2 [(3 - 2) - 1 * 2 * 0.25] = 1.
+
+    >>> law = Distribution(X=[[0, 0]], y=[1], weight=[1], vocab_size=2)
+    >>> corollary_1(law, [[0.25], [0.0]], [[1.0], [3.0]])[0].tolist()
+    [1.0]
     """
     check_form(form, FORMS_1)
     W_E, W_U = np.asarray(W_E, dtype=float), np.asarray(W_U, dtype=float)
     convention = "membership" if form.startswith("printed") else "count"
     n = token_weight(dist, convention)[:, None]
-    label = _signature(dist, "label", convention) @ W_U
-    context = _signature(dist, "cooccurrence", convention) @ W_E
-    mean, moment = W_U.mean(axis=0), W_U.T @ W_U / len(W_U)
+    label = signatures.label(dist, convention=convention) @ W_U
+    mean = W_U.mean(axis=0)
     if form == "label_only":
         return n * (label - mean)
+    context = signatures.cooccurrence(dist, convention=convention) @ W_E
+    moment = W_U.T @ W_U / len(W_U)
     if form in ("printed", "counts"):
         return n * (label - context @ moment)
     if form in ("printed_with_mean", "uncentred"):
         return n * (label - mean - context @ moment)
-    flow_1 = n * (label - mean - context @ covariance(W_U))
-    if form == "second_order":
-        squared = (dist.counts() @ W_E @ centred(W_U).T) ** 2  # f~^2, (n, V)
-        flow_1 -= (dist.counts() * dist.probability[:, None]).T @ squared @ centred(W_U) / (2 * len(W_U))
-    return flow_1
+    first = n * (label - mean - context @ covariance(W_U))
+    if form == "corrected":
+        return first
+    squared = (dist.counts() @ W_E @ centred(W_U).T) ** 2  # f~^2, (n, V)
+    return first - (dist.counts() * dist.probability[:, None]).T @ squared @ centred(W_U) / (2 * len(W_U))
 
 
 def corollary_3(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, form: str = "corrected") -> Array:
-    r"""The flow of the unembedding rows (V, d) by one of `FORMS_3` (Corollary 3, D.5).
+    r"""The flow of the unembedding rows (V, d) by one of `FORMS_3` (Corollary 3, equation (3), D.5).
 
-    "corrected" is r_nu W_E phi_nu - (1/V) W_E n, residual O(eps^3); "third_order" subtracts
-    (1/V)(W_U - u) W_E S W_E^T, residual O(eps^5); "fifth_order" subtracts (1/2V) E[Pi f~^2 s^T], residual O(eps^7).
-    Raises ValueError on an unknown form.
+    "printed" is L r_nu (W_E phi_nu)^T with membership; it counts the length twice and drops the mean term, which is of
+    leading order. "corrected" is r_nu (W_E phi_nu)^T - (1/V)(W_E n)^T with counts and drops O(eps^3); "third_order"
+    subtracts (1/V)(W_U - u) W_E S W_E^T and drops O(eps^5); "fifth_order" subtracts (1/2V) E[Pi f~^2 s^T] and drops
+    O(eps^7). Raises ValueError on an unknown form.
+
+    One sequence [0, 0] with label 1: s = 0.5, so the label gets 0.5 and every row loses 0.5 / 2; printed doubles.
+
+    >>> law = Distribution(X=[[0, 0]], y=[1], weight=[1], vocab_size=2)
+    >>> corollary_3(law, [[0.25], [0.0]], [[1.0], [3.0]]).tolist()
+    [[-0.25], [0.25]]
     """
     check_form(form, FORMS_3)
     W_E, W_U = np.asarray(W_E, dtype=float), np.asarray(W_U, dtype=float)
     V = len(W_U)
     convention = "membership" if form.startswith("printed") or form == "membership" else "count"
-    label = label_weight(dist)[:, None] * (_signature(dist, "inverse", convention) @ W_E)
+    label = label_weight(dist)[:, None] * (signatures.inverse(dist, convention=convention) @ W_E)
     if form.startswith("printed"):
         sign = {"printed": 0, "printed_plus": 1, "printed_minus": -1}[form]
         return dist.length * label + sign * W_E.sum(axis=0) / V
     if form == "counts":
         return label - W_E.sum(axis=0) / V
-    flow_3 = label - token_weight(dist) @ W_E / V
+    first = label - token_weight(dist) @ W_E / V
     if form in ("membership", "corrected"):
-        return flow_3
+        return first
     sums = dist.counts() @ W_E  # s_X, (n, d)
     weighted = sums * dist.probability[:, None]
-    flow_3 -= (W_U if form == "uncentred" else centred(W_U)) @ (sums.T @ weighted) / V
-    if form == "fifth_order":
-        squared = (sums @ centred(W_U).T) ** 2
-        flow_3 -= (squared - squared.mean(axis=1, keepdims=True)).T @ weighted / (2 * V)
-    return flow_3
+    third = first - (W_U if form == "uncentred" else centred(W_U)) @ (sums.T @ weighted) / V
+    if form != "fifth_order":
+        return third
+    squared = (sums @ centred(W_U).T) ** 2
+    return third - (squared - squared.mean(axis=1, keepdims=True)).T @ weighted / (2 * V)
 
 
-def error_bound(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike) -> Array:
-    """A rigorous bound (V,) on |exact - corrected| of every embedding row: 2 n_x m^2 e^m (1/V) sum_nu |W_U[nu] - u|.
+def error_bound(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike) -> tuple[Array, float]:
+    r"""Rigorous bounds on |exact - corrected| of every embedding row, (V,), and on |exact - third_order| of any
+    unembedding row: |Sigma_U|^{1/2} E[c_x g(m)] and (1/V) E[g(m) |s|], with m(X) = max |f~(X)|, g = `softmax_bound`.
 
-    m is the largest centred logit over the law. It needs no small weights, but says little unless m is below one.
+    They hold for weights of any size; they say something where the centred logits are below one.
+
+    >>> law = Distribution(X=[[0]], y=[1], weight=[1], vocab_size=2)
+    >>> bound_E, bound_U = error_bound(law, [[0.5], [0.0]], [[0.0], [0.02]])
+    >>> (bound_E * 1e6).round(3).tolist(), round(bound_U * 1e6, 3)
+    ([0.126, 0.0], 3.141)
     """
     W_E, W_U = np.asarray(W_E, dtype=float), np.asarray(W_U, dtype=float)
-    m = np.abs(dist.counts() @ W_E @ centred(W_U).T).max()
-    return 2 * token_weight(dist) * m**2 * np.exp(m) * np.linalg.norm(centred(W_U), axis=1).mean()
+    sums = dist.counts() @ W_E
+    g = dist.probability * softmax_bound(np.abs(sums @ centred(W_U).T).max(axis=1))
+    spread = np.sqrt(np.linalg.norm(covariance(W_U), 2))
+    return spread * (g @ dist.counts()), float(g @ np.linalg.norm(sums, axis=1) / len(W_U))
