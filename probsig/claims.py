@@ -70,7 +70,7 @@ class Claim:
 
     @property
     def measured(self) -> str:
-        """The measurement in words: mean ± standard deviation over seeds (n - 1), or the one value."""
+        """The measurement in words: mean ± standard deviation (n - 1) over the n values, or the one value."""
         values, count = self.values, len(self.values)
         if all(abs(value) < self.floor for value in values):
             shown = f"< {self.floor:g}"
@@ -78,7 +78,7 @@ class Claim:
             mean, sd = _mean_sd(values, self._digits)
             shown = f"{mean:.12g}" if count == 1 or not math.isfinite(mean) else _spread(mean, sd, self._digits)
         unit = f" {self.unit}" if self.unit else ""
-        return f"{shown}{unit}" + (f" ({count} seeds)" if count > 1 else "")
+        return f"{shown}{unit}" + (f" (n = {count})" if count > 1 else "")
 
     @property
     def accepted(self) -> str:
@@ -195,7 +195,7 @@ def claim(
     unknown setting.
 
     >>> claim("slope", "The slope is 5.", paper="v2 Corollary 1", measured=[5.002, 4.998], interval=(4.9, 5.1))
-    slope: reproduced; measured 5.000 ± 0.003 (2 seeds), accepted 4.9 to 5.1
+    slope: reproduced; measured 5.000 ± 0.003 (n = 2), accepted 4.9 to 5.1
     """
     _check_key(key)
     _check_words(key, statement=statement, paper=paper)

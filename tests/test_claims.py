@@ -102,17 +102,17 @@ def test_keys_are_lower_case_words_joined_by_hyphens(key):
 @pytest.mark.parametrize(
     ("measured", "more", "words"),
     [
-        ([5.002, 4.998], {}, "5.000 ± 0.003 (2 seeds)"),
+        ([5.002, 4.998], {}, "5.000 ± 0.003 (n = 2)"),
         (0.9175, {}, "0.9175"),
         (0, {"unit": "violations"}, "0 violations"),
-        ([3e-15, -2e-16], {"floor": 1e-12}, "< 1e-12 (2 seeds)"),
+        ([3e-15, -2e-16], {"floor": 1e-12}, "< 1e-12 (n = 2)"),
         (3e-15, {"floor": 1e-12, "unit": "nats"}, "< 1e-12 nats"),
-        ([1e-6, 3e-6], {}, "2e-06 ± 1.414e-06 (2 seeds)"),
-        ([100, 120.5, 110], {}, "110.2 ± 10.3 (3 seeds)"),
-        ([120000, 140000], {}, "130000 ± 14100 (2 seeds)"),
-        ([-0.004 + 0.17, -0.004 - 0.17], {}, "-0.0040 ± 0.2404 (2 seeds)"),
-        ([math.nan, 1.0], {}, "nan (2 seeds)"),
-        ([math.inf, 1.0], {}, "inf (2 seeds)"),
+        ([1e-6, 3e-6], {}, "2e-06 ± 1.414e-06 (n = 2)"),
+        ([100, 120.5, 110], {}, "110.2 ± 10.3 (n = 3)"),
+        ([120000, 140000], {}, "130000 ± 14100 (n = 2)"),
+        ([-0.004 + 0.17, -0.004 - 0.17], {}, "-0.0040 ± 0.2404 (n = 2)"),
+        ([math.nan, 1.0], {}, "nan (n = 2)"),
+        ([math.inf, 1.0], {}, "inf (n = 2)"),
     ],
 )
 def test_measured_in_words(measured, more, words):
@@ -137,7 +137,7 @@ def test_the_mean_and_spread_of_three_seeds_by_hand():
     """1, 2, 6: mean 3, sum of squared deviations 4 + 1 + 9 = 14, variance 7."""
     record = make([1, 2, 6], unit="nats").record()
     assert (record["mean"], record["sd"]) == (3.0, 2.646)
-    assert record["measured"] == "3.000 ± 2.646 nats (3 seeds)"
+    assert record["measured"] == "3.000 ± 2.646 nats (n = 3)"
 
 
 def test_record_of_one_claim():
@@ -150,7 +150,7 @@ def test_record_of_one_claim():
         "values": [0.3333, 5.0],
         "mean": 2.667,
         "sd": 3.3,
-        "measured": "2.667 ± 3.300 (2 seeds)",
+        "measured": "2.667 ± 3.300 (n = 2)",
         "interval": [0.0, None],
         "accepted": "at least 0",
         "setting": "reduced",
@@ -181,7 +181,7 @@ def test_record_is_the_same_after_noise_in_the_last_bits(values, seed):
 
 
 def test_noise_alone_has_no_spread():
-    assert make([5.0, 5.0 + 8.9e-16, 5.0]).measured == "5.000 ± 0.000 (3 seeds)"
+    assert make([5.0, 5.0 + 8.9e-16, 5.0]).measured == "5.000 ± 0.000 (n = 3)"
 
 
 def test_narrow_intervals_get_the_digits_that_resolve_them():
@@ -191,7 +191,7 @@ def test_narrow_intervals_get_the_digits_that_resolve_them():
 
 def test_shown_in_markdown():
     bundle = make([5.0, 5.004], says=r"$O(\epsilon^5)$", note="Few.")._repr_mimebundle_()
-    assert bundle["text/plain"] == "a-claim: reproduced; measured 5.002 ± 0.003 (2 seeds), accepted 4.9 to 5.1"
+    assert bundle["text/plain"] == "a-claim: reproduced; measured 5.002 ± 0.003 (n = 2), accepted 4.9 to 5.1"
     lines = bundle["text/markdown"].split("\\\n")  # hard line breaks
     assert all(line.startswith(">") for line in lines)
     assert lines[0] == "> **Reproduced:** The slope is 5."
