@@ -13,8 +13,6 @@ Axes: W_E, W_U and every flow are (V token ids, d); M is (V labels nu, V tokens 
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -96,12 +94,6 @@ def matrix(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike) -> Array:
     error = -flow.softmax(flow.logits(dist, W_E, W_U, LinearModel()))
     error[np.arange(len(dist.y)), dist.y] += 1
     return (error * dist.probability[:, None]).T @ dist.counts()
-
-
-@lru_cache(maxsize=24)
-def _signature(dist: Distribution, name: str, convention: str) -> Array:
-    """A signature of all tokens, kept: an order is fitted over many weights of one law."""
-    return getattr(signatures, name)(dist, convention=convention)
 
 
 FORMS_SOFTMAX: dict[str, str] = {
