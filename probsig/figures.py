@@ -207,7 +207,7 @@ def residual_orders(
     if not orders:
         raise ValueError("orders is empty: pass at least one label and its flow.Order")
     figure, ax = _axes(ax, height=3.4 + 0.2 * len(orders))
-    ends: list[tuple[float, int]] = []
+    ends: list[tuple[float, float, int]] = []
     for i, (label, order) in enumerate(orders.items()):
         scales = np.asarray(order.scales, dtype=float)
         at = np.argsort(scales)
@@ -229,16 +229,8 @@ def residual_orders(
         reach = np.array([scales[0], scales[-1] * (scales[-1] / scales[0]) ** 0.12])
         guide = mean[-1] * (reach / scales[-1]) ** whole
         ax.plot(reach, guide, color="#555555", linestyle=":", linewidth=1.0, zorder=1)
-        if all(power != whole or abs(np.log(guide[1] / end)) > 1.5 for end, power in ends):
-            ax.annotate(
-                r"$\propto\epsilon$" if whole == 1 else rf"$\propto\epsilon^{{{whole}}}$",
-                (reach[1], guide[1]),
-                xytext=(2, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=9.5,
-            )
-            ends.append((guide[1], whole))
+        if all(power != whole or abs(np.log(guide[1] / y)) > 1.5 for _, y, power in ends):
+            ends.append((reach[1], guide[1], whole))
     ax.set(xlabel=xlabel, ylabel=ylabel)
     decades = np.log10(np.divide(*ax.get_xlim()[::-1]))
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.2 else (1,)))
@@ -246,7 +238,21 @@ def residual_orders(
     ax.xaxis.set_minor_formatter("")
     below = ax.transAxes + ScaledTranslation(0.0, -0.58, figure.dpi_scale_trans)  # inches: under the axis label
     ax.legend(loc="upper left", bbox_to_anchor=(0.0, 0.0), bbox_transform=below, borderaxespad=0.0, borderpad=0.0)
+    _name_powers(ax, ends)
     return figure
+
+
+def _name_powers(ax: Axes, ends: list[tuple[float, float, int]]) -> None:
+    """Write each power of the scale at its line's end, (x, y, power), from the top down and 16 points apart."""
+    figure = ax.get_figure(root=True)
+    figure.draw_without_rendering()  # so that the layout is known
+    placed: list[tuple[float, float]] = []
+    for x, y, power in sorted(ends, key=lambda end: -end[1]):
+        right, up = ax.transData.transform((x, y)) * 72 / figure.dpi
+        shift = min([0.0, *(above - 16 - up for other, above in placed if abs(other - right) < 40)])
+        placed.append((right, up + shift))
+        name = r"$\propto\epsilon$" if power == 1 else rf"$\propto\epsilon^{{{power}}}$"
+        ax.annotate(name, (x, y), xytext=(2, shift), textcoords="offset points", va="center", fontsize=9.5)
 
 
 def _axes(ax: Axes | None, height: float = 4.0) -> tuple[Figure, Axes]:

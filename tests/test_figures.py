@@ -136,6 +136,15 @@ def test_residual_orders_write_slopes_and_draw_the_nearest_whole_one():
     assert len({line.get_marker() for line in ax.lines if line.get_marker() != "None"}) == 2
 
 
+def test_residual_orders_keep_the_names_of_powers_apart():
+    close = [flow.residual_order(lambda e, s, k=k: (e / 0.08) ** k, [0.02, 0.04, 0.08], [0]) for k in (1, 2, 3)]
+    figure = figures.residual_orders(dict(zip("abc", close, strict=True)))
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert len(boxes) == 3
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[i + 1 :])
+
+
 def test_residual_orders_sort_their_scales():
     found = flow.residual_order(lambda scale, seed: scale**2, [0.1, 0.01, 1.0], [0])
     (ax,) = figures.residual_orders({"a": found}).axes
