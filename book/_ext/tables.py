@@ -29,13 +29,15 @@ def formula(tex: str) -> Cell:
     return [nodes.math_block(tex, tex, nowrap=False, number=None, label=None)]
 
 
-def table(headers: list[str], rows: list[list[Cell]]) -> nodes.Node:
-    """A table whose cells are lists of nodes; it scrolls sideways inside its page."""
+def table(headers: list[str], rows: list[list[Cell]], widths: list[int] | None = None) -> nodes.Node:
+    """A table whose cells are lists of nodes, with relative column widths; it scrolls sideways inside its page."""
+    widths = widths or [1] * len(headers)
     group = nodes.tgroup(cols=len(headers))
-    group += [nodes.colspec(colwidth=1) for _ in headers]
+    group += [nodes.colspec(colwidth=width) for width in widths]
     group += nodes.thead("", _row([text(header) for header in headers]))
     group += nodes.tbody("", *[_row(cells) for cells in rows])
-    return nodes.container("", nodes.table("", group), classes=["probsig-table"])
+    classes = ["colwidths-given"] if len(set(widths)) > 1 else []
+    return nodes.container("", nodes.table("", group, classes=classes), classes=["probsig-table"])
 
 
 def _row(cells: list[Cell]) -> nodes.row:
@@ -67,45 +69,45 @@ class BookDirective(SphinxDirective):
 
 
 class ClaimsTable(BookDirective):
-    """`{claims-table}`: every claim of the book, with its verdict."""
+    """`{claims-table}`: every claim of the book with its verdict, a table a chapter."""
 
     def run(self) -> list[nodes.Node]:
-        headers = ["Claim", "In the paper", "The paper says", "We measure", "Accepted", "Setting", "Verdict"]
-        rows = []
-        for claim in collected(self)[0]:
-            measured = text(claim["measured"]) + (self.myst(claim["note"]) if claim["note"] else [])
-            rows.append(
-                [
-                    self.myst(claim["statement"]) + self.chapter(claim["notebook"]),
-                    text(claim["paper"]),
-                    self.myst(claim["says"]) if claim["says"] else text("no number"),
-                    measured,
-                    text(claim["accepted"]),
-                    text(claims.SETTINGS[claim["setting"]]),
-                    verdict(claim),
-                ]
-            )
-        return [table(headers, rows)] if rows else [nodes.paragraph("", "No chapter makes a claim yet.")]
+        made = collected(self)[0]
+        shown: list[nodes.Node] = []
+        for notebook in dict.fromkeys(claim["notebook"] for claim in made):
+            rows = [self.row(claim) for claim in made if claim["notebook"] == notebook]
+            shown += [nodes.rubric("", "", *self.chapter(notebook)[0].children)]
+            shown += [table(["Claim", "We measure", "Setting", "Verdict"], rows, [46, 28, 10, 16])]
+        return shown or [nodes.paragraph("", "No chapter makes a claim yet.")]
+
+    def row(self, claim: dict) -> list[Cell]:
+        says = f": {claim['says']}" if claim["says"] else ""
+        measured = text(f"{claim['measured']}; accepted {claim['accepted']}")
+        return [
+            self.myst(claim["statement"]) + self.myst(f"*The paper ({claim['paper']}){says}*"),
+            measured + (self.myst(claim["note"]) if claim["note"] else []),
+            text(claims.SETTINGS[claim["setting"]]),
+            verdict(claim),
+        ]
 
 
 class ErrataTable(BookDirective):
-    """`{errata-table}`: every printed formula that does not hold, with its correction and proof."""
+    """`{errata-table}`: every printed formula that does not hold, with its correction and proof, a block each."""
 
     def run(self) -> list[nodes.Node]:
-        headers = ["Where", "Printed", "What is wrong", "Corrected", "Size", "Proof"]
-        rows = []
-        for erratum in collected(self)[1]:
-            rows.append(
-                [
-                    text(erratum["where"]),
-                    formula(erratum["printed"]),
-                    self.myst(erratum["why"]),
-                    formula(erratum["corrected"]),
-                    self.myst(erratum["size"]),
-                    self.myst(f"{{prf:ref}}`{erratum['proof']}`") + self.chapter(erratum["notebook"]),
-                ]
-            )
-        return [table(headers, rows)] if rows else [nodes.paragraph("", "No chapter records an erratum yet.")]
+        return [self.block(erratum) for erratum in collected(self)[1]] or [
+            nodes.paragraph("", "No chapter records an erratum yet.")
+        ]
+
+    def block(self, erratum: dict) -> nodes.Node:
+        sides = [
+            nodes.container("", *text(title), *formula(erratum[title.lower()]), classes=["erratum-formula"])
+            for title in ("Printed", "Corrected")
+        ]
+        proof = f"{{prf:ref}}`{erratum['proof']}` in {{doc}}`/notebooks/{erratum['notebook']}`"
+        where, why = erratum["where"], erratum["why"].rstrip(".")
+        parts = [nodes.rubric("", where[0].upper() + where[1:]), *self.myst(f"{why[0].upper()}{why[1:]}."), *sides]
+        return nodes.container("", *parts, *self.myst(f"Size: {erratum['size']}. Proof: {proof}."), classes=["erratum"])
 
 
 class PanelIndex(BookDirective):
@@ -117,7 +119,7 @@ class PanelIndex(BookDirective):
         for name, shows in panels.all_panels():
             links = ", ".join(f"{{numref}}`{figure}`" for figure in shown.get(name, []))
             rows.append([text(name), text(shows), self.myst(links) if links else text("not yet")])
-        return [table(["Panel", "Shows", "Here"], rows)]
+        return [table(["Panel", "Shows", "Here"], rows, [16, 60, 24])]
 
 
 class StatusTable(BookDirective):
