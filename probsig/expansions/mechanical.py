@@ -114,7 +114,8 @@ class Term:
             return {0: "1", 1: "s"}.get(b, f"s^{b}")
 
         force = "(W_y - mean)" if not self.powers else f"kappa({', '.join(power(b) for b in self.powers)}, .)"
-        return f"{self.factor} E[c_x {power(self.gate) + ' ' if self.gate else ''}{force}]"
+        factor = f"{self.factor:.4g}" if isinstance(self.factor, float) else f"{self.factor}"
+        return f"{factor} E[c_x {power(self.gate) + ' ' if self.gate else ''}{force}]"
 
 
 def _ascending(length: int, total: int, least: int = 0) -> Iterator[tuple[int, ...]]:
