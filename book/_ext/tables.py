@@ -1,7 +1,7 @@
 """Tables of the book that are computed while it is built: claims, errata, panels, status.
 
 Cells are docutils nodes.
-Texts that authors write in MyST (a claim's statement) are parsed as MyST; whatever else a record holds (tokens,
+Texts that authors write in MyST (a claim's statement or unit) are parsed as MyST; whatever else a record holds (tokens,
 numbers, names of machines) becomes a text node as it is, so that no character of it can act as markup.
 Each directive notes the notebooks and the ledger as dependencies, so that a changed one rebuilds its page.
 """
@@ -82,7 +82,7 @@ class ClaimsTable(BookDirective):
 
     def row(self, claim: dict) -> list[Cell]:
         says = f": {claim['says']}" if claim["says"] else ""
-        measured = text(f"{claim['measured']}; accepted {claim['accepted']}")
+        measured = self.myst(f"{claim['measured']}; accepted {claim['accepted']}")
         return [
             self.myst(claim["statement"]) + self.myst(f"*The paper ({claim['paper']}){says}*"),
             measured + (self.myst(claim["note"]) if claim["note"] else []),
