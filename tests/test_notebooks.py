@@ -72,7 +72,7 @@ def test_one_cell_of_annotated_parameters(name):
     tagged = [cell for cell in code_cells(name) if "parameters" in cell["metadata"].get("tags", [])]
     assert len(tagged) == 1
     for line in "".join(tagged[0]["source"]).splitlines():
-        assert re.match(r"\w+: \w.* = .+  # \w+", line), line
+        assert re.match(r"\w+: \w.* = .+  # .+", line), line
 
 
 @chapters
