@@ -124,7 +124,8 @@ def compare(
 ) -> Comparison:
     """Hold a torch ``module`` over embeddings, (n, L, d) to (n, d), against Propositions 1 and 2 and both ``FORMS``.
 
-    The module's own weights stay fixed while W_E and W_U are ``scale`` times a standard normal direction per seed.
+    The module is converted to float64 in place; its own weights stay fixed while W_E and W_U are ``scale`` times a
+    standard normal direction per seed.
     A map that draws random numbers, such as dropout in training mode, is no function of its input and fails.
 
     >>> from probsig.tasks import Distribution

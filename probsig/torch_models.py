@@ -14,7 +14,7 @@ from torch import nn
 
 
 class TorchModel:
-    """Adapter of a torch module over embeddings; the module is used in float64 and its own weights stay fixed.
+    """Adapter of a torch module over embeddings; it is converted to float64 in place, its own weights stay fixed.
 
     >>> model = TorchModel(lambda E: E.sum(dim=1).tanh())
     >>> model.hidden(np.zeros((1, 2, 3))).tolist()

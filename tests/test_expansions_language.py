@@ -38,8 +38,8 @@ def order(side, form):
 @pytest.mark.parametrize(
     ("side", "form", "integer"),
     [
-        (0, "printed", 1), (0, "bigram", 1), (0, "first_order", 3), (0, "third_order_no_attention", 3),
-        (0, "third_order_no_mlp", 3), (0, "third_order", 5),
+        (0, "printed", 1), (0, "bigram", 1), (0, "printed_eta", 1), (0, "first_order", 3),
+        (0, "third_order_no_attention", 3), (0, "third_order_no_mlp", 3), (0, "third_order", 5),
         (1, "printed", 1), (1, "printed_plus", 1), (1, "first_order", 3), (1, "third_order", 5),
     ],
 )  # fmt: skip
@@ -63,6 +63,48 @@ def test_tied_flow_is_the_sum_of_both_flows():
     W = weights(0.5, 0)[0]
     both = sequences.velocity(chain, W, W, sequences.BigramModel())
     assert np.allclose(tied.velocity(chain.bigrams(), W), sum(both), atol=1e-15)
+
+
+def test_a_last_norm_turns_the_embeddings_as_the_proposition_says():
+    chain = law()
+    W_E, W_U, _ = weights(0.5, 0)
+    exact, _ = sequences.velocity(chain, W_E, W_U, torch_models.TorchModel(torch_models.rms_norm))
+    N, size = chain.bigrams(), np.linalg.norm(W_E, axis=1, keepdims=True)
+    unit = W_E / size
+    force = (N.T - N.sum(axis=0)[:, None] * flow.softmax(np.sqrt(D) * unit @ W_U.T)) @ W_U
+    closed = np.sqrt(D) / size * (force - unit * np.sum(unit * force, axis=1, keepdims=True))
+    assert np.linalg.norm(exact - closed) < 1e-12 * np.linalg.norm(closed)
+    assert np.abs(np.sum(W_E * exact, axis=1)).max() < 1e-14
+
+
+@pytest.mark.parametrize(("branch", "gamma"), [("attention", 0.5), ("mlp", 0.5), ("mlp", 0.8)])
+def test_neglected_over_kept_falls_as_the_power_of_the_width(branch, gamma):
+    chain = law()
+    N = chain.bigrams()
+    signature = chain.attention_signature() if branch == "attention" else N
+
+    def ratio(width, direction):
+        g = seeds.stream(1, "rate", branch, str(gamma), str(direction))
+        W_U, *maps = (g.standard_normal((int(size), int(width))) for size in (V, width, width))
+        neglected = language.centred(signature).T @ W_U @ maps[0] @ maps[1] * width ** (-2 * gamma)
+        return np.linalg.norm(neglected) / np.linalg.norm(language.centred(N).T @ W_U)
+
+    assert abs(flow.residual_order(ratio, [32, 64, 128, 256], range(5)).slope - (1 - 2 * gamma)) < 0.1
+
+
+def test_alternating_process_neighbours_align_and_equal_signatures_do_not():
+    half, time = 5, 10.0
+    N = np.zeros((2 * half, 2 * half))
+    N[:half, half:] = N[half:, :half] = 0.5 / half**2
+    W = 1e-3 * seeds.stream(1, "alternating").standard_normal((2 * half, 20_000))
+    gram = tied.integrate(N, W, time)
+    gram = gram @ gram.T / (np.linalg.norm(gram, axis=1)[:, None] * np.linalg.norm(gram, axis=1))
+    # M_s = -b c c^T with the unit contrast c and b = 1 / half: entries of exp(2 t M_s) by hand
+    shrink = (1 - np.exp(-2 * time / half)) / (2 * half)
+    expected = shrink / (1 - shrink)
+    within = gram[:half, :half][np.triu_indices(half, 1)].mean()
+    assert within == pytest.approx(-expected, abs=0.003)
+    assert gram[:half, half:].mean() == pytest.approx(expected, abs=0.003)
 
 
 def test_tied_trajectory_follows_the_full_flow_to_second_order():

@@ -15,6 +15,7 @@ from probsig.expansions.linear import covariance
 FORMS_E = {
     "printed": "eq. (4) read as a ratio of events, sequence frequency, eta dropped",
     "bigram": "token frequency and bigram law, eta dropped",
+    "printed_eta": "the same plus eta of D.6, a sum of E[p | X_t = s] over t, at leading order",
     "first_order": "centred: W^U^T (N - n/V)",
     "third_order_no_attention": "centred, with the decay -n Sigma_U W, without attention and MLP",
     "third_order_no_mlp": "with the attention signature, without the MLP",
@@ -50,6 +51,8 @@ def corollary_4_embedding(law, W_E, W_U, form, value_map=None, mlp_map=None) -> 
         return law.contains()[:, None] * (law.union_ratio().T @ W_U)
     if form == "bigram":
         return N.T @ W_U
+    if form == "printed_eta":
+        return (N - (law.length - 1) * N.sum(axis=0) / len(N)).T @ W_U
     if form not in FORMS_E:
         raise ValueError(f"form is {form!r}; choose one of {', '.join(FORMS_E)}")
     label = centred(N).T @ W_U
