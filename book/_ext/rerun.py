@@ -6,6 +6,7 @@ papermill runs the committed notebook with the parameters into a folder of its o
 built there with that notebook in the chapter's place, so that every reference on the page leads somewhere.
 """
 
+import logging
 import os
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from pathlib import Path
 import papermill
 import yaml
 from papermill.exceptions import PapermillExecutionError
-from staleness import Book
+from staleness import QUIET, Book
 
 PARTS = ("_config.yml", "_toc.yml", "book", "notebooks", "probsig", "results", "pyproject.toml")
 
@@ -54,7 +55,7 @@ def execute(name: str, parameters: dict, target: Path, book: Book) -> Path:
         raise RerunError(f"There is no notebook {name!r}; the notebooks are: {known}.")
     target.mkdir(parents=True, exist_ok=True)
     output = target / f"{Path(name).name}.ipynb"
-    quiet = {"progress_bar": False, "log_output": False}
+    quiet = {"progress_bar": False, "log_output": False, "extra_arguments": QUIET}
     try:
         papermill.execute_notebook(
             book.notebook(name), output, parameters, cwd=book.notebook(name).parent, kernel_name="python3", **quiet
@@ -62,6 +63,8 @@ def execute(name: str, parameters: dict, target: Path, book: Book) -> Path:
     except PapermillExecutionError as error:
         if error.ename == "ParameterError":
             output.unlink(missing_ok=True)
+            if not any(target.iterdir()):
+                target.rmdir()
             raise RerunError(f"{name}: {error.evalue}") from None
         raise RerunError(f"{name} failed in a cell, {error.ename}: {error.evalue}; see {output}.") from None
     return output
@@ -96,6 +99,7 @@ def build(name: str, output: Path, target: Path, book: Book) -> Path:
 def main(arguments: list[str], book: Book | None = None) -> int:
     """The command line; returns the exit status."""
     book = book or Book()
+    logging.getLogger("papermill").setLevel(logging.ERROR)  # the chapter itself names an unknown parameter
     try:
         name, parameters = arguments[0], parse(arguments[1:])
         target = Path(os.environ.get("PROBSIG_RUNS") or book.root / "runs") / folder_name(name, parameters)

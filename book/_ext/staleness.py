@@ -36,6 +36,7 @@ from probsig import provenance, storage
 
 ROOT = Path(__file__).resolve().parents[2]
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS")
+QUIET = ["--IPKernelApp.log_level=ERROR"]  # a kernel warns that it talks to us over a local socket
 DIGESTS = ("source", "modules", "results")
 
 
@@ -181,6 +182,7 @@ def _run(nb: nbformat.NotebookNode, name: str, folder: Path, timeout: int) -> li
             resources={"metadata": {"path": str(folder)}},
             record_timing=False,
             coalesce_streams=True,
+            extra_arguments=QUIET,
         )
         try:
             client.execute(env=env)
