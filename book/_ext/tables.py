@@ -128,16 +128,21 @@ class StatusTable(BookDirective):
     def run(self) -> list[nodes.Node]:
         self.env.note_dependency(str(self.book.ledger))
         records = self.book.records()
-        rows = []
+        rows, software = [], {}
         for path in self.notebooks():
             name = path.relative_to(self.book.ledger.parent).with_suffix("").as_posix()
             record = records.get(name, {})
-            made = [record.get(key, "") for key in ("seconds", "seed", "scale", "hardware")]
-            results = sorted({Path(file).parent.as_posix() for file in record.get("results", {})})
-            software = ", ".join(f"{key} {value}" for key, value in record.get("versions", {}).items())
-            rows.append([self.chapter(name), *map(text, made), text(", ".join(results) or "none"), text(software)])
-        headers = ["Chapter", "Seconds", "Seed", "Scale", "Hardware", "Stored results read", "Versions"]
-        return [table(headers, rows)]
+            made = [record.get(key, "none") for key in ("seconds", "seed", "scale", "hardware")]
+            runs = len({Path(file).parent for file in record.get("results", {})})
+            rows.append([self.chapter(name), *map(text, made), text(f"{runs} stored runs" if runs else "live")])
+            versions = ", ".join(f"{key} {value}" for key, value in record.get("versions", {}).items())
+            software.setdefault(versions, []).append(name)
+        headers = ["Chapter", "Seconds", "Seed", "Scale", "Hardware", "Numbers"]
+        shown: list[nodes.Node] = [table(headers, rows, [36, 10, 8, 10, 20, 16])]
+        for versions, names in software.items():
+            whose = "All chapters" if len(software) == 1 else ", ".join(names)
+            shown += text(f"{whose} ran with {versions}.")
+        return shown
 
 
 def collected(directive: BookDirective) -> tuple[list[dict], list[dict]]:
