@@ -3,6 +3,7 @@
 import os
 import tempfile
 
+import hypothesis
 import matplotlib
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS")
@@ -16,6 +17,8 @@ def pytest_configure(config):
     config.probsig_runs = tempfile.TemporaryDirectory(prefix="probsig-runs-")
     os.environ["PROBSIG_RUNS"] = config.probsig_runs.name  # a reader's own runs must not decide a test
     matplotlib.use("agg")
+    hypothesis.settings.register_profile("book")  # a busy machine is no failure
+    hypothesis.settings.load_profile("book")
 
 
 def pytest_unconfigure(config):

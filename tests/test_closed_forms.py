@@ -84,7 +84,7 @@ def test_no_corrected_cell_disagrees(name, convention):
     assert {family: compare(formulas[family], truth[family])[0] for family in FAMILIES} == dict.fromkeys(FAMILIES, 0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.sampled_from(["add", "add_same", "mod"]),
     st.sampled_from(["membership", "companion"]),
@@ -162,7 +162,7 @@ def cosine_of_equal_norms(matrix):
     return gram / gram[0, 0]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(2, 5), st.integers(0, 6), st.integers(1, 3))
 def test_cosines_of_the_joint_signature_count_overlaps(m, extra, start):
     n = 2 * m - 1 + extra

@@ -76,7 +76,7 @@ def test_membership_and_counts_agree_when_no_token_repeats():
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(0.2, 3), st.floats(-2, 2).filter(lambda c: abs(c) > 0.1))
 def test_the_coefficients_are_two_learning_rates(c1, c2):
     """sigma = c1 s + c2 s^2 is the paper's activation at weights lambda W_E and mu W_U."""

@@ -75,7 +75,7 @@ def test_by_hand():
 
 
 @given(st.integers(0, 10_000), st.floats(0.01, 1.5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_bounds_are_never_violated(seed, scale):
     law = LAWS["mod"]
     W_E, W_U = (scale * D for D in flow.directions(law, 4, seed))

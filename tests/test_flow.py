@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from probsig import flow
@@ -117,7 +117,6 @@ def close(a, b, scale=1.0):
     np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12 * max(scale, 1.0))
 
 
-@settings(deadline=None)
 @given(cases(), st.randoms(use_true_random=False))
 def test_renaming_tokens_renames_the_rows(case, random):
     dist, (W_E, W_U), model = case
@@ -130,7 +129,6 @@ def test_renaming_tokens_renames_the_rows(case, random):
         close(after[new], before, abs(before).max())
 
 
-@settings(deadline=None)
 @given(cases())
 def test_unembedding_velocities_add_to_zero_and_absent_tokens_rest(case):
     dist, weights, model = case
@@ -140,7 +138,6 @@ def test_unembedding_velocities_add_to_zero_and_absent_tokens_rest(case):
     assert (dW_E[absent] == 0).all()
 
 
-@settings(deadline=None)
 @given(cases(), st.integers(2, 5))
 def test_only_the_law_matters(case, factor):
     """Scaled weights, merged atoms and the atoms in another order are one law; a sample of it is a law of its own."""

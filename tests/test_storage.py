@@ -46,7 +46,7 @@ def test_same_run_same_bytes(tmp_path):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(st.data())
 def test_every_truncation_of_either_file_is_refused(tmp_path, data):
     folder = stored(tmp_path)
@@ -57,7 +57,7 @@ def test_every_truncation_of_either_file_is_refused(tmp_path, data):
     assert file.name in sentence and "remove the folder" in sentence
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(st.data())
 def test_every_flipped_byte_of_the_arrays_is_refused(tmp_path, data):
     file = stored(tmp_path) / "arrays.safetensors"

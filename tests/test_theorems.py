@@ -63,7 +63,7 @@ def test_entropy_bound_is_the_infimum(mod):
     assert np.mean(predicted == mod.y) == 0.1
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10**6), scale=st.floats(0.01, 3), hidden_size=st.integers(1, 30))
 def test_no_linear_model_beats_the_entropy(mod, seed, scale, hidden_size):
     assert flow.loss(mod, *weights(seed, scale, hidden_size), LINEAR) >= ENTROPY
@@ -72,7 +72,7 @@ def test_no_linear_model_beats_the_entropy(mod, seed, scale, hidden_size):
 # Contraction
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10**6), scale=st.floats(0.01, 2), a=st.integers(11, 20), b=st.integers(11, 20))
 def test_contraction_identity_and_sign(mod, seed, scale, a, b):
     if a == b:
@@ -137,7 +137,7 @@ def test_no_linear_model_does_better_by_the_linear_programme_over_all_couples():
     assert 1 - linprog(np.ones(100), A_ub=np.array(rows), b_ub=least).fun / 100 == pytest.approx(0.9175, abs=1e-9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), size=st.floats(0, 0.3))
 def test_every_couple_has_its_forced_errors(mod, seed, size):
     moved = [W + size * noise for W, noise in zip(width_two(), weights(seed, 1.0, 2), strict=True)]

@@ -34,7 +34,7 @@ def weights(seed: int, scale: float = 1.0, vocab_size: int = 6, hidden_size: int
     return tuple(scale * np.random.default_rng(seed).standard_normal((2, vocab_size, hidden_size)))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), scale=st.floats(0.1, 3))
 def test_population_velocity_and_loss_are_those_of_the_general_code(seed, scale):
     law, W = small_law(seed), weights(seed, scale)
@@ -62,7 +62,7 @@ def test_centred_joint_has_zero_column_sums_and_is_the_velocity_at_zero_logits()
     np.testing.assert_array_equal(dW_U, 0)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), t=st.floats(0, 5))
 def test_closed_form_is_the_matrix_exponential(seed, t):
     M_0 = LinearPopulation.of(small_law(seed)).centred_joint()
