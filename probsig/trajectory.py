@@ -79,10 +79,11 @@ class LinearPopulation:
         """Loss in nats and M = E[(e_y - p) c^T], (V, k), for the logits B c with B = W_U W_E[tokens]^T, (V, k)."""
         logits = self.counts @ B.T
         top = logits.max(axis=1, keepdims=True)
-        p = np.exp(logits - top)
+        logits -= top
+        p = np.exp(logits, out=logits)  # up to the factor 1 / mass, which the smaller array of counts takes
         mass = p.sum(axis=1, keepdims=True)
         loss = self.probability @ (np.log(mass) + top)[:, 0] - np.sum(B * self.joint)
-        return float(loss), self.joint - (p * (self.probability[:, None] / mass)).T @ self.counts
+        return float(loss), self.joint - p.T @ (self.counts * (self.probability[:, None] / mass))
 
     def velocity(self, W_E: Array, W_U: Array) -> Weights:
         """Minus the exact gradient, dW_E = M^T W_U and dW_U = M W_E, each (V, d): Corollary 1 without approximation."""
