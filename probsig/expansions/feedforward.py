@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from probsig import seeds
+from probsig.expansions.linear import check_form, covariance
 from probsig.models import Activation
 from probsig.tasks import Distribution
 
@@ -41,21 +42,6 @@ FORMS_GATED: dict[str, str] = {
 KERNELS: tuple[str, ...] = ("linear", "quadratic", "relu")
 
 
-def covariance(W_U: ArrayLike) -> Array:
-    """Sigma_U, the covariance (d, d) of the unembedding rows under the uniform law over the vocabulary.
-
-    >>> covariance([[1.0, 0.0], [3.0, 0.0]]).tolist()
-    [[1.0, 0.0], [0.0, 0.0]]
-    """
-    centred = np.asarray(W_U, dtype=float) - np.mean(W_U, axis=0)
-    return centred.T @ centred / len(centred)
-
-
-def _check(form: str, forms: dict[str, str]) -> None:
-    if form not in forms:
-        raise ValueError(f"form is {form!r}: choose one of {', '.join(forms)}")
-
-
 def corollary_2(
     dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, form: str, c1: float = 1.0, c2: float = 0.5
 ) -> Array:
@@ -72,7 +58,7 @@ def corollary_2(
     >>> [corollary_2(law, W, W, form).ravel().tolist() for form in ("printed", "fourth_order")]
     [[0.75, 0.75], [0.0, 0.0]]
     """
-    _check(form, FORMS_2)
+    check_form(form, FORMS_2)
     W_E, W_U = np.asarray(W_E, dtype=float), np.asarray(W_U, dtype=float)
     c = dist.counts().astype(float)
     if form.startswith("printed"):
@@ -100,7 +86,7 @@ def gated(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, activation: Activa
     With sigma(0) = 0 the residuals are O(eps^3) and O(eps^5); no derivative of sigma beyond the first is used.
     Raises ValueError for an unknown form.
     """
-    _check(form, FORMS_GATED)
+    check_form(form, FORMS_GATED)
     W_E, W_U = np.asarray(W_E, dtype=float), np.asarray(W_U, dtype=float)
     c = dist.counts().astype(float)
     s = c @ W_E
