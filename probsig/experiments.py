@@ -1,70 +1,101 @@
-"""The experiment of the addition tasks: three tasks, two models, one protocol at three scales.
+"""The experiment of the addition tasks: three tasks, two models, one protocol at three scales, and its variants.
 
 `addition(config)` names its six pieces, one for each task and model, as `runs.run` takes them.
-A piece measures, along training, what the paper's sections 4.1, 4.2, 5 and B.2 look at, and keeps the rows of W^E of
-the anchors and the rows of W^U of the labels at named checkpoints.
+A piece measures, along training, what the paper's sections 4.1, 4.2, 5 and B.2 look at, keeps the rows of W^E of the
+anchors and the rows of W^U of the labels at named checkpoints, and asks what share of the exact velocity the
+corollaries explain. The whole matrices are never stored.
 
-Axes: a metric is (m measured steps,), anchors is (k checkpoints, 10 anchors, d), labels is (k, number of labels, d).
+Axes: a metric is (m measured steps,), anchors (k checkpoints, number of anchors, d), labels (k, number of labels, d).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from probsig import flow, geometry, signatures
-from probsig.models import FeedForward, LinearModel
+from probsig import engines, geometry, gradients, runs, signatures
+from probsig.drafts import Draft
+from probsig.explained import explained
 from probsig.tasks import TASKS, Distribution
-from probsig.training import MODELS, Measure, train
+from probsig.training import MODELS, Measure, Trajectory, train_together
 
 SCALES: dict[str, dict[str, Any]] = {
-    "smoke": {
-        "learning_rate": 1e-2,
-        "batch": None,
-        "samples": None,
-        "steps": 160,
-        "every": 4,
-        "checkpoints": [0, 10, 25, 60, 100, 160],
-    },
-    "laptop": {
-        "learning_rate": 1e-4,
-        "batch": 100,
-        "samples": 50_000,
-        "steps": 50_000,
-        "every": 500,
-        "checkpoints": [0, 1000, 2500, 6000, 10_000, 25_000, 50_000],
-    },
-    "paper": {
-        "learning_rate": 1e-5,
-        "batch": 100,
-        "samples": 50_000,
-        "steps": 500_000,
-        "every": 2500,
-        "checkpoints": [0, 10_000, 25_000, 60_000, 100_000, 250_000, 500_000],
-    },
+    "smoke": {"learning_rate": 1e-2, "batch": None, "samples": None, "steps": 160, "every": 4},
+    "laptop": {"learning_rate": 1e-4, "batch": 100, "samples": 50_000, "steps": 50_000, "every": 500},
+    "paper": {"learning_rate": 1e-5, "batch": 100, "samples": 50_000, "steps": 500_000, "every": 2500},
 }
 """The protocols; "every" is the number of steps between two measurements, 500 steps of 100 samples are one epoch.
 
 AdamW moves an entry by about the learning rate a step, so learning rate times steps is a clock that scales share;
-the checkpoints stand at about the same times of it (0.1, 0.25, 0.6, 1, 2.5 and 5), 0.6 being the paper's epoch 120."""
+0.6 of it is the paper's epoch 120, and 5 its end."""
+
+CLOCK = (0.0, 0.1, 0.25, 0.6, 1.0, 2.5, 5.0)
+"""Where a piece keeps weights: learning rate times steps, epochs 0, 20, 50, 120, 200, 500 and 1000 of the paper."""
+
+EXPLAINED = (0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2, 2.5, 3, 4, 5)
+"""Where a piece compares the exact velocity with the formulas, on the same clock."""
+
+VARIANT: dict[str, Any] = {
+    "first_anchor": 11,
+    "anchors": 10,
+    "first_z": 101,
+    "modulus": 40,
+    "vocab_size": 200,
+    "optimiser": "adamw",
+    "activation": "relu",
+    "depth": 1,
+}
+"""The paper's tasks and models; "modulus" is the number of values of z (of y in f~_add), and vocab_size None takes only
+the ids that occur."""
 
 PREFIX = 200
 """A run is measured at this step too, so that a test can do the first steps again and compare."""
 
 
-def addition_config(scale: str, seed: int, init: str = "sd", hidden_size: int = 200) -> dict[str, Any]:
-    """The config of the experiment at a scale; raises KeyError for an unknown scale.
+def addition_config(scale: str, seed: int, init: str = "sd", hidden_size: int = 200, **variant) -> dict[str, Any]:
+    """The config of the experiment at a scale; `variant` replaces entries of `VARIANT` or of the scale.
 
-    >>> addition_config("laptop", seed=1)["learning_rate"]
-    0.0001
+    Raises KeyError for an unknown scale and TypeError for an unknown entry.
+
+    >>> addition_config("laptop", seed=1)["learning_rate"], addition_config("smoke", seed=0, modulus=7)["modulus"]
+    (0.0001, 7)
     """
-    return {"scale": scale, "seed": seed, "init": init, "hidden_size": hidden_size, **SCALES[scale]}
+    config = {"scale": scale, "seed": seed, "init": init, "hidden_size": hidden_size, **VARIANT, **SCALES[scale]}
+    for name in variant:
+        if name not in config:
+            raise TypeError(f"unknown entry {name!r} of an addition config: choose one of {', '.join(config)}")
+    return config | variant
 
 
-def addition(config: dict[str, Any], progress: bool = False) -> dict[str, Callable[[], dict[str, np.ndarray]]]:
+def checkpoints(config: dict[str, Any], clock: Sequence[float] = CLOCK) -> list[int]:
+    """The steps of a config at which learning rate x steps passes `clock`.
+
+    >>> checkpoints(addition_config("paper", seed=0))
+    [0, 10000, 25000, 60000, 100000, 250000, 500000]
+    """
+    steps = {round(time / config["learning_rate"]) for time in clock}
+    return sorted({step for step in steps if step <= config["steps"]} | {config["steps"]})
+
+
+def law(config: dict[str, Any], task: str) -> Distribution:
+    """The task of a config.
+
+    Raises ValueError where anchors and z overlap, the modulus is 0, or an id does not fit the vocabulary.
+
+    >>> law(addition_config("smoke", seed=0, vocab_size=None), "mod").vocab_size
+    50
+    """
+    a, z = config["first_anchor"], config["first_z"]
+    sets = range(a, a + config["anchors"]), range(z, z + config["modulus"])
+    if config["vocab_size"] is None:
+        return TASKS[task](*sets, vocab_size=a + z + 2 * sum(map(len, sets)) + 2 * a).compact()[0]
+    return TASKS[task](*sets, vocab_size=config["vocab_size"])
+
+
+def addition(config: dict[str, Any], progress: bool = False) -> dict[str, Callable[..., dict[str, np.ndarray]]]:
     """The six pieces of a config, "task/model" -> what trains it and returns its arrays, for `runs.run`.
 
     >>> list(addition(addition_config("smoke", seed=0)))[:2]
@@ -74,36 +105,102 @@ def addition(config: dict[str, Any], progress: bool = False) -> dict[str, Callab
     return {f"{task}/{model}": partial(piece, config, task, model, progress=progress) for task, model in pieces}
 
 
-def piece(
-    config: dict[str, Any], task: str, model: str, *, steps: int | None = None, progress: bool = False
-) -> dict[str, np.ndarray]:
-    """Train one model on one task and return its arrays; `steps` cuts the run short, with the same first steps.
+def addition_runs(configs: Sequence[dict[str, Any]], device: str = "auto", progress: bool = False) -> list[runs.Run]:
+    """The stored runs of these configs; what is missing is trained and stored.
 
-    The keys are steps, the metrics of `measurement`, checkpoints, anchors and labels (float32).
+    On a CPU the pieces of a config train side by side, one a core. On a GPU every piece trains for all missing configs
+    together, which therefore may differ in seed and init only. device is "auto", "cpu" or "cuda".
     """
-    dist, last = TASKS[task](), steps or config["steps"]
-    options = {"batch": None} if config["batch"] is None else {"batch": config["batch"], "samples": config["samples"]}
-    trained = train(
+    found = [runs.find("addition", config) for config in configs]
+    missing = [config for config, run in zip(configs, found, strict=True) if run is None]
+    done: dict[str, list[dict[str, np.ndarray]]] = {}
+    if missing and runs.may_compute(missing[0]) and engines.resolve_device(device) == "cuda":
+        for task in TASKS:
+            for model in MODELS:
+                done[f"{task}/{model}"] = pieces(missing, task, model, device="cuda", progress=progress)
+    results = []
+    for config, run in zip(configs, found, strict=True):
+        compute = addition(config, progress)
+        if run is None and done:
+            at = missing.index(config)
+            compute = {name: (lambda part: lambda draft: part)(parts[at]) for name, parts in done.items()}
+        results.append(run or runs.run("addition", config, compute, modules=["probsig.experiments"]))
+    return results
+
+
+def piece(
+    config: dict[str, Any], task: str, model: str, draft: Draft | None = None, **options
+) -> dict[str, np.ndarray]:
+    """Train one model on one task and return its arrays: `pieces` of one config, on a CPU.
+
+    `draft` holds the state of a run that may be stopped.
+    """
+    return pieces([config], task, model, draft=draft, **options)[0]
+
+
+def pieces(
+    configs: Sequence[dict[str, Any]],
+    task: str,
+    model: str,
+    *,
+    steps: int | None = None,
+    draft: Draft | None = None,
+    device: str = "cpu",
+    progress: bool = False,
+) -> list[dict[str, np.ndarray]]:
+    """Train one model on one task for configs that differ in seed and init; the arrays of each.
+
+    The keys are steps, the metrics of `measurement`, checkpoints, anchors (float32), labels (float16, so a cosine is
+    right to 1e-4), explained_steps and, where the model is one of the paper's, "explained/<formula>/share | cosine".
+    `steps` cuts the run short, with the same first steps.
+    """
+    config, dist = configs[0], law(configs[0], task)
+    last = config["steps"] if steps is None else steps
+    sampled = {} if config["batch"] is None else {"samples": config["samples"]}
+    described = model == "linear" or (config["activation"], config["depth"]) == ("relu", 1)
+    at = [step for step in checkpoints(config, EXPLAINED) if step <= last] if described else []
+
+    def measured(one: dict[str, Any]) -> Measure:
+        metrics = measurement(dist, model, one)
+
+        def measure(step: int, *weights: np.ndarray) -> dict[str, float]:
+            shares = explained(dist, model, *weights) if step in at else {}
+            return metrics(step, *weights) | {f"explained/{name}": share for name, share in shares.items()}
+
+        return measure
+
+    trained = train_together(
         dist,
         model,
-        seed=config["seed"],
-        steps=last,
-        init=config["init"],
+        seeds=[one["seed"] for one in configs],
+        init=[one["init"] for one in configs],
         hidden_size=config["hidden_size"],
-        learning_rate=config["learning_rate"],
         dtype=np.float32,
-        measure=measurement(dist, model, config),
-        measure_at=[step for step in {*range(0, last + 1, config["every"]), PREFIX} if step <= last],
-        checkpoints=[step for step in config["checkpoints"] if step <= last],
+        device=device,
+        measures=[measured(one) for one in configs],
+        measure_at=[step for step in {*range(0, last + 1, config["every"]), PREFIX, *at} if step <= last],
+        checkpoints=[step for step in checkpoints(config) if step <= last],
         progress=progress,
-        **options,
+        draft=draft,
+        steps=last,
+        batch=config["batch"],
+        **{name: config[name] for name in ("learning_rate", "optimiser", "activation", "depth")},
+        **sampled,
     )
+    return [_arrays(dist, one, at) for one in trained]
+
+
+def _arrays(dist: Distribution, trained: Trajectory, at: Sequence[int]) -> dict[str, np.ndarray]:
+    rows = np.searchsorted(trained.steps, at)
+    compared = {name: values[rows] for name, values in trained.metrics.items() if name.startswith("explained/")}
     return {
         "steps": trained.steps,
         **trained.metrics,
+        "explained_steps": np.array(at, dtype=np.int64),
+        **compared,
         "checkpoints": trained.checkpoints,
         "anchors": trained.W_E[:, dist.groups["anchors"]].astype(np.float32),
-        "labels": trained.W_U[:, dist.groups["labels"]].astype(np.float32),
+        "labels": trained.W_U[:, dist.groups["labels"]].astype(np.float16),
     }
 
 
@@ -112,11 +209,13 @@ def measurement(dist: Distribution, model: str, config: dict[str, Any]) -> Measu
 
     loss (nats) and accuracy over all sequences, exactly; sample_accuracy over the sample trained on;
     R_order, mean_cosine of the anchors; phi_y, phi_X, phi_Xy: the correlation of their cosines with those of each
-    signature; varphi_X: the same of the labels' unembeddings; distance, ring: the correlation of those cosines with
-    |nu - nu'| and with the distance around the ring of labels; norm_E, norm_U: Frobenius norms of W_E and W_U.
+    signature; varphi_X: the same of the labels' unembeddings, and with both means taken out, varphi_X_centred;
+    distance, ring: the correlation of those cosines with |nu - nu'| and with the distance around the ring of labels;
+    norm_E, norm_U: Frobenius norms of W_E and W_U.
     """
     anchors, labels = np.array(dist.groups["anchors"]), np.array(dist.groups["labels"])
-    law, hidden = dist.merged(), LinearModel() if model == "linear" else FeedForward("relu")
+    law = dist.merged()
+    counts = law.counts().astype(float)
     sample = dist.probability
     if config["batch"] is not None:
         sample = np.bincount(dist.draw(config["samples"], config["seed"]), minlength=len(dist.X)) / config["samples"]
@@ -133,8 +232,13 @@ def measurement(dist: Distribution, model: str, config: dict[str, Any]) -> Measu
     apart = np.abs(labels[:, None] - labels)
     ring = np.minimum(apart, len(labels) - apart)
 
-    def measure(step: int, W_E: np.ndarray, W_U: np.ndarray) -> dict[str, float]:
-        F = flow.logits(law, W_E, W_U, hidden)
+    def measure(step: int, W_E: np.ndarray, W_U: np.ndarray, *inner: np.ndarray) -> dict[str, float]:
+        H = counts @ W_E.astype(float)
+        if model == "ffn":
+            H = gradients.activate(config["activation"], H)[0]
+            for W in inner:
+                H = gradients.activate(config["activation"], H @ W.T)[0]
+        F = H @ W_U.T.astype(float)
         top = F.max(axis=1)
         of_label = F[np.arange(len(F)), law.y]
         surprise = top + np.log(np.exp(F - top[:, None]).sum(axis=1)) - of_label
@@ -149,6 +253,7 @@ def measurement(dist: Distribution, model: str, config: dict[str, Any]) -> Measu
             "mean_cosine": float(geometry.pairs(geometry.cosine(A)).mean()),
             **{name: geometry.cosine_correlation(A, signature) for name, signature in phi.items()},
             "varphi_X": geometry.cosine_correlation(U, inverse),
+            "varphi_X_centred": geometry.cosine_correlation(U - U.mean(axis=0), inverse - inverse.mean(axis=0)),
             "distance": geometry.pearson(cosine_U, geometry.pairs(apart)),
             "ring": geometry.pearson(cosine_U, geometry.pairs(ring)),
             "norm_E": float(np.linalg.norm(W_E.astype(float))),

@@ -2,7 +2,8 @@
 
 The name of a run is its kind, scale and seed, and eight digits of the digest of its whole config, so a run is found by
 what it is of. `results/` is committed and only read; `runs/` is the reader's own, and PROBSIG_RUNS moves it.
-A long run is done in pieces: each is stored when it is done, so an interrupted run goes on with the next piece.
+A long run is done in pieces, one a core: each is stored when it is done, so an interrupted run goes on with the others,
+and a piece may save its own state in between.
 A result remembers the digests of the modules that made it; one that older code made is shown, and says so.
 """
 
@@ -11,8 +12,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +23,10 @@ from typing import Any
 import numpy as np
 
 from probsig import provenance, storage
+from probsig.drafts import Draft
 
 Arrays = dict[str, np.ndarray]
+Work = Callable[[Draft], Arrays]
 
 
 class MissingRun(LookupError):
@@ -127,32 +132,51 @@ def _outdated(made_by: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(changed))
 
 
-def run(
-    kind: str, config: Mapping[str, Any], compute: Mapping[str, Callable[[], Arrays]], *, modules: Iterable[str]
-) -> Run:
+def may_compute(config: Mapping[str, Any]) -> bool:
+    """Whether a missing result of this config may be computed here: under CI only at the scale "smoke"."""
+    return os.environ.get("CI", "").lower() not in ("true", "1") or config.get("scale", "smoke") == "smoke"
+
+
+def run(kind: str, config: Mapping[str, Any], compute: Mapping[str, Work], *, modules: Iterable[str]) -> Run:
     """The run of this kind and config: found, or else done piece by piece and stored.
 
     config holds plain JSON values; "scale" and "seed" become part of the name. compute maps the name of each piece to
-    what computes its arrays, which the run holds as "piece/array". modules are the modules that make the result
-    (what they import is added). Where the environment says CI, a missing result above the scale "smoke" raises
-    MissingRun instead of hours of work. Raises StorageError when a stored run is damaged or the disk is full.
+    what computes its arrays, which the run holds as "piece/array"; it is called with a `Draft`, where it may save its
+    state to go on after an interruption. The pieces are done side by side, one a core.
+    modules are the modules that make the result (what they import is added). Where the environment says CI, a missing
+    result above the scale "smoke" raises MissingRun instead of hours of work. Raises StorageError when a stored run is
+    damaged or the disk is full.
     """
     found = find(kind, config)
     if found is not None:
         return found
     config, name = json.loads(json.dumps(config)), name_of(kind, config)
-    if os.environ.get("CI", "").lower() in ("true", "1") and config.get("scale", "smoke") != "smoke":
+    if not may_compute(config):
         raise MissingRun(
             f"The result {name} is not in results/, and under CI nothing above the scale 'smoke' is computed: "
             f"run the chapter at that scale elsewhere and promote {name}."
         )
     made_by = provenance.digest_modules(modules)
     drafts = folder() / f"{name}.pieces"
-    arrays, seconds = {}, 0.0
-    for piece, work in compute.items():
-        record, part = _piece(drafts / piece.replace("/", "-"), made_by, work)
-        arrays.update({f"{piece}/{key}": value for key, value in part.items()})
-        seconds += record["seconds"]
+    code = storage.digest(json.dumps(made_by, sort_keys=True).encode())[:8]
+    stop = threading.Event()
+    with ThreadPoolExecutor(min(len(compute), _cores())) as pool:
+        done = [
+            pool.submit(_piece, drafts / f"{piece.replace('/', '-')}-{code}", made_by, work, stop)
+            for piece, work in compute.items()
+        ]
+        try:
+            finished = [future.result() for future in done]
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    arrays = {
+        f"{piece}/{key}": value
+        for piece, (_, part) in zip(compute, finished, strict=True)
+        for key, value in part.items()
+    }
+    seconds = sum(record["seconds"] for record, _ in finished)
     facts = {"versions": provenance.versions(), "hardware": provenance.hardware(), "seconds": round(seconds, 1)}
     record = {"kind": kind, "name": name, "config": config, "modules": made_by, **facts}
     storage.write_run(folder() / name, record, arrays)
@@ -160,13 +184,16 @@ def run(
     return Run(name, config, arrays, record, "new", ())
 
 
-def _piece(place: Path, made_by: dict[str, str], work: Callable[[], Arrays]) -> tuple[dict[str, Any], Arrays]:
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _piece(place: Path, made_by: dict[str, str], work: Work, stop: threading.Event) -> tuple[dict[str, Any], Arrays]:
     if (place / storage.RECORD).is_file():
-        record, arrays = storage.read_run(place)
-        if record["modules"] == made_by:
-            return record, arrays
+        return storage.read_run(place)
     begun = time.perf_counter()
-    arrays = work()
+    arrays = work(Draft(place / "state", stop))
     record = {"modules": made_by, "seconds": time.perf_counter() - begun}
     storage.write_run(place, record, arrays)
+    shutil.rmtree(place / "state", ignore_errors=True)
     return record, arrays
