@@ -57,13 +57,13 @@ def error(row, label, share):
 
 
 @njit(error_model="numpy", nogil=True, cache=True)
-def adam(W, gradient, mean, square, shrink, first, second, rise, root, eps):
-    """One AdamW update of the flat arrays W, mean, square; `rise` is the corrected rate, `root` that of the square."""
-    one_first, one_second = ONE - first, ONE - second
+def adam(W, gradient, mean, square, shrink, new_mean, old_square, new_square, rise, root, eps):
+    """One AdamW update of the flat arrays W, mean, square. new_mean is 1 - beta_1, old_square beta_2 and new_square
+    1 - beta_2, each rounded once; rise is the rate over the mean's correction, root the square's correction."""
     for i in range(W.size):
         g = gradient[i]
-        mean[i] += (g - mean[i]) * one_first
-        square[i] = square[i] * second + g * g * one_second
+        mean[i] += (g - mean[i]) * new_mean
+        square[i] = square[i] * old_square + g * g * new_square
         W[i] = W[i] * shrink - rise * (mean[i] / (np.sqrt(square[i]) * root + eps))
 
 
@@ -133,7 +133,7 @@ def advance(is_linear, split, W, mean, square, absent, tokens, labels, order, do
     products, row = np.empty((2, T, V), np.float32), np.empty(V, np.float32)
     hidden, errors = np.empty((2, batch, d), np.float32), np.empty((batch, V), np.float32)
     share, shrink = np.float32(1 / batch), np.float32(1 - rate * decay)
-    first, second = np.float32(betas[0]), np.float32(betas[1])
+    new_mean, old_square, new_square = np.float32(1 - betas[0]), np.float32(betas[1]), np.float32(1 - betas[1])
     for s in range(steps):
         if is_linear:
             linear(E, U, products, gradient_E, gradient_U, tokens, labels, order[s], share, row)
@@ -142,7 +142,7 @@ def advance(is_linear, split, W, mean, square, absent, tokens, labels, order, do
         t = done + s + 1
         rise = np.float32(rate / (1 - betas[0] ** t))
         root = np.float32(1 / math.sqrt(1 - betas[1] ** t))
-        adam(W, gradient, mean, square, shrink, first, second, rise, root, np.float32(eps))
+        adam(W, gradient, mean, square, shrink, new_mean, old_square, new_square, rise, root, np.float32(eps))
         flat = absent.reshape(-1)
         for i in range(flat.size):
             flat[i] *= shrink
