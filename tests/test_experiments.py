@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probsig import experiments, flow, geometry, signatures
+from probsig import engines, experiments, flow, geometry, signatures
 from probsig.models import FeedForward, LinearModel, initial_weights
 from probsig.tasks import TASKS
 
@@ -29,6 +29,8 @@ def test_measurements_equal_their_definitions(task, model):
     assert found["R_order"] == pytest.approx(by_hand, abs=1e-12)
     varphi = signatures.inverse(dist, labels)
     assert found["varphi_X"] == pytest.approx(geometry.cosine_correlation(W_U[labels], varphi), abs=1e-12)
+    centred = [W - W.mean(axis=0) for W in (W_U[labels], varphi)]
+    assert found["varphi_X_centred"] == pytest.approx(geometry.cosine_correlation(*centred), abs=1e-12)
     constant = {"add": ["phi_X"], "add_same": ["phi_y"], "mod": ["phi_y", "phi_X"]}[task]
     assert [name for name in ("phi_y", "phi_X", "phi_Xy") if np.isnan(found[name])] == constant
 
@@ -44,12 +46,15 @@ def test_distances_around_the_ring():
 
 
 def test_a_cut_piece_has_the_first_steps_of_the_whole():
-    config = experiments.addition_config("smoke", seed=0, hidden_size=16) | {"steps": 20, "checkpoints": [0, 4, 20]}
-    whole, cut = (experiments.piece(config, "mod", "ffn", steps=steps) for steps in (None, 8))
-    assert cut["steps"].tolist() == [0, 4, 8] and cut["checkpoints"].tolist() == [0, 4]
+    config = experiments.addition_config("smoke", seed=0, hidden_size=16, steps=20)
+    whole, cut = (experiments.piece(config, "mod", "ffn", steps=steps) for steps in (None, 10))
+    assert cut["steps"].tolist() == [0, 1, 2, 4, 5, 8, 10] and cut["checkpoints"].tolist() == [0, 10]
     for name in ("loss", "norm_E"):
-        assert np.array_equal(cut[name], whole[name][:3])
+        assert np.array_equal(cut[name], whole[name][:7])
+    shares = "explained/E/gated_third/share"
+    assert cut["explained_steps"].tolist() == [0, 1, 2, 5, 10] and np.array_equal(cut[shares], whole[shares][:5])
     assert np.array_equal(cut["anchors"], whole["anchors"][:2]) and cut["labels"].shape == (2, 40, 16)
+    assert cut["anchors"].dtype == np.float32 and cut["labels"].dtype == np.float16
 
 
 def test_a_piece_at_the_protocol_follows_its_seed():
@@ -57,8 +62,75 @@ def test_a_piece_at_the_protocol_follows_its_seed():
         return experiments.piece(experiments.addition_config("laptop", seed, hidden_size=8), "add", "linear", steps=200)
 
     a, b, c = first(0), first(0), first(1)
-    assert np.array_equal(a["loss"], b["loss"]) and a["steps"].tolist() == [0, 200]
-    assert not np.array_equal(a["loss"], c["loss"]) and a["anchors"].dtype == np.float32
+    assert np.array_equal(a["loss"], b["loss"]) and a["steps"].tolist() == [0, 20, 50, 100, 200]
+    assert not np.array_equal(a["loss"], c["loss"])
+
+
+def test_the_clock_of_the_checkpoints():
+    paper, laptop, smoke = (experiments.addition_config(scale, 0) for scale in ("paper", "laptop", "smoke"))
+    epochs = [0, 20, 50, 120, 200, 500, 1000]
+    assert experiments.checkpoints(paper) == [500 * epoch for epoch in epochs]
+    assert experiments.checkpoints(laptop) == [50 * epoch for epoch in epochs]
+    assert experiments.checkpoints(smoke) == [0, 10, 25, 60, 100, 160]  # the end is kept
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_variants_of_the_task(task):
+    config = experiments.addition_config("smoke", 0, anchors=5, first_anchor=3, first_z=60, modulus=7, vocab_size=None)
+    dist = experiments.law(config, task)
+    assert dist.vocab_size == len(np.union1d(dist.occurs(), dist.labels())) and len(dist.groups["anchors"]) == 5
+    assert len(dist.X) == 5 * 5 * 7
+    whole = experiments.law(config | {"vocab_size": 200}, task)
+    assert whole.groups["anchors"] == (3, 4, 5, 6, 7) and whole.vocab_size == 200
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ({"first_z": 15}, "id 15 is an anchor and also a value of z: keep the two sets disjoint"),
+        ({"modulus": 0}, r"z is empty, so the modulus \|Z\| is 0"),
+        ({"vocab_size": 120}, r"id 120 is outside 0\.\.119: pass vocab_size >= 141"),
+    ],
+)
+def test_impossible_tasks_are_named(variant, message):
+    with pytest.raises(ValueError, match=message):
+        experiments.law(experiments.addition_config("smoke", 0, **variant), "mod")
+
+
+def test_an_unknown_entry_is_named():
+    with pytest.raises(TypeError, match="unknown entry 'epochs' of an addition config: choose one of scale, seed"):
+        experiments.addition_config("smoke", 0, epochs=3)
+
+
+def test_a_deep_variant_is_measured_with_its_inner_matrix():
+    config = experiments.addition_config("smoke", 0, hidden_size=20, steps=8, depth=2, activation="tanh")
+    found = experiments.piece(config, "mod", "ffn")
+    plain = experiments.piece(config | {"depth": 1}, "mod", "ffn")
+    assert found["explained_steps"].size == 0 and not np.array_equal(found["loss"], plain["loss"])
+    rng = np.random.default_rng(0)
+    W_E, W_U, inner = rng.standard_normal((200, 20)), rng.standard_normal((200, 20)), rng.standard_normal((20, 20))
+    dist = TASKS["mod"]()
+    F = np.tanh(np.tanh(W_E[dist.X].sum(axis=1)) @ inner.T) @ W_U.T
+    right = (F.argmax(axis=1) == dist.y).mean()
+    measured = experiments.measurement(dist, "ffn", config)(0, W_E, W_U, inner)
+    assert measured["accuracy"] == pytest.approx(right, abs=1e-12)
+
+
+def test_runs_on_a_gpu_are_stored_one_by_one(monkeypatch, tmp_path):
+    """What a GPU trains together is split into the runs of each seed; here the array engine stands in for it."""
+    monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path))
+    configs = [experiments.addition_config("smoke", seed, hidden_size=6, steps=4) for seed in (0, 1)]
+    monkeypatch.setattr(experiments.engines, "resolve_device", lambda device: "cuda")
+    usual = engines.engine
+    monkeypatch.setattr(experiments.engines, "engine", lambda *given: usual(*given[:-1], "cpu"))
+    together = experiments.addition_runs(configs)
+    monkeypatch.undo()
+    monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path / "alone"))
+    alone = experiments.addition_runs(configs, "cpu")
+    for one, other in zip(together, alone, strict=True):
+        assert one.name == other.name and one.arrays.keys() == other.arrays.keys()
+        for name, array in one.arrays.items():
+            np.testing.assert_allclose(array, other.arrays[name], atol=2e-3, equal_nan=True, err_msg=name)
 
 
 def test_smoke_shows_the_events():

@@ -24,7 +24,7 @@ def house(tmp_path, monkeypatch):
 
 
 def work(calls, name="one", fails=False):
-    def piece():
+    def piece(draft):
         calls.append(name)
         if fails:
             raise KeyboardInterrupt
