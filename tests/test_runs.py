@@ -2,6 +2,8 @@
 
 import json
 import os
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,8 @@ from probsig import experiments, provenance, runs, storage
 
 CONFIG = {"scale": "laptop", "seed": 2, "rate": 0.1}
 MODULES = ["probsig.seeds"]
-RESULTS = sorted(Path(__file__).parents[1].glob("results/addition-*/run.json"))
+STORED = sorted(Path(__file__).parents[1].glob("results/*/run.json"))
+RESULTS = [record for record in STORED if record.parent.name.startswith("addition-")]
 
 
 @pytest.fixture
@@ -129,6 +132,33 @@ def test_provenance_of_several_seeds_is_one_line(house):
     assert provenance.hardware() in line and "\n" not in line
 
 
+def test_an_interrupted_piece_is_asked_to_stop_and_goes_on(house, monkeypatch):
+    """The other pieces save their state and stop; a second run gives them their state back."""
+    monkeypatch.setattr(runs, "_cores", lambda: 2)
+    begun, calls = threading.Event(), []
+
+    def slow(draft):
+        found = draft.load({"piece": "slow"})
+        calls.append(found and found[0])
+        if found:
+            return {"x": found[1]["x"]}
+        begun.set()
+        while True:
+            draft.save({"piece": "slow"}, 3, {"x": np.arange(2)})
+            time.sleep(0.01)
+
+    def interrupted(draft):
+        begun.wait()
+        raise KeyboardInterrupt
+
+    compute = {"slow": slow, "interrupted": interrupted}
+    with pytest.raises(KeyboardInterrupt):
+        runs.run("toy", CONFIG, dict(reversed(compute.items())), modules=MODULES)
+    done = runs.run("toy", CONFIG, compute | {"interrupted": lambda draft: {"y": np.ones(1)}}, modules=MODULES)
+    assert calls == [None, 3] and done.arrays["slow/x"].tolist() == [0, 1]
+    assert os.listdir(house / "runs") == [done.name]
+
+
 def test_outside_a_checkout_runs_go_to_the_working_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("PROBSIG_RUNS", raising=False)
     monkeypatch.setattr(storage, "checkout", lambda: None)
@@ -150,11 +180,20 @@ def test_the_first_steps_of_a_stored_run_can_be_done_again(record):
         assert np.array_equal(again["anchors"][0], stored["anchors"][0])
 
 
-def test_every_stored_run_has_the_name_of_its_config_and_is_small():
-    for record in RESULTS:
-        described, arrays = storage.read_run(record.parent)
-        assert record.parent.name == runs.name_of("addition", described["config"])
-        assert described["arrays"]["bytes"] < 3e6 and described["seconds"] > 0
-        for key, array in arrays.items():
-            undefined = key.rsplit("/", 1)[1].startswith("phi_")  # a constant signature has no correlation
-            assert undefined or np.isfinite(array).all(), key
+@pytest.mark.parametrize("record", STORED, ids=lambda path: path.parent.name)
+def test_every_stored_run_has_the_name_of_its_config_and_finite_numbers(record):
+    described, arrays = storage.read_run(record.parent)
+    assert record.parent.name == runs.name_of(described["kind"], described["config"])
+    assert described["arrays"]["bytes"] < 3e6 and described["seconds"] > 0
+    for key, array in arrays.items():
+        undefined = key.rsplit("/", 1)[1].startswith("phi_")  # a constant signature has no correlation
+        assert undefined or array.dtype.kind in "iu" or np.isfinite(array).all(), key
+
+
+def test_the_results_keep_to_their_budget():
+    """25 MB for the addition tasks, 15 MB for language."""
+    size = {"addition": 0, "language": 0}
+    for record in STORED:
+        language = json.loads(record.read_text(encoding="utf-8"))["kind"].startswith("language")
+        size["language" if language else "addition"] += sum(path.stat().st_size for path in record.parent.iterdir())
+    assert size["addition"] < 25e6 and size["language"] < 15e6
