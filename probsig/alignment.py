@@ -27,7 +27,7 @@ from probsig.token_signatures import Centred
 
 Array = NDArray[np.float64]
 RESOLUTION = 2.0**-23  # of float32: a sample that varies less than this part of its size counts as constant
-MOST_PAIRS = 2**31  # beyond, twice a sum of ranks leaves int64
+MOST_PAIRS = 2**31 - 1  # beyond, sums of ranks leave int64
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,10 +262,10 @@ def percentile_table(
 
     A percentile is the mid-rank: (pairs below + half the pairs that are equal) / pairs, in (0, 1). A pair stands in the
     interval floor(percentile * intervals). Ranks are found with histograms of about `bins` bins whose widths follow the
-    data; exact zero has a bin of its own, a frequent number too. The table's `error` is measured: half the share
-    of the fullest bin that holds different numbers.
-    Raises ValueError where the tokens are not the same number, 3 or more, where there are more than 2^31 pairs, and
-    unless `intervals` and `columns` are between 1 and 255.
+    data; exact zero has a bin of its own, a frequent number too. The table's `error` is measured: half the share of the
+    fullest bin that may hold different numbers.
+    Raises ValueError where the tokens are not the same number, 3 or more, where there are 2^31 pairs or more, and
+    unless `intervals` and `columns` are between 1 and 254.
 
     >>> a = Cosines(np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], dtype=np.float32), 4)
     >>> b = Cosines(np.array([0.0, 0.0, 0.0, 0.7, 0.8, 0.9], dtype=np.float32), 4)
@@ -274,16 +274,13 @@ def percentile_table(
     ([[0, 3, 0, 0], [0, 0, 1, 2]], [0.25, 0.75], [0.0, 0.5])
     """
     same_tokens(a, b)
-    if not (1 <= intervals <= 255 and 1 <= columns <= 255):
-        raise ValueError(f"a table of {intervals} intervals and {columns} columns is asked for: pass 1 to 255 of each")
+    if not (1 <= intervals <= 254 and 1 <= columns <= 254):
+        raise ValueError(f"a table of {intervals} intervals and {columns} columns is asked for: pass 1 to 254 of each")
     total = a.pairs.size
     if total > MOST_PAIRS:
         raise ValueError(f"{total} pairs are too many for one table: pass 65,000 tokens or fewer")
-    (a_bins, a_twice, a_mixed), (b_bins, b_twice, b_mixed) = fine_bins(a.pairs, bins), fine_bins(b.pairs, bins)
-    interval_of = np.minimum(a_twice * intervals // (2 * total), intervals - 1).astype(np.uint8)
-    column_of = np.minimum(b_twice * columns // (2 * total), columns - 1).astype(np.uint8)
-    a_bits, b_bits, shape = a.pairs.view(np.uint32), b.pairs.view(np.uint32), (intervals, columns)
-    counts, sums = joint_table(a_bits, a_bins, interval_of, b_bits, b_bins, b_twice, column_of, shape)
+    (a_bins, a_mixed), (b_bins, b_mixed) = fine_bins(a.pairs, bins), fine_bins(b.pairs, bins)
+    counts, sums = joint_table(a.pairs, a_bins, b.pairs, b_bins, intervals, columns)
     error = np.array([a_mixed, b_mixed]) / (2 * total)
     zeros = np.array([total - np.count_nonzero(c.pairs) for c in (a, b)])
     return PercentileTable(counts, sums / (2 * total), zeros, error)

@@ -53,14 +53,6 @@ def _key(bits):
     return np.int64(bits ^ np.uint32(0xFFFFFFFF)) if bits >> np.uint32(31) else np.int64(bits | np.uint32(0x80000000))
 
 
-@numba.njit(inline="always")
-def _bin(bits, start, low, inner):
-    key = _key(bits)
-    coarse = key >> 16
-    fine = start[coarse] + ((key & 0xFFFF) >> low[coarse])
-    return fine if inner[fine] < 0 else inner[fine] + (key & ((1 << low[coarse]) - 1))
-
-
 @numba.njit(cache=True)
 def _coarse_counts(bits):
     counts = np.zeros(COARSE, np.int64)
@@ -70,35 +62,49 @@ def _coarse_counts(bits):
 
 
 @numba.njit(cache=True)
-def _bin_counts(bits, bins, size):
-    """The count of each bin, and whether it holds different numbers."""
-    start, low, inner = bins
-    counts, first, mixed = np.zeros(size, np.int64), np.zeros(size, np.uint32), np.zeros(size, np.bool_)
+def _fine_counts(bits, start, low, size):
+    counts = np.zeros(size, np.uint32)
     for p in range(bits.size):
-        k = _bin(bits[p], start, low, inner)
-        if counts[k] == 0:
-            first[k] = bits[p]
-        elif first[k] != bits[p]:
-            mixed[k] = True
-        counts[k] += 1
-    return counts, mixed
+        key = _key(bits[p])
+        coarse = key >> 16
+        counts[start[coarse] + ((key & 0xFFFF) >> low[coarse])] += 1
+    return counts
+
+
+@numba.njit(cache=True)
+def _inner_counts(bits, start, low, inner, size):
+    """The counts of the single numbers in the bins that are divided once more."""
+    counts = np.zeros(size, np.uint32)
+    for p in range(bits.size):
+        key = _key(bits[p])
+        coarse = key >> 16
+        within = inner[start[coarse] + ((key & 0xFFFF) >> low[coarse])]
+        if within >= 0:
+            counts[within + (key & ((1 << low[coarse]) - 1))] += 1
+    return counts
 
 
 class Bins(NamedTuple):
-    """How a float32 finds its bin: `start` and `low` of its coarse bin, `inner` of its fine bin (-1: not divided)."""
+    """How a float32 finds its bin, and what is known of a bin.
 
-    start: NDArray[np.int64]
-    low: NDArray[np.int64]
+    `start` and `low` belong to a coarse bin: its first fine bin, and how many low bits do not tell fine bins apart.
+    `inner` (fine bins,) is -1, or where the numbers of a fine bin that is divided once more begin in `inner_twice`.
+    `twice` (fine bins,) and `inner_twice` are twice the number of values below, plus the number of values there.
+    """
+
+    start: NDArray[np.int32]
+    low: NDArray[np.uint8]
     inner: NDArray[np.int32]
+    twice: NDArray[np.int64]
+    inner_twice: NDArray[np.int64]
 
 
-def fine_bins(values: NDArray[np.float32], number: int) -> tuple[Bins, NDArray[np.int64], int]:
-    """The bins of float32 values without minus zeros; for each bin twice the number of values below it plus its own
-    count; and the largest count of a bin that holds different numbers.
+def fine_bins(values: NDArray[np.float32], number: int) -> tuple[Bins, int]:
+    """The bins of float32 values without minus zeros, and the largest count of a bin that may hold different numbers.
 
-    About `number` + 2^17 bins that hold 4 / number of the values or a little more. A bin of different numbers that
-    holds twice that, mostly because one number is frequent, is divided once more, down to single numbers; the fullest
-    come first, and 4 `number` bins are spent on this at most.
+    About `number` + 2^17 bins that hold 4 / number of the values or a little more. A bin that holds twice that, mostly
+    because one number is frequent, is divided once more, down to single numbers; the fullest come first, and 4 `number`
+    bins are spent on this at most.
     """
     bits = values.view(np.uint32)
     coarse = _coarse_counts(bits)
@@ -106,38 +112,80 @@ def fine_bins(values: NDArray[np.float32], number: int) -> tuple[Bins, NDArray[n
     depth = np.ceil(np.log2(np.maximum(coarse / target, 1))).clip(0, 16).astype(np.int64)
     depth[_key(np.uint32(0)) >> 16] = 16
     start = np.concatenate([[0], np.cumsum(np.where(coarse > 0, 1 << depth, 0))])
-    size = int(start[-1])
-    bins = Bins(start, 16 - depth, np.full(size, -1, dtype=np.int32))
-    counts, mixed = _bin_counts(bits, bins, size)
+    low = (16 - depth).astype(np.uint8)
+    place = start.astype(np.int32)
+    counts = _fine_counts(bits, place, low, int(start[-1])).astype(np.int64)
 
-    heavy = np.flatnonzero(mixed & (counts > 2 * target - 1))
+    heavy = np.flatnonzero(counts > 2 * target - 1)
     heavy = heavy[np.argsort(-counts[heavy], kind="stable")]
-    widths = 1 << bins.low[np.searchsorted(start, heavy, side="right") - 1]
+    widths = 1 << (16 - depth)[np.searchsorted(start, heavy, side="right") - 1]
     kept = np.cumsum(widths) <= 4 * number
     heavy, widths = heavy[kept], widths[kept]
-    twice = 2 * np.cumsum(counts) - counts
+    ends = np.cumsum(widths)
+    inner = np.full(counts.size, -1, dtype=np.int32)
+    inner[heavy] = ends - widths
+    within = np.zeros(0, np.int64)
     if heavy.size:
-        inner = size + np.concatenate([[0], np.cumsum(widths)])
-        bins.inner[heavy] = inner[:-1]
-        inside, _ = _bin_counts(bits, bins, int(inner[-1]))
-        inside = inside[size:]
-        below = np.cumsum(inside) - inside  # among the values of all divided bins, so of one bin after taking its first
-        first = np.repeat(inner[:-1] - size, widths)
-        base = np.repeat((twice - counts)[heavy], widths)
-        twice = np.concatenate([twice, base + 2 * (below - below[first]) + inside])
-        mixed[heavy] = False
-    return bins, twice, int(counts[mixed].max(initial=0))
+        within = _inner_counts(bits, place, low, inner, int(ends[-1])).astype(np.int64)
+    twice = 2 * np.cumsum(counts) - counts
+    below = np.cumsum(within) - within  # among the numbers of all divided bins, in their order
+    first = np.repeat((twice - counts)[heavy] - 2 * below[ends - widths], widths)
+    counts[heavy] = 0
+    return Bins(place, low, inner, twice, first + 2 * below + within), int(counts[counts > 1].max(initial=0))
 
 
 @numba.njit(cache=True)
-def joint_table(a_bits, a_bins, interval_of, b_bits, b_bins, twice, column_of, shape):
+def twice_below(bits, bins):
+    """For each number twice the number of values below it plus the number of values equal, as the bins know it."""
+    result = np.empty(bits.size, np.int64)
+    for p in range(bits.size):
+        key = _key(bits[p])
+        coarse = key >> 16
+        fine = bins.start[coarse] + ((key & 0xFFFF) >> bins.low[coarse])
+        if bins.inner[fine] < 0:
+            result[p] = bins.twice[fine]
+        else:
+            result[p] = bins.inner_twice[bins.inner[fine] + (key & ((1 << bins.low[coarse]) - 1))]
+    return result
+
+
+def _packed(bins: Bins, parts: int, total: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each fine bin and each inner number one integer: twice the rank and, in the lowest byte, its part of `parts`;
+    for a fine bin that is divided once more, -1 - (where it begins)."""
+    fine, within = (t * 256 + np.minimum(t * parts // (2 * total), parts - 1) for t in (bins.twice, bins.inner_twice))
+    return np.where(bins.inner < 0, fine, -1 - bins.inner.astype(np.int64)), within
+
+
+def joint_table(
+    a: NDArray[np.float32], a_bins: Bins, b: NDArray[np.float32], b_bins: Bins, intervals: int, columns: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs by a's interval and b's column, and for each interval the sum of twice b's number of pairs below
     (ties counted half)."""
-    (a_start, a_low, a_inner), (b_start, b_low, b_inner) = a_bins, b_bins
-    counts, sums = np.zeros(shape, np.int64), np.zeros(shape[0], np.int64)
+    fine, within = _packed(a_bins, intervals, a.size)
+    parts = np.where(fine < 0, 255, fine & 255).astype(np.uint8)
+    return _joint(
+        a.view(np.uint32), a_bins.start, a_bins.low, parts, fine, within,
+        b.view(np.uint32), b_bins.start, b_bins.low, *_packed(b_bins, columns, b.size), intervals, columns,
+    )  # fmt: skip
+
+
+@numba.njit(cache=True)
+def _joint(
+    a_bits, a_start, a_low, a_parts, a_fine, a_within, b_bits, b_start, b_low, b_fine, b_within, intervals, columns
+):
+    counts, sums = np.zeros((intervals, columns), np.int64), np.zeros(intervals, np.int64)
     for p in range(a_bits.size):
-        row = interval_of[_bin(a_bits[p], a_start, a_low, a_inner)]
-        k = _bin(b_bits[p], b_start, b_low, b_inner)
-        counts[row, column_of[k]] += 1
-        sums[row] += twice[k]
+        key = _key(a_bits[p])
+        coarse = key >> 16
+        fine = a_start[coarse] + ((key & 0xFFFF) >> a_low[coarse])
+        row = np.int64(a_parts[fine])
+        if row == 255:
+            row = a_within[-1 - a_fine[fine] + (key & ((1 << a_low[coarse]) - 1))] & 255
+        key = _key(b_bits[p])
+        coarse = key >> 16
+        packed = b_fine[b_start[coarse] + ((key & 0xFFFF) >> b_low[coarse])]
+        if packed < 0:
+            packed = b_within[-1 - packed + (key & ((1 << b_low[coarse]) - 1))]
+        counts[row, packed & 255] += 1
+        sums[row] += packed >> 8
     return counts, sums

@@ -147,7 +147,7 @@ def plain_table(a, b, intervals, columns):
 
 
 @settings(deadline=None)  # the first call compiles
-@given(SEEDS, st.sampled_from([(10, 100), (3, 7), (1, 255)]))
+@given(SEEDS, st.sampled_from([(10, 100), (3, 7), (1, 254)]))
 def test_percentiles_against_rankdata(seed, shape):
     a = cosines(np.random.default_rng(seed).standard_normal((40, 4)))
     b = cosines(sp.csr_array(sparse_rows(seed)))
@@ -176,10 +176,8 @@ def test_the_stated_error_bounds_every_rank(number):
     rng = np.random.default_rng(5)
     values = np.concatenate([rng.standard_normal(40_000) * 0.1, np.full(9_000, 0.0), np.full(5_000, 0.5)])
     values = values.astype(np.float32)
-    bins, twice, mixed = pair_kernels.fine_bins(values, number)
-    kernel = pair_kernels._bin.py_func
-    start, low, inner = bins
-    found = np.array([twice[kernel(v, start, low, inner)] for v in values.view(np.uint32)])
+    bins, mixed = pair_kernels.fine_bins(values, number)
+    found = pair_kernels.twice_below(values.view(np.uint32), bins)
     exact = 2 * rankdata(values) - 1
     assert np.abs(found - exact).max() <= mixed
     assert (found[values == 0] == exact[values == 0]).all()
@@ -242,7 +240,7 @@ THREE = Cosines(np.array([0.1, 0.2, 0.3], np.float32), 3)
         (lambda: THREE.square([0, 3]), "there are rows 0 to 2"),
         (lambda: correlations(TWO, THREE), "cosines of 2 tokens meet cosines of 3"),
         (lambda: percentile_table(TWO, TWO), "pass the same tokens, 3 or more"),
-        (lambda: percentile_table(THREE, THREE, columns=256), "pass 1 to 255 of each"),
+        (lambda: percentile_table(THREE, THREE, columns=255), "pass 1 to 254 of each"),
         (lambda: percentile_table(THREE, THREE) + percentile_table(THREE, THREE, columns=9), "can't be pooled"),
     ],
 )
