@@ -90,3 +90,13 @@ def test_first_time():
     clock = np.array([0.0, 0.1, 0.3])
     values = np.array([[0.0, -0.95, -0.5], [0.0, -0.1, -0.92], [0.0, 0.0, 0.0]])
     assert sweeps.first_time(clock, values < -0.9).tolist() == [0.1, 0.3, np.inf]
+
+
+def test_the_collapse_outgrows_the_start():
+    """The chapter's law: the peak of the mean cosine is s^2 / (s^2 + sigma^2) with one s for every start."""
+    points = sweeps.init_points("smoke", 5, [0.4, 0.5, 0.8])
+    short = {name: point | {"steps": 60} for name, point in points.items()}
+    peaks = np.array([sweeps.piece(short[n], "mod", "linear")["mean_cosine"].max() for n in ("0.4", "0.5", "0.8")])
+    moved = 200.0 ** -np.array([0.4, 0.5, 0.8]) * np.sqrt(peaks / (1 - peaks))
+    assert peaks[0] < 0.8 < peaks[1] < 0.9 < peaks[2]
+    np.testing.assert_allclose(moved, 0.16, rtol=0.1)
