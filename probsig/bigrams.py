@@ -7,15 +7,11 @@ another distance. The table has V x V places and few of them are used, so it is 
 Axis order: row s = first token, column s' = the token `distance` places after it. `transpose()` reads the same pairs
 from the second token, so its distance is the negative one: column s' then stands that far before s.
 
-A stored table is a folder: `indptr.i64` ((V + 1) x 8 bytes), `columns.u32` (nnz x 4) and `counts.i64` (nnz x 8), all
-little-endian without a header, and `bigrams.json`, written last: format, vocab_size, distance, stored (nnz), and the
-size and SHA-256 of each file. A folder without `bigrams.json` is no table. Tables are opened as memory maps, not read.
+A table is stored in a folder (`probsig.bigram_files` says its bytes) and opened as memory maps, not read.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -25,15 +21,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from probsig.bigram_files import FILES, map_arrays, read_record, write_table
 from probsig.counting import MOST_TOKENS, pair_counts
 from probsig.merging import ENTRIES, merged_blocks, row_sums, transposed
-from probsig.storage import StorageError, read_whole, write_whole
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
-
-FILES = {"indptr": ("indptr.i64", "<i8"), "columns": ("columns.u32", "<u4"), "counts": ("counts.i64", "<i8")}
-RECORD, FORMAT = "bigrams.json", "probsig bigrams 1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,19 +99,12 @@ class Bigrams:
         return table
 
     def save(self, folder: Path | str) -> Path:
-        """Store the table in `folder` (files as the module says), the record last; returns the folder.
+        """Store the table in `folder`, the record last; returns the folder.
 
         Raises StorageError when the disk is full; then the folder is no table.
         """
-        folder = Path(folder)
-        (folder / RECORD).unlink(missing_ok=True)
-        files = {}
-        for name, (file, dtype) in FILES.items():
-            data = np.ascontiguousarray(getattr(self, name), dtype).view(np.uint8).data
-            write_whole(folder / file, data)
-            files[file] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        write_record(folder, self.vocab_size, self.distance, len(self.columns), files)
-        return folder
+        block = np.diff(self.indptr), self.columns, self.counts
+        return write_table(folder, self.vocab_size, self.distance, [block])
 
     @classmethod
     def load(cls, folder: Path | str, check: bool = True) -> Bigrams:
@@ -126,22 +112,8 @@ class Bigrams:
 
         Raises FileNotFoundError when `folder` holds no table, StorageError when a file is missing, cut or changed.
         """
-        folder = Path(folder)
         record = read_record(folder)
-        arrays = {}
-        for name, (file, dtype) in FILES.items():
-            path, promised = folder / file, record["files"][file]
-            size = path.stat().st_size if path.exists() else -1
-            if size != promised["bytes"]:
-                has = "is missing" if size < 0 else f"has {size} bytes where {RECORD} says {promised['bytes']}"
-                raise StorageError(f"{path} {has}: remove the folder {folder} and count again.")
-            if check and file_digest(path) != promised["sha256"]:
-                raise StorageError(
-                    f"{path} is not the file that {RECORD} describes (its SHA-256 differs): remove the folder {folder} "
-                    "and count again."
-                )
-            arrays[name] = np.memmap(path, dtype, "r") if size else np.empty(0, dtype)
-        return cls(**arrays, vocab_size=record["vocab_size"], distance=record["distance"])
+        return cls(**map_arrays(folder, check), vocab_size=record["vocab_size"], distance=record["distance"])
 
 
 def count(
@@ -209,6 +181,7 @@ def merged(parts: Iterable[Bigrams]) -> Bigrams:
         columns[end:stop], counts[end:stop] = new_columns, new_counts
         indptr[row : row + len(sizes)] = sizes
         row, end = row + len(sizes), stop
+        del sizes, new_columns, new_counts  # before the next block is made
     columns.resize(end, refcheck=False)
     counts.resize(end, refcheck=False)
     return Bigrams(np.cumsum(indptr, out=indptr), columns, counts, vocab_size, distance)
@@ -231,44 +204,28 @@ def checked_ids(ids: ArrayLike) -> NDArray[Any]:
     return array.astype(np.uint32)
 
 
+def falls(starts: NDArray[Any]) -> bool:
+    """Whether an offset is smaller than the one before it; looks at a block at a time, so a map may be large.
+
+    >>> falls(np.array([0, 2, 2, 5])), falls(np.array([0, 3, 2]))
+    (False, True)
+    """
+    blocks = (starts[i : i + 2**20 + 1] for i in range(0, len(starts), 2**20))
+    return any(np.any(block[1:] < block[:-1]) for block in blocks)
+
+
 def checked_offsets(offsets: ArrayLike | None, length: int) -> NDArray[np.int64]:
     """`offsets` as int64 (D + 1,), [0, N] for None; raises ValueError unless they rise from 0 to N."""
     if offsets is None:
         return np.array([0, length], np.int64)
     starts = np.asarray(offsets)
     whole = starts.ndim == 1 and len(starts) >= 1 and (starts.dtype.kind in "iu")
-    if not whole or starts[0] != 0 or starts[-1] != length or (length and np.any(starts[1:] < starts[:-1])):
+    if not whole or starts[0] != 0 or starts[-1] != length or falls(starts):
         raise ValueError(
             f"offsets must be integers that rise from 0 to the number of ids, {length}: "
             "pass the start of every document and then the end of the last."
         )
     return starts.astype(np.int64, copy=False)
-
-
-def write_record(folder: Path, vocab_size: int, distance: int, stored: int, files: dict[str, Any]) -> None:
-    """Write `bigrams.json`, which makes `folder` a table."""
-    record = {"format": FORMAT, "vocab_size": vocab_size, "distance": distance, "stored": stored, "files": files}
-    write_whole(folder / RECORD, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """`bigrams.json` of a stored table; raises FileNotFoundError without one, StorageError when it is damaged."""
-    path = folder / RECORD
-    try:
-        record = json.loads(read_whole(path))
-        if record["format"] != FORMAT or set(record["files"]) != {file for file, _ in FILES.values()}:
-            raise ValueError("another format")
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{folder} holds no stored counts (no {RECORD}): save them there first.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise StorageError(f"{path} is no record of {FORMAT}: remove the folder {folder} and count again.") from error
-    return record
-
-
-def file_digest(path: Path) -> str:
-    """The SHA-256 of a file, read in pieces."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _tree(leaf: Callable[[int], Bigrams], first: int, last: int) -> Bigrams:

@@ -39,19 +39,21 @@ def pair_counts(
     start: int = 0,
     stop: int | None = None,
     threads: int = 1,
+    origin: int = 0,
 ) -> Counts:
     """The pairs (ids[i], ids[i + distance]) with start <= i < stop inside one document: (indptr, columns, counts).
 
     `ids` (N,) is uint16 or uint32, `offsets` (D + 1,) int64 the places where documents start, then N.
     `indptr` (V + 1,) int64, `columns` (nnz,) uint32 ascending in a row, `counts` (nnz,) int64.
-    Nothing is checked here except that every id that is read is below `vocab_size` (ValueError otherwise).
+    Nothing is checked here except that every id that is read is below `vocab_size`: ValueError otherwise, the place
+    counted from `origin`.
 
     >>> indptr, columns, counts = pair_counts(np.array([0, 1, 0, 1, 2], np.uint16), 3, np.array([0, 5]))
     >>> indptr.tolist(), columns.tolist(), counts.tolist()
     ([0, 1, 3, 3], [1, 0, 2], [2, 1, 1])
     """
     stop = len(ids) if stop is None else stop
-    check_range(ids, vocab_size, start, min(len(ids), stop + distance))
+    check_range(ids, vocab_size, start, min(len(ids), stop + distance), origin)
     places = np.linspace(start, stop, threads + 1).astype(np.int64)
     documents = np.searchsorted(offsets, places, side="right") - 1
     small = np.uint32 if stop - start < 2**32 else np.int64
@@ -79,7 +81,7 @@ def pair_counts(
     return _count_rows(bounds, columns, threads)
 
 
-def check_range(ids: NDArray[Any], vocab_size: int, start: int, stop: int) -> None:
+def check_range(ids: NDArray[Any], vocab_size: int, start: int, stop: int, origin: int = 0) -> None:
     """Raise ValueError, naming the first culprit, when an id in ids[start:stop] is not below `vocab_size`.
 
     >>> check_range(np.array([4, 7, 5], np.uint16), 6, 0, 3)  # doctest: +ELLIPSIS
@@ -91,7 +93,7 @@ def check_range(ids: NDArray[Any], vocab_size: int, start: int, stop: int) -> No
         return
     place = next(i for i in range(start, stop) if ids[i] >= vocab_size)
     raise ValueError(
-        f"The token id {int(ids[place])} at place {place} is not below the vocabulary's size {vocab_size}: "
+        f"The token id {int(ids[place])} at place {origin + place} is not below the vocabulary's size {vocab_size}: "
         "pass the size of the tokenizer that made the ids."
     )
 

@@ -54,6 +54,7 @@ def merged_blocks(parts: Sequence[Any], entries: int = ENTRIES) -> Iterator[Coun
                 "that an entry holds: leave a part out."
             )
         yield sizes, new_columns[:size], new_counts[:size]
+        del columns, counts, new_columns, new_counts  # one block at a time
         first = last
 
 

@@ -1,12 +1,14 @@
 """Tables of pair counts: sums, transposes, files, and one sentence for bad input."""
 
+import errno
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 
-from probsig import bigrams, merging
+from probsig import bigram_files, merging
 from probsig.bigrams import Bigrams, count, merged
 from probsig.storage import StorageError
 
@@ -111,7 +113,7 @@ def test_a_damaged_table_is_refused_in_one_sentence(tmp_path):
     path = folder / "counts.i64"
     data = path.read_bytes()
     path.write_bytes(data[:-1])
-    with pytest.raises(StorageError, match="has 23 bytes where bigrams.json says 24: remove the folder"):
+    with pytest.raises(StorageError, match=r"has 23 bytes where bigrams\.json says 24: remove the folder"):
         Bigrams.load(folder, check=False)
     path.write_bytes(b"\x01" + data[1:])
     with pytest.raises(StorageError, match="SHA-256 differs"):
@@ -126,20 +128,27 @@ def test_a_damaged_table_is_refused_in_one_sentence(tmp_path):
         Bigrams.load(tmp_path)
 
 
-def test_a_save_that_fails_leaves_no_table(tmp_path, monkeypatch):
+def test_a_save_that_fails_leaves_no_table(tmp_path):
     folder = count([0, 1], 2).save(tmp_path / "table")
-    real = bigrams.write_whole
 
-    def full(path, data):
-        if path.name == "counts.i64":
-            raise StorageError("the disk is full")
-        return real(path, data)
+    def blocks():
+        yield np.array([1, 0]), np.array([1], np.uint32), np.array([1])
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(bigrams, "write_whole", full)
-    with pytest.raises(StorageError, match="the disk is full"):
-        count([1, 1], 2).save(folder)
+    with pytest.raises(StorageError, match="because the disk is full: make room or choose another folder"):
+        bigram_files.write_table(folder, 2, 1, blocks())
+    assert list(folder.iterdir()) == []
     with pytest.raises(FileNotFoundError):
         Bigrams.load(folder)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="Could not write counts to"):
+        count([0, 1], 2).save(tmp_path / "file")
+
+
+def test_a_table_is_saved_over_the_file_that_it_maps(tmp_path):
+    pairs = count([0, 1, 0, 1, 2], 3)
+    mapped = Bigrams.load(pairs.save(tmp_path))
+    assert Bigrams.load(mapped.save(tmp_path)) == pairs == mapped
 
 
 @pytest.mark.parametrize(
@@ -164,11 +173,11 @@ def test_a_save_that_fails_leaves_no_table(tmp_path, monkeypatch):
         (lambda: count([0, 1], 2) + count([0, 1], 2, distance=2), "add tables of one kind"),
         (
             lambda: Bigrams(np.zeros(3, np.int64), np.zeros(1, np.uint32), np.zeros(1, np.int64), 2),
-            "no table of 2 tokens",
+            "no table of 2",
         ),
         (
             lambda: Bigrams(np.zeros(3, np.int32), np.zeros(0, np.uint32), np.zeros(0, np.int64), 2),
-            "no table of 2 tokens",
+            "no table of 2",
         ),
     ],
 )
