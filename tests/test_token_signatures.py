@@ -1,49 +1,24 @@
 """Token signatures against fractions from a list of pairs, by hand, and their invariances."""
 
 from collections import Counter
-from dataclasses import dataclass
 from fractions import Fraction
 from math import log
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from probsig import bigrams
 from probsig import token_signatures as ts
 
 TEXT = [0, 1, 0, 2, 0, 1, 3, 3, 0]
 IDS = st.lists(st.integers(0, 5), min_size=2, max_size=40)
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Counts of pairs by a Counter, with the attributes that signatures read."""
-
-    indptr: np.ndarray
-    columns: np.ndarray
-    counts: np.ndarray
-    vocab_size: int
-    distance: int
-
-    @property
-    def total(self):
-        return int(self.counts.sum())
-
-    def row_totals(self):
-        return np.array([self.counts[a:b].sum() for a, b in zip(self.indptr, self.indptr[1:], strict=False)])
-
-
 def count(ids, V=6, distance=1, cyclic=False):
-    ids = list(ids)
-    pairs = Counter(zip(ids, ids[distance:] + (ids[:distance] if cyclic else []), strict=False))
-    table = sp.csr_array((V, V), dtype=np.int64).tolil()
-    for (a, b), n in pairs.items():
-        table[a, b] = n
-    table = table.tocsr()
-    table.sort_indices()
-    return Pairs(table.indptr.astype(np.int64), table.indices.astype(np.uint32), table.data, V, distance)
+    ids = list(ids) + (list(ids)[:distance] if cyclic else [])
+    return bigrams.count(np.array(ids, dtype=np.uint16), V, distance=distance)
 
 
 def laws(ids, V=6, distance=1, direction="next"):
@@ -120,7 +95,7 @@ def test_centred_about_the_uniform_law():
 
 def test_integers_beyond_float32_and_2_to_the_32_are_divided_once():
     big = np.array([2**40 + 1, 3], dtype=np.int64)
-    counts = Pairs(np.array([0, 2, 2]), np.array([0, 1], dtype=np.uint32), big, 2, 1)
+    counts = bigrams.Bigrams(np.array([0, 2, 2]), np.array([0, 1], dtype=np.uint32), big, 2, 1)
     assert ts.next_token(counts, [0]).toarray()[0].tolist() == [(2**40 + 1) / (2**40 + 4), 3 / (2**40 + 4)]
     assert ts.previous_token(counts, [1]).toarray()[0].tolist() == [1.0, 0.0]
 
