@@ -32,7 +32,9 @@ MOST_PAIRS = 2**31 - 1  # beyond, sums of ranks leave int64
 
 @dataclass(frozen=True, eq=False)
 class Cosines:
-    """The cosines of all pairs of `size` tokens: `pairs` float32 (n (n - 1) / 2,), never minus zero.
+    """The cosines of all pairs of `size` tokens: `pairs` float32 (n (n - 1) / 2,).
+
+    Raises ValueError where `pairs` has another type or length.
 
     >>> Cosines(np.array([0.5, 0.0, 0.25], dtype=np.float32), 3).square([2, 1]).tolist()
     [[1.0, 0.25], [0.25, 1.0]]
@@ -40,6 +42,13 @@ class Cosines:
 
     pairs: NDArray[np.float32]
     size: int
+
+    def __post_init__(self) -> None:
+        if self.pairs.dtype != np.float32 or self.pairs.shape != (self.size * (self.size - 1) // 2,):
+            raise ValueError(
+                f"cosines of {self.size} tokens come as {self.pairs.dtype} {self.pairs.shape}: pass float32, one "
+                "number for each pair"
+            )
 
     @property
     def zero_fraction(self) -> float:

@@ -49,7 +49,9 @@ def token_sums(n, a, b, a0, b0):
 
 @numba.njit(inline="always")
 def _key(bits):
-    """The 32 bits of a float32 as an integer that sorts as the number does; never called with minus zero."""
+    """The 32 bits of a float32 as an integer that sorts as the number does; minus zero counts as zero."""
+    if bits == np.uint32(0x80000000):
+        return np.int64(0x80000000)
     return np.int64(bits ^ np.uint32(0xFFFFFFFF)) if bits >> np.uint32(31) else np.int64(bits | np.uint32(0x80000000))
 
 
@@ -100,7 +102,7 @@ class Bins(NamedTuple):
 
 
 def fine_bins(values: NDArray[np.float32], number: int) -> tuple[Bins, int]:
-    """The bins of float32 values without minus zeros, and the largest count of a bin that may hold different numbers.
+    """The bins of float32 values, and the largest count of a bin that may hold different numbers.
 
     About `number` + 2^17 bins that hold 4 / number of the values or a little more. A bin that holds twice that, mostly
     because one number is frequent, is divided once more, down to single numbers; the fullest come first, and 4 `number`

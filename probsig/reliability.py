@@ -223,4 +223,4 @@ def _some(draws: int) -> None:
 
 
 def _bar(steps: range, what: str) -> tqdm:
-    return tqdm(steps, what, mininterval=1, delay=3)
+    return tqdm(steps, what, mininterval=1, delay=3, leave=False)

@@ -53,7 +53,9 @@ def pair_products(X: sp.csr_array | Array, offsets: Array, square: float, scale:
             add(first, last, sums)
         _write(first, sums, offsets, float(square), scale, out)
 
-    for _ in tqdm(_run(block, range(0, n, BLOCK), threads), "pairs", -(-n // BLOCK), mininterval=1, delay=3):
+    for _ in tqdm(
+        _run(block, range(0, n, BLOCK), threads), "pairs", -(-n // BLOCK), mininterval=1, delay=3, leave=False
+    ):
         pass
     return out
 

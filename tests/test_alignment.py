@@ -159,7 +159,9 @@ def test_percentiles_against_rankdata(seed, shape):
     assert table.zero_fractions[1] == b.zero_fraction
 
 
-SPECIAL = np.array([0, 1, -1, 0.5, np.nextafter(np.float32(0.5), np.float32(1)), 1e-45, -1e-45, 1e-38, -0.25, 1e-3])
+SPECIAL = np.array(
+    [0, -0.0, 1, -1, 0.5, np.nextafter(np.float32(0.5), np.float32(1)), 1e-45, -1e-45, 1e-38, -0.25, 1e-3]
+)
 
 
 @settings(deadline=None)  # the first call compiles
@@ -237,6 +239,8 @@ THREE = Cosines(np.array([0.1, 0.2, 0.3], np.float32), 3)
         (lambda: cosines(sp.csr_array([[1.0, np.inf], [1, 1]])), "a nan or an infinity"),
         (lambda: cosines(np.ones((1, 2))), "there are 1 rows"),
         (lambda: cosines(np.ones(3)), "pass a matrix with one row a token"),
+        (lambda: Cosines(np.zeros(2, np.float32), 3), "pass float32, one number for each pair"),
+        (lambda: Cosines(np.zeros(3), 3), "come as float64 (3,)"),
         (lambda: THREE.square([0, 3]), "there are rows 0 to 2"),
         (lambda: correlations(TWO, THREE), "cosines of 2 tokens meet cosines of 3"),
         (lambda: percentile_table(TWO, TWO), "pass the same tokens, 3 or more"),
