@@ -2,9 +2,9 @@
 
 Both do the same analysis, on one thread: the cosines of all pairs of 10,000 signatures phi^next and of 10,000
 embeddings, R_cos over the pairs i < j, each token's correlation and mean similarity, and the percentile table with
-mid-ranks. The plain way keeps square float32 matrices (float64 would double its memory). Every measurement has a process of its own; the best of two is reported. Seconds are CPU seconds, because they
-do not change when something else runs. Peak memory is what the process held at most beyond what it held before it
-began (Linux only).
+mid-ranks. The plain way keeps square float32 matrices (float64 would double its memory). Every measurement has a
+process of its own; the best of two is reported. Seconds are CPU seconds, because they change less when something else
+runs. Peak memory is what the process held at most beyond what it held before it began (Linux only).
 
 Usage: python benchmarks/geometry.py; with PROBSIG_DATA set, the corpus wikipedia-en of that folder is measured too.
 Writes benchmarks/geometry.md.
