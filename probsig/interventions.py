@@ -1,0 +1,161 @@
+r"""Addition tasks edited so that one signature of the anchors changes and the others stay: causes, not correlations.
+
+An edit keeps the anchors, their frequencies and the length of a sequence. Its anchors have `positions`: the numbers by
+which an order should show if the signature that is left (or was moved) is what orders them.
+
+- "flat-label": f_add with y = z + s, s distributed like the sum of two anchors but independent of them. phi^y is the
+  same for every anchor; phi^X and the law of y are untouched.
+- "flat-context": f~_add with z drawn from its own law, independent of the anchors and of y. phi^X no longer tells the
+  anchors apart, phi^y (uniform) is untouched.
+- "flat-joint": f_mod with y = z, which forgets the anchors. phi^y (uniform) and phi^X are untouched, phi^{X|y} no
+  longer tells the anchors apart.
+- "permuted": f_add with y = z + pi(a1) + pi(a2). Label laws change hands, phi^X is untouched.
+- "equal": f_add in which the anchor `TWINS[1]` counts as `TWINS[0]`, so that these two have one label law.
+- "swapped": f_add in which the anchors `SWAPPED` count as each other; a run starts on f_add and goes on with it.
+
+Axes: positions is (number of anchors,), in the order of the anchors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probsig import geometry, seeds, training
+from probsig.drafts import Draft
+from probsig.tasks import Distribution, addition, addition_same_domain, modular_addition
+
+TWINS, SWAPPED = (13, 18), (12, 19)
+LABEL, CONTEXT, JOINT = "phi_y", "phi_X", "phi_Xy"
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """A task with one signature changed: the law, the task it was made from, the changed signature, and positions.
+
+    `model` is the model on which the paper sees that signature at work.
+    """
+
+    name: str
+    base: str
+    model: str
+    changed: str
+    dist: Distribution
+    positions: NDArray[np.int64]
+
+
+def permutation(size: int = 10) -> NDArray[np.int64]:
+    """A permutation of 0..size-1 whose distances |pi(i) - pi(j)| are as uncorrelated with |i - j| as 2,000 tries give.
+
+    >>> permutation().tolist()
+    [8, 0, 1, 3, 6, 7, 9, 4, 5, 2]
+    """
+    stream, at = seeds.stream(0, "interventions", "permutation"), np.arange(size)
+
+    def alike(order: NDArray) -> float:
+        apart = [np.abs(places[:, None] - places) for places in (at, order)]
+        return abs(geometry.pearson(*map(geometry.pairs, apart)))
+
+    return min((stream.permutation(size) for _ in range(2000)), key=alike)
+
+
+def _valued(name: str, value: Mapping[int, int]) -> Distribution:
+    """f_add in which an anchor counts as `value[anchor]`."""
+    law = addition()
+    y = law.X[:, 0] + sum(np.array([value[int(a)] for a in law.X[:, i]]) for i in (1, 2))
+    groups = {**law.groups, "labels": tuple(sorted(set(y.tolist())))}
+    return Distribution(law.X, y, law.weight, law.vocab_size, name, groups)
+
+
+def _flat_label() -> Distribution:
+    law = addition()
+    sums, weight = np.unique(law.X[:, 1] + law.X[:, 2], return_counts=True)
+    atoms = np.repeat(np.arange(len(law.X)), len(sums))
+    y = law.X[atoms, 0] + np.tile(sums, len(law.X))
+    return Distribution(law.X[atoms], y, np.tile(weight, len(law.X)), law.vocab_size, "flat-label", law.groups)
+
+
+def _flat_context() -> Distribution:
+    """Every pair of anchors meets every z with z's own weight, and every label."""
+    law = addition_same_domain()
+    z, weight = np.unique(law.X[:, 0], return_counts=True)
+    a, b = law.groups["anchors"], law.groups["labels"]
+    parts = [part.ravel() for part in np.meshgrid(np.arange(len(z)), a, a, b, indexing="ij")]
+    X = np.column_stack([z[parts[0]], parts[1], parts[2]])
+    return Distribution(X, parts[3], weight[parts[0]], law.vocab_size, "flat-context", law.groups)
+
+
+def edit(name: str) -> Edit:
+    """The edit of this name, one of `NAMES`. Raises ValueError for another.
+
+    >>> found = edit("equal")
+    >>> found.base, found.changed, found.positions.tolist()
+    ('add', 'phi_y', [11, 12, 13, 14, 15, 16, 17, 13, 19, 20])
+    """
+    anchors = np.array(addition().groups["anchors"])
+    value = dict(zip(anchors.tolist(), anchors.tolist(), strict=True))
+    if name == "flat-label":
+        return Edit(name, "add", "linear", LABEL, _flat_label(), anchors)
+    if name == "flat-context":
+        return Edit(name, "add_same", "linear", CONTEXT, _flat_context(), anchors)
+    if name == "flat-joint":
+        law = modular_addition()
+        dist = Distribution(law.X, law.X[:, 0], law.weight, law.vocab_size, name, law.groups)
+        return Edit(name, "mod", "ffn", JOINT, dist, anchors)
+    if name == "permuted":
+        value = dict(zip(anchors.tolist(), anchors[permutation(len(anchors))].tolist(), strict=True))
+    elif name == "equal":
+        value[TWINS[1]] = TWINS[0]
+    elif name == "swapped":
+        value[SWAPPED[0]], value[SWAPPED[1]] = SWAPPED[1], SWAPPED[0]
+    else:
+        raise ValueError(f"unknown edit {name!r}: choose one of {', '.join(NAMES)}")
+    positions = np.array([value[a] for a in anchors.tolist()])
+    return Edit(name, "add", "linear", LABEL, _valued(name, value), positions)
+
+
+NAMES = ("flat-label", "flat-context", "flat-joint", "permuted", "equal", "swapped")
+
+
+def follow(name: str, draft: Draft | None = None, **options) -> dict[str, NDArray]:
+    """Train on an edit and follow its anchors; "swapped" spends half of the steps on f_add first, then the rest on it.
+
+    `options` are those of `training.train` (seed, steps, learning_rate, ...). Returns steps, R_base and R_edit (m,), the order
+    correlations by the anchors' own numbers and by the edit's positions, mean_cosine, and checkpoints with the
+    anchors' embeddings (k, anchors, d) at the start, a third, the middle and the end.
+    A fresh optimiser starts the second half of "swapped".
+    """
+    found, steps = edit(name), options.pop("steps")
+    anchors = np.array(found.dist.groups["anchors"])
+
+    def measure(step: int, W_E: NDArray, W_U: NDArray) -> dict[str, float]:
+        A = W_E[anchors].astype(float)
+        return {
+            "R_base": geometry.order_correlation(A, anchors),
+            "R_edit": geometry.order_correlation(A, found.positions),
+            "mean_cosine": float(geometry.pairs(geometry.cosine(A)).mean()),
+        }
+
+    def run(dist: Distribution, last: int, keep: list[int], **more) -> training.Trajectory:
+        at = sorted({round(last * part / 30) for part in range(31)})
+        return training.train(
+            dist, found.model, steps=last, measure=measure, measure_at=at, checkpoints=keep, **options, **more
+        )
+
+    if name != "swapped":
+        parts = [run(found.dist, steps, [0, steps // 3, steps // 2, steps], draft=draft)]
+    else:
+        law = addition()
+        before = Distribution(law.X, law.y, law.weight, law.vocab_size, "swapped-before", law.groups)
+        first = run(before, steps // 2, [0, steps // 3, steps // 2])
+        parts = [first, run(found.dist, steps - steps // 2, [steps - steps // 2], init=(first.W_E[-1], first.W_U[-1]))]
+    begins = np.cumsum([0, *(part.steps[-1] for part in parts[:-1])])
+    return {
+        "steps": np.concatenate([part.steps + begin for part, begin in zip(parts, begins, strict=True)]),
+        **{key: np.concatenate([part.metrics[key] for part in parts]) for key in parts[0].metrics},
+        "checkpoints": np.concatenate([part.checkpoints + b for part, b in zip(parts, begins, strict=True)]),
+        "anchors": np.concatenate([part.W_E[:, anchors] for part in parts]).astype(np.float32),
+    }
