@@ -123,7 +123,7 @@ NAMES = ("flat-label", "flat-context", "flat-joint", "permuted", "equal", "swapp
 def follow(name: str, draft: Draft | None = None, **options) -> dict[str, NDArray]:
     """Train on an edit and follow its anchors; "swapped" spends half of the steps on f_add first, then the rest on it.
 
-    `options` are those of `training.train` (seed, steps, learning_rate, ...). Returns steps, R_base and R_edit (m,), the order
+    `options` are those of `training.train` (seed, steps, ...). Returns steps, R_base and R_edit (m,), the order
     correlations by the anchors' own numbers and by the edit's positions, mean_cosine, and checkpoints with the
     anchors' embeddings (k, anchors, d) at the start, a third, the middle and the end.
     A fresh optimiser starts the second half of "swapped".
