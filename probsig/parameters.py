@@ -86,6 +86,19 @@ class Choice:
         raise ValueError("one of " + ", ".join(map(repr, self.options)) + near)
 
 
+class Text:
+    """A text of at least one letter: a name or a path.
+
+    >>> Text().accept("wikipedia-en")
+    'wikipedia-en'
+    """
+
+    def accept(self, value: Any) -> str:
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError("a text: a name or a path")
+        return value
+
+
 def closest(name: str, names: list[str]) -> str:
     """The hint ` (did you mean 'x'?)` for the nearest of `names`, or nothing.
 

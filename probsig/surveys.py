@@ -5,14 +5,16 @@ groups of tokens, nearest tokens and contexts. `estimation` measures the error o
 against what independent draws would give, and the reliability of cosines by the number of tokens.
 
 If the n_x tokens after x were independent draws from phi_x, E |phi^ - phi_x|^2 would be (1 - |phi_x|^2) / n_x; of n
-draws out of the same N without replacement, (1 - |phi|^2) (1/n - 1/N) N / (N - 1), with phi the law of the N. Text comes
-in documents with words of their own, so the error is larger: the ratio is the design effect.
+draws out of the same N without replacement, (1 - |phi|^2) (1/n - 1/N) N / (N - 1), phi being the law of the N. Text
+comes in documents with words of their own, so the error is larger: the ratio is the design effect.
 
 Arrays are small and plain numbers; texts of tokens are packed as UTF-8 JSON in an array of bytes.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -21,9 +23,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from probsig import reliability, seeds, token_signatures
-from probsig.alignment import cosines
+from probsig import reliability, runs, seeds, token_signatures
+from probsig.alignment import correlations, cosines
 from probsig.bigrams import Bigrams, count
+from probsig.toy_corpus import ToyCorpus
 
 Arrays = dict[str, NDArray]
 SIGNATURES = {"next": token_signatures.next_token, "previous": token_signatures.previous_token}
@@ -75,11 +78,12 @@ def signature_cosines(counts: Bigrams, tokens: Sequence[int], name: str) -> NDAr
 def survey(corpus: Tokens, counts: Bigrams, *, most: int = 40, neighbours: int = 8, least: int = 50) -> Arrays:
     """What the corpus looks like.
 
-    size (4,): tokens, documents, distinct tokens, distinct pairs. ranks, frequency: the rank-frequency curve at
-    log-spaced ranks. top (most,) ids, top_count, top_texts, and cosines next and previous of their signatures
-    (most, most). nearest: for the first 20 of them and the tokens of GROUPS, the ids (k, neighbours) whose phi^next is
-    nearest among the tokens seen `least` times, with nearest_cosine, nearest_of and the texts of all. For each group:
-    its texts, counts, cosines of both signatures, and each token's likeliest next tokens with their probabilities.
+    size (4,): tokens, documents, distinct tokens, distinct pairs. often (1,): tokens seen `least` times.
+    ranks, frequency: the rank-frequency curve at log-spaced ranks. top (most,) ids, top_count, top_texts, and cosines
+    next and previous of their signatures (most, most). nearest: for the first 20 of them and the tokens of GROUPS, the
+    ids (k, neighbours) whose phi^next is nearest among the tokens seen `least` times, with nearest_cosine, nearest_of
+    and the texts of all. For each group: its texts, counts, cosines of both signatures, and each token's likeliest next
+    tokens with their probabilities.
     """
     frequency = np.bincount(corpus.ids, minlength=corpus.vocab_size)
     ranked = np.sort(frequency[frequency > 0])[::-1]
@@ -94,6 +98,7 @@ def survey(corpus: Tokens, counts: Bigrams, *, most: int = 40, neighbours: int =
         "top": top,
         "top_count": frequency[top],
         "top_texts": pack(map(text, top)),
+        "often": np.array([np.count_nonzero(frequency >= least)]),
         **{name: signature_cosines(counts, top, name) for name in SIGNATURES},
     }
     members = {}
@@ -171,7 +176,7 @@ def estimation(corpus: Tokens, counts: Bigrams, seed: int, *, parts: int = 6, ba
     edges = 10.0 ** np.arange(1, bands + 2)
     number = len(corpus.offsets) - 1
     fractions = 0.5 ** np.arange(1, parts + 1)
-    of_band = [np.flatnonzero((n >= low) & (n < high)) for low, high in zip(edges, edges[1:], strict=False)]
+    of_band = [np.flatnonzero((n >= low) & (n < high)) for low, high in itertools.pairwise(edges)]
     whole = token_signatures.next_token(counts, np.arange(corpus.vocab_size))
     square = whole.multiply(whole).sum(axis=1)
     error, independent = np.full((2, draws, parts, bands), np.nan)
@@ -209,3 +214,76 @@ def estimation(corpus: Tokens, counts: Bigrams, seed: int, *, parts: int = 6, ba
         "least": frequency[ranked[np.array(sizes, dtype=np.int64) - 1]],
         **{f"reliability_{name}": values for name, values in steady.items()},
     }
+
+
+def opened(name: str, *, text: str, scale: str, seed: int, tokenizer: str, max_tokens: int | None) -> Tokens:
+    """The corpus of a chapter's parameters.
+
+    At the scale "smoke" it is made up (`toy_corpus`). Else `text` says where it is from: "stand-in" and "open" name
+    what `corpora.open_corpus` finds under the name (the stored numbers are of the stand-ins), and anything else is a
+    file or folder. Raises what `open_corpus` raises.
+    """
+    if scale == "smoke":
+        return ToyCorpus.of(seed, name=name)
+    from probsig import corpora
+
+    where = name if text in ("stand-in", "open") else text
+    return corpora.open_corpus(where, tokenizer, max_tokens=max_tokens)
+
+
+def stored(name: str, **options) -> runs.Run:
+    """The survey and the estimation of a corpus: found, or made now and stored (pieces "survey" and "estimation").
+
+    `options` are those of `opened`. Raises what `opened` raises, and MissingRun under CI.
+    """
+
+    @functools.cache
+    def counted() -> tuple[Tokens, Bigrams]:
+        corpus = opened(name, **options)
+        return corpus, count(corpus.ids, corpus.vocab_size, offsets=corpus.offsets)
+
+    pieces = {
+        "survey": lambda draft: survey(*counted()),
+        "estimation": lambda draft: estimation(*counted(), options["seed"]),
+    }
+    return runs.run("language-survey", {"corpus": name, **options}, pieces, modules=["probsig.surveys"])
+
+
+def stored_shared(names: Sequence[str], most: int = 500, **options) -> runs.Run:
+    """R_cos between the signatures of every two corpora: found, or computed now and stored.
+
+    Its arrays are next and previous (n, n), see `shared_cosines`, and tokens (n, n), how many were compared.
+    """
+
+    def compare(draft) -> Arrays:
+        counts = []
+        for name in names:
+            corpus = opened(name, **options)
+            counts.append(count(corpus.ids, corpus.vocab_size, offsets=corpus.offsets))
+        n = len(names)
+        out = {name: np.eye(n) for name in SIGNATURES} | {"tokens": np.zeros((n, n), dtype=np.int64)}
+        for i, j in itertools.combinations(range(n), 2):
+            for name in SIGNATURES:
+                value, out["tokens"][i, j] = shared_cosines(counts[i], counts[j], most, name)
+                out[name][i, j] = out[name][j, i] = value
+            out["tokens"][j, i] = out["tokens"][i, j]
+        return out
+
+    config = {"corpora": list(names), "most": most, **options}
+    return runs.run("language-shared", config, {"shared": compare}, modules=["probsig.surveys"])
+
+
+def shared_cosines(first: Bigrams, second: Bigrams, most: int, name: str, least: int = 50) -> tuple[float, int]:
+    """R_cos between two corpora: the correlation of the cosines of one of `SIGNATURES` over the `most` tokens that
+    stand highest in the lower of their two counts, and how many there are; nan with fewer than 3.
+
+    >>> counts = count(np.array([0, 1, 0, 2, 1, 2, 0, 0], dtype=np.uint16), 3)
+    >>> shared_cosines(counts, counts, 10, "next", least=1)
+    (1.0, 3)
+    """
+    both = np.minimum(first.row_totals(), second.row_totals())
+    tokens = token_signatures.frequent(both, most, least)
+    if len(tokens) < 3:
+        return float("nan"), len(tokens)
+    a, b = (cosines(SIGNATURES[name](counts, tokens)) for counts in (first, second))
+    return correlations(a, b).overall, len(tokens)

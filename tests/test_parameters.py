@@ -38,6 +38,13 @@ def test_unknown_name_suggests_the_closest():
     assert "'sed' = 7" in sentence and "did you mean 'seed'?" in sentence
 
 
+@pytest.mark.parametrize("value", ["", "  ", 3, None])
+def test_a_text_is_a_name_or_a_path(value):
+    assert check({"text": "a b"}, text=parameters.Text()).text == "a b"
+    with pytest.raises(ParameterError, match=r"'text' was .* but must be a text: a name or a path"):
+        check({"text": value}, text=parameters.Text())
+
+
 def test_missing_name():
     assert "'rate' is missing" in message({"seed": 1, "scale": "smoke"})
 
