@@ -17,10 +17,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from probsig.counting import SHORT, Counts, accumulators, sweep
+from probsig.counting import Counts, accumulators, sweep
 
 ENTRIES = 2**21  # stored pairs in a block: 24 MiB of parts and as much of sums
 MOST = 2**63 - 1
+SHORT = 24  # rows with at most this many entries are merged by insertion
 
 
 def merged_blocks(parts: Sequence[Any], entries: int = ENTRIES) -> Iterator[Counts]:
@@ -46,7 +47,7 @@ def merged_blocks(parts: Sequence[Any], entries: int = ENTRIES) -> Iterator[Coun
         counts = np.concatenate([part.counts[b[0] : b[-1]] for part, b in zip(parts, bounds, strict=True)])
         bounds += (np.cumsum(lengths) - lengths - bounds[:, 0])[:, None]
         sizes = np.zeros(last - first, np.int64)
-        new_columns, new_counts = np.empty_like(columns), np.empty_like(counts)
+        new_columns, new_counts = np.empty(len(columns) + 1, np.uint32), np.empty(len(columns) + 1, np.int64)
         size, bad = _merge(bounds, columns, counts, sizes, new_columns, new_counts, *work)
         if bad >= 0:
             raise OverflowError(

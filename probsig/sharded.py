@@ -7,8 +7,9 @@ inputs alone and appears under its name in one step, whole. So a task that is ki
 nothing, and a second call does only what is missing.
 
 Memory: a shard has at most (memory - tables) / 16 tokens, which pays for its ids, its sorted pairs and its counts
-(4 + 4 + 8 bytes a token at worst); a merge holds blocks of 24 bytes an entry. The interpreter with its libraries
-and the pages of mapped files, which the system takes back when it needs them, come on top.
+(4 + 4 + 8 bytes a token at worst, and 8 more on several threads); a merge holds blocks of 24 bytes an entry.
+The interpreter with its libraries, and the pages of mapped files, which the system takes back when it needs them,
+come on top.
 
 The folder holds `plan.json` (what is counted and how it is cut), a folder for each node while the work goes on, and at
 the end `counts`, a table as `probsig.bigram_files` describes it. One call at a time may work in a folder.
@@ -154,7 +155,7 @@ def budget(memory: int, vocab_size: int, threads: int = 1) -> tuple[int, int]:
             f"memory is {memory} bytes, and adding up rows of {vocab_size} tokens takes {least}: pass at least "
             "that for each process."
         )
-    return (memory - tables) // 16, (memory - tables) // 24
+    return (memory - tables) // (16 if threads == 1 else 24), (memory - tables) // 24
 
 
 def tree(sources: Sequence[Ids], places: int, distance: int) -> list[Node]:

@@ -22,6 +22,7 @@ def table(dense, distance=1):
     return Bigrams(indptr, columns, sparse.data.astype(np.int64), sparse.shape[0], distance)
 
 
+@settings(deadline=None)  # the first example may compile a kernel
 @given(IDS, st.integers(1, 5))
 def test_transpose_exchanges_rows_and_columns(ids, distance):
     pairs = count(ids, 9, distance=distance)
@@ -32,6 +33,7 @@ def test_transpose_exchanges_rows_and_columns(ids, distance):
     assert np.array_equal(turned.row_totals(), pairs.to_scipy().toarray().sum(axis=0))
 
 
+@settings(deadline=None)
 @given(IDS, IDS, IDS)
 def test_sums_equal_dense_sums_in_any_order(a, b, c):
     a, b, c = (count(ids, 9) for ids in (a, b, c))
