@@ -1,0 +1,119 @@
+"""Rival orders: what each shift moves, in exact fractions; and what a run keeps."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from probsig import geometry, rivals, signatures
+from probsig.tasks import addition, addition_same_domain
+
+SHIFTS = st.lists(st.integers(-5, 5), min_size=10, max_size=10).map(np.array)
+
+
+def read(law, signature):
+    return signature(law, rivals.ANCHORS, "companion", exact=True)
+
+
+def test_two_of_the_worlds_are_the_papers_tasks():
+    for name, law in (("label", addition()), ("context", addition_same_domain())):
+        made = rivals.shifted(*rivals.WORLDS[name])
+        rows = [np.column_stack([one.X, one.y]).tolist() for one in (made, law)]
+        assert sorted(rows[0]) == sorted(rows[1])
+        assert {key: tuple(map(int, ids)) for key, ids in made.groups.items()} == law.groups
+
+
+@settings(max_examples=15, deadline=None)
+@given(SHIFTS, SHIFTS, SHIFTS)
+def test_each_shift_moves_its_own_signature(v, u, other):
+    base = rivals.shifted(v, u)
+    label_moved, context_moved = rivals.shifted(other, u), rivals.shifted(v, other)
+    np.testing.assert_array_equal(label_moved.X, base.X)
+    np.testing.assert_array_equal(context_moved.y, base.y)
+    np.testing.assert_array_equal(context_moved.X[:, 1:], base.X[:, 1:])
+    assert (read(label_moved, signatures.cooccurrence) == read(base, signatures.cooccurrence)).all()
+    assert (read(context_moved, signatures.label) == read(base, signatures.label)).all()
+
+
+@pytest.mark.parametrize("name", rivals.WORLDS)
+def test_signatures_are_shifts_of_one_law(name):
+    v, u = rivals.WORLDS[name]
+    law = rivals.shifted(v, u)
+    phi_y, phi_X = read(law, signatures.label), read(law, signatures.cooccurrence)
+    contexts = phi_X.copy()
+    contexts[:, rivals.ANCHORS] = 0  # the other anchor, which is the same law for all
+    for i in range(1, 10):
+        assert (phi_y[i] == np.roll(phi_y[0], v[i] - v[0])).all()
+        assert (contexts[i] == np.roll(contexts[0], u[i] - u[0])).all()
+        assert (phi_X[i, rivals.ANCHORS] == phi_X[0, rivals.ANCHORS]).all()
+
+
+def test_the_bystander_differs_from_addition_in_the_contexts_alone():
+    law, base = rivals.shifted(*rivals.WORLDS["bystander"]), addition()
+    assert (law.y == law.X[:, 0]).all()
+    assert (read(law, signatures.label) == read(base, signatures.label)).all()
+    assert not (read(law, signatures.cooccurrence) == read(base, signatures.cooccurrence)).all()
+
+
+def test_traded_anchors_trade_their_label_laws():
+    base = read(rivals.shifted(*rivals.WORLDS["label"]), signatures.label)
+    law = rivals.shifted(rivals.traded(rivals.ANCHORS), rivals.ZERO)
+    one, two = np.searchsorted(rivals.ANCHORS, rivals.PAIR)
+    rows = np.arange(10)
+    rows[[one, two]] = rows[[two, one]]
+    assert (read(law, signatures.label) == base[rows]).all()
+
+
+def test_the_rival_orders_are_uncorrelated():
+    v, u = rivals.WORLDS["rivals"]
+    apart = [geometry.pairs(np.abs(np.subtract.outer(at, at))) for at in (v, u)]
+    assert abs(geometry.pearson(*apart)) < 0.01
+
+
+def test_worlds_of_a_seed_draw_the_same_triples():
+    drawn = [rivals.shifted(*shifts).draw(50, seed=3) for shifts in rivals.WORLDS.values()]
+    assert all((one == drawn[0]).all() for one in drawn)
+
+
+@pytest.mark.parametrize(
+    ("v", "u", "said"),
+    [
+        (rivals.ZERO[:9], rivals.ZERO, "v has shape"),
+        (rivals.ZERO, rivals.ZERO / 2, "u has shape"),
+        (rivals.ZERO, rivals.ZERO - 45, "onto the anchor 11"),
+        (rivals.ZERO + 60, rivals.ZERO, "pass vocab_size"),
+    ],
+)
+def test_impossible_shifts_are_refused(v, u, said):
+    with pytest.raises(ValueError, match=said):
+        rivals.shifted(v, u)
+
+
+def test_order_reads_stored_cosines_as_geometry_reads_weights():
+    W = np.random.default_rng(0).standard_normal((3, 10, 7))
+    cosines = [geometry.pairs(geometry.cosine(one)) for one in W]
+    at = rivals.PERMUTED
+    np.testing.assert_allclose(
+        rivals.order(cosines, at), [geometry.order_correlation(one, at) for one in W], atol=1e-12
+    )
+
+
+def test_the_weight_of_the_context_is_found_again():
+    v, u = rivals.WORLDS["rivals"]
+    for k in (0.0, 0.4, 1.0):
+        at = v - k * u
+        cosines = np.cos(geometry.pairs(np.abs(np.subtract.outer(at, at))) / 30)
+        assert rivals.weight_of_context(cosines, v, u) == pytest.approx(k, abs=0.05)
+
+
+def test_a_continuation_starts_where_the_label_world_ended():
+    config = {"seed": 1, "steps": 40, "every": 20, "learning_rate": 1e-3, "batch": 20, "samples": 200, "hidden_size": 8}
+    found = rivals.piece(config, "ffn")
+    assert {name.split("/")[0] for name in found} == {*rivals.WORLDS, *rivals.CONTINUED}
+    starts = {name: found[f"{name}/cosines"][0] for name in rivals.WORLDS}
+    assert all((start == starts["label"]).all() for start in starts.values())
+    for name in rivals.CONTINUED:
+        np.testing.assert_array_equal(found[f"{name}/cosines"][0], found["label/cosines"][-1])
+        np.testing.assert_allclose(np.diag(found[f"{name}/against"][0]), 1, atol=1e-6)
+        assert found[f"{name}/displacement"][0] == pytest.approx(1) and len(found[f"{name}/displacement"]) == 3
+    assert not (found["traded/cosines"][-1] == found["same/cosines"][-1]).all()
