@@ -33,7 +33,8 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 LONG, SHARE = 512, 2**14  # a row is long with at least this many pairs, and at least this part of all: few buckets
-GROUP, GROUPS = 2**16, 64  # a group's pairs: about a 64th of all, and at least so many
+GROUP, GROUPS = 2**16, 256  # a group's pairs: about this part of all, and at least so many
+BLOCK = 4096  # ids that are checked, and then tallied while they are in the cache
 LINE = 16  # 32-bit numbers in a cache line: a bucket's next line is fetched while this one fills
 PIECES = 4  # stretches of rows a thread, so that no thread waits long for another
 MOST_TOKENS = 2**31 - 1  # ids of columns also serve as scipy's signed 32-bit indices
@@ -63,21 +64,22 @@ def pair_counts(
     ([0, 1, 3, 3], [1, 0, 2], [2, 1, 1])
     """
     stop = len(ids) if stop is None else stop
-    check_range(ids, vocab_size, start, min(len(ids), stop + distance), origin)
     places = np.linspace(start, stop, threads + 1).astype(np.int64)
     documents = np.searchsorted(offsets, places, side="right") - 1
     small = np.uint32 if stop - start < 2**32 else np.int64
     tallies = np.zeros((threads, vocab_size), small)
 
-    def tally(t: int) -> None:
-        _tally(ids, offsets, documents[t], places[t], places[t + 1], distance, tallies[t])
+    def tally(t: int) -> bool:
+        return _tally(ids, offsets, documents[t], places[t], places[t + 1], distance, tallies[t])
 
-    _each(tally, range(threads), threads)
+    if not all(_each(tally, range(threads), threads)):
+        check_range(ids, vocab_size, start, stop, origin)
+    check_range(ids, vocab_size, stop, min(len(ids), stop + distance), origin)  # seconds beyond the last first
     layout = _layout(tallies.sum(axis=0, dtype=np.int64))
     where = np.zeros((threads, len(layout.starts)), np.int64)
     for t in range(threads):  # thread t writes a bucket after the threads before it
         _fold(tallies[t], layout.bucket, where[t])
-    where = layout.starts + np.cumsum(where, axis=0) - where
+    where = (layout.starts + np.cumsum(where, axis=0) - where).astype(np.uint64)
     columns = np.empty(layout.pairs, np.uint32)
 
     def scatter(t: int) -> None:
@@ -236,16 +238,24 @@ def _highest(ids):
 
 @numba.njit(cache=True, nogil=True)
 def _tally(ids, offsets, document, start, stop, distance, tally):
-    """Add to `tally` how often each token is the first of a pair whose first place is in [start, stop)."""
+    """Add to `tally` how often each token is the first of a pair whose first place is in [start, stop).
+
+    Returns False, with the tally half done, when an id there is out of range.
+    """
     place = start
-    while place < stop:
-        while offsets[document + 1] <= place:
-            document += 1
-        end = offsets[document + 1]
-        first = ids[place : max(place, min(stop, end - distance))]
-        for i in range(len(first)):
-            tally[first[i]] += 1
-        place = min(stop, end)
+    for block in range(start, stop, BLOCK):
+        last = min(stop, block + BLOCK)
+        if _highest(ids[block:last]) >= len(tally):
+            return False
+        while place < last:
+            while offsets[document + 1] <= place:
+                document += 1
+            end = offsets[document + 1]
+            first = ids[place : max(place, min(last, end - distance))]
+            for i in range(len(first)):
+                tally[first[i]] += 1
+            place = min(last, end)
+    return True
 
 
 @numba.njit(cache=True, nogil=True)
@@ -270,8 +280,8 @@ def _scatter(ids, offsets, document, start, stop, distance, bucket, bits, where,
             row = first[i]
             its = bucket[row]
             to = where[its]
-            where[its] = to + 1
-            _prefetch(out, to + LINE)
+            where[its] = to + np.uint64(1)
+            _prefetch(out, np.int64(to) + LINE)
             out[to] = (np.uint32(row) << bits) | np.uint32(second[i])
         place = min(stop, end)
 
@@ -290,7 +300,8 @@ def _rows(lengths, least, bits, first, last, long, short, counts, sizes, columns
                 dense[column] += 1
                 word = column >> six
                 touched[word] |= one << (column & low)
-                words[word >> six] |= one << (word & low)
+            for w in range(len(touched)):
+                words[w >> 6] |= np.uint64(touched[w] != 0) << (np.uint64(w) & low)
             a += length
             out = sweep(dense, touched, words, columns, counts, out)
         elif length > 0:
