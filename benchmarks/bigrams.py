@@ -265,14 +265,15 @@ def table(path, name, tokens):
         f"least, {moved / rate:.3f} s at that rate, and takes {ours['seconds'] * rate / moved:.1f} times as long. "
         f"Nanoseconds of CPU time a token: {tallied}.",
         "- Why: only the check of the range streams. The tally adds to one of 151,936 numbers, the scatter writes to one "
-        "of some 1,600 places, the rows are counted in an accumulator of 600 KB: each token waits a few cycles for the "
-        "second cache, and the system clears new memory first.",
+        "of some 1,600 places, the rows are counted in an accumulator of 600 KB. So each token waits a few cycles for "
+        "the second cache, and the system clears new memory first.",
         "",
     ]
     return lines, ours["seconds"] / tokens
 
 
 def main(sizes):
+    load = os.getloadavg()[0]
     lines = [f"Counting bigrams, V = {V:,}, ids (uint32) in memory, best of {TURNS}, one core unless said.", ""]
     with tempfile.TemporaryDirectory() as folder:
         for tokens in sizes:
@@ -292,7 +293,9 @@ def main(sizes):
             seconds = min(child("measure", method, path)["seconds"] for _ in range(2))
             lines.append(f"| {method} | {WORDS / seconds / 1e6:.2f} | {seconds / WORDS / ours:.0f} |")
     versions = f"numpy {np.__version__}, numba {numba.__version__}, scipy {scipy.__version__}"
-    lines += ["", f"{provenance.hardware()}; load {os.getloadavg()[0]:.1f} at the end; {versions}."]
+    busy = f"The machine's load was {load:.1f} at the start"
+    busy += "." if load < 0.5 else ": other work shared its cores, and the rows for two cores say little."
+    lines += ["", f"{provenance.hardware()}; {versions}. {busy}"]
     text = "\n".join(lines) + "\n"
     print(text)
     Path(__file__).with_suffix(".md").write_text(text, encoding="utf-8")

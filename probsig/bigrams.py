@@ -12,6 +12,7 @@ A table is stored in a folder (`probsig.bigram_files` says its bytes) and opened
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from probsig.bigram_files import FILES, map_arrays, read_record, write_table
 from probsig.counting import MOST_TOKENS, pair_counts
-from probsig.merging import ENTRIES, merged_blocks, row_sums, transposed
+from probsig.merging import ENTRIES, FAN_IN, merged_blocks, row_sums, transposed
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -231,5 +232,5 @@ def checked_offsets(offsets: ArrayLike | None, length: int) -> NDArray[np.int64]
 def _tree(leaf: Callable[[int], Bigrams], first: int, last: int) -> Bigrams:
     if last - first == 1:
         return leaf(first)
-    middle = (first + last) // 2
-    return merged([_tree(leaf, first, middle), _tree(leaf, middle, last)])
+    edges = np.linspace(first, last, min(FAN_IN, last - first) + 1).astype(int).tolist()
+    return merged(_tree(leaf, *ends) for ends in itertools.pairwise(edges))

@@ -21,6 +21,7 @@ from probsig.counting import Counts, accumulators, sweep
 
 ENTRIES = 2**21  # stored pairs in a block: 24 MiB of parts and as much of sums
 MOST = 2**63 - 1
+FAN_IN = 8  # parts of a sum in a tree of sums
 SHORT = 24  # rows with at most this many entries are merged by insertion
 
 

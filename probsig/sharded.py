@@ -33,10 +33,9 @@ from tqdm import tqdm
 from probsig.bigram_files import RECORD, write_table
 from probsig.bigrams import Bigrams, checked_ids, checked_offsets
 from probsig.counting import pair_counts
-from probsig.merging import merged_blocks
+from probsig.merging import FAN_IN, merged_blocks
 from probsig.storage import StorageError, write_whole
 
-FAN_IN = 8
 PLAN, RESULT = "plan.json", "counts"
 
 
