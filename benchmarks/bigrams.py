@@ -115,7 +115,7 @@ METHODS = {
     "np.sort of keys, run lengths, to rows": by_sort,
     "np.unique of keys, to rows": by_unique,
     "np.unique of keys alone": unique_keys,
-    "scipy coo -> csr": by_scipy,
+    "scipy coo_array.tocsr": by_scipy,
 }
 
 
@@ -264,9 +264,9 @@ def table(path, name, tokens):
         f"- A copy moves {rate / 1e9:.1f} GB/s (read and written) on one core. Ours moves {moved / 1e9:.2f} GB at "
         f"least, {moved / rate:.3f} s at that rate, and takes {ours['seconds'] * rate / moved:.1f} times as long. "
         f"Nanoseconds of CPU time a token: {tallied}.",
-        "- Why: only the check of the range streams. The tally adds to one of 151,936 numbers, the scatter writes to one "
-        "of some 1,600 places, the rows are counted in an accumulator of 600 KB. So each token waits a few cycles for "
-        "the second cache, and the system clears new memory first.",
+        "- Why: only the check of the range streams. The tally adds to one of 151,936 numbers, the scatter writes to "
+        "one of some 1,600 places, the rows are counted in an accumulator of 600 KB. So each token waits a few cycles "
+        "for the second cache, and the system clears new memory first.",
         "",
     ]
     return lines, ours["seconds"] / tokens

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from probsig.counting import Counts, accumulators, sweep
 
-ENTRIES = 2**21  # stored pairs in a block: 24 MiB of parts and as much of sums
+ENTRIES = 2**18  # stored pairs in a block: 3 MiB of parts and as much of sums, so the cache holds them
 MOST = 2**63 - 1
 FAN_IN = 8  # parts of a sum in a tree of sums
 SHORT = 24  # rows with at most this many entries are merged by insertion

@@ -33,7 +33,7 @@ from tqdm import tqdm
 from probsig.bigram_files import RECORD, write_table
 from probsig.bigrams import Bigrams, checked_ids, checked_offsets
 from probsig.counting import pair_counts
-from probsig.merging import FAN_IN, merged_blocks
+from probsig.merging import ENTRIES, FAN_IN, merged_blocks
 from probsig.storage import StorageError, write_whole
 
 PLAN, RESULT = "plan.json", "counts"
@@ -145,7 +145,7 @@ def budget(memory: int, vocab_size: int, threads: int = 1) -> tuple[int, int]:
     Raises ValueError when one row of every input of a merge does not fit.
 
     >>> budget(2**30, 151_936)
-    (65437568, 43625045)
+    (65437568, 262144)
     """
     tables = 8 * vocab_size * (2 * FAN_IN + 4 + 2 * threads)
     least = tables + 24 * FAN_IN * vocab_size
@@ -154,7 +154,7 @@ def budget(memory: int, vocab_size: int, threads: int = 1) -> tuple[int, int]:
             f"memory is {memory} bytes, and adding up rows of {vocab_size} tokens takes {least}: pass at least "
             "that for each process."
         )
-    return (memory - tables) // (16 if threads == 1 else 24), (memory - tables) // 24
+    return (memory - tables) // (16 if threads == 1 else 24), min(ENTRIES, (memory - tables) // 24)
 
 
 def tree(sources: Sequence[Ids], places: int, distance: int) -> list[Node]:
