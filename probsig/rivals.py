@@ -107,9 +107,11 @@ def piece(config: Mapping[str, Any], model: str) -> dict[str, NDArray]:
     """Train one model on every world, and on both continuations of "label"; what is kept of each, as "world/array".
 
     config has seed, steps (of each part), learning_rate, batch, samples, hidden_size and every (steps between two
-    measurements). Kept are steps (m,), cosines (m, 45) and, of a continuation, against (m, 10, 10): cosines of the
-    anchors now (rows) with those at its start, and displacement (m,): <D, D0> / <D0, D0> with D the difference of the
-    two anchors of `PAIR` and D0 that at its start. Float32, and int64 for steps.
+    measurements). Kept are steps (m,), cosines (m, 45), accuracy (m,) over all sequences, and residual (m, 10): of each
+    anchor the mean label under phi^y less that under phi^p, p being the model's prediction. Of a continuation also
+    against (m, 10, 10): cosines of the anchors now (rows) with those at its start, and displacement (m,):
+    <D, D0> / <D0, D0> with D the difference of the two anchors of `PAIR` and D0 that at its start.
+    Float32, and int64 for steps.
 
     >>> tiny = {"seed": 0, "steps": 4, "every": 2, "learning_rate": 1e-3, "batch": 5, "samples": 50, "hidden_size": 6}
     >>> found = piece(tiny, "linear")
@@ -131,17 +133,29 @@ def piece(config: Mapping[str, Any], model: str) -> dict[str, NDArray]:
 
 def _follow(config, law, model, start):
     """Train on one law from `start` (W_E, W_U), or from the beginning; what is kept of it, and the last weights."""
-    seen: list[NDArray] = []
+    seen, residuals, ids = [], [], np.arange(law.vocab_size)
+    counts = law.counts().astype(np.float32)
+    of_anchor = (law.counts()[:, ANCHORS] / law.counts()[:, ANCHORS].sum(axis=0)).T
 
     def measure(step: int, W_E: NDArray, W_U: NDArray) -> dict[str, float]:
         seen.append(W_E[ANCHORS].astype(float))
-        return {}
+        s = counts @ W_E
+        f = (np.maximum(s, 0) if model == "ffn" else s) @ W_U.T
+        p = np.exp((f - f.max(axis=1, keepdims=True)).astype(float))
+        expected = p @ ids / p.sum(axis=1)
+        residuals.append(of_anchor @ (law.y - expected))
+        return {"accuracy": float((f.argmax(axis=1) == law.y).mean())}
 
     at = list(range(0, config["steps"] + 1, config["every"]))
     options = {name: config[name] for name in ("seed", "steps", "learning_rate", "batch", "samples", "hidden_size")}
     begin = {} if start is None else {"init": start}
     run = training.train(law, model, measure=measure, measure_at=at, **options, **begin)
-    kept = {"steps": run.steps, "cosines": np.array([geometry.pairs(geometry.cosine(A)) for A in seen])}
+    kept = {
+        "steps": run.steps,
+        "cosines": np.array([geometry.pairs(geometry.cosine(A)) for A in seen]),
+        "accuracy": run.metrics["accuracy"],
+        "residual": np.array(residuals),
+    }
     if start is not None:
         one, two = np.searchsorted(ANCHORS, PAIR)
         first = seen[0]
