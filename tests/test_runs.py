@@ -19,7 +19,8 @@ RESULTS = [record for record in STORED if record.parent.name.startswith("additio
 
 @pytest.fixture
 def house(tmp_path, monkeypatch):
-    """An empty checkout with its own results/ and runs/, outside CI."""
+    """An empty checkout with its own results/ and runs/, outside CI; pieces one after the other."""
+    monkeypatch.setattr(runs, "_cores", lambda: 1)
     monkeypatch.setattr(storage, "checkout", lambda: tmp_path)
     monkeypatch.delenv("PROBSIG_RUNS", raising=False)
     monkeypatch.delenv("CI", raising=False)
