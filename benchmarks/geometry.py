@@ -6,8 +6,7 @@ mid-ranks. The plain way keeps square float32 matrices (float64 would double its
 process of its own; the best of two is reported. Seconds are CPU seconds, because they change less when something else
 runs. Peak memory is what the process held at most beyond what it held before it began (Linux only).
 
-Usage: python benchmarks/geometry.py; with PROBSIG_DATA set, the corpus wikipedia-en of that folder is measured too.
-Writes benchmarks/geometry.md.
+Usage: python benchmarks/geometry.py; writes benchmarks/geometry.md.
 """
 
 from __future__ import annotations
@@ -211,12 +210,6 @@ def main() -> None:
     ]
     for size in (4_000_000, 40_000_000):
         lines += measure(f"Synthetic text of {size:,} tokens", *inputs(synthetic_ids(size), VOCABULARY))
-    if os.environ.get("PROBSIG_DATA"):
-        from probsig.corpora import open_corpus
-
-        corpus = open_corpus("wikipedia-en")
-        title = f"wikipedia-en (development corpus) of {len(corpus.ids):,} tokens"
-        lines += measure(title, *inputs(corpus.ids, corpus.vocab_size, corpus.offsets))
     text = "\n".join(lines)
     print(text)
     Path(__file__).with_suffix(".md").write_text(text, encoding="utf-8")
