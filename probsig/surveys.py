@@ -1,0 +1,289 @@
+r"""What a corpus looks like through its counts, and how well its signatures are known: the numbers of two chapters.
+
+`survey` collects the rank-frequency curve, the cosines of the signatures of the most frequent tokens and of named
+groups of tokens, nearest tokens and contexts. `estimation` measures the error of phi^next on random parts of the corpus
+against what independent draws would give, and the reliability of cosines by the number of tokens.
+
+If the n_x tokens after x were independent draws from phi_x, E |phi^ - phi_x|^2 would be (1 - |phi_x|^2) / n_x; of n
+draws out of the same N without replacement, (1 - |phi|^2) (1/n - 1/N) N / (N - 1), phi being the law of the N. Text
+comes in documents with words of their own, so the error is larger: the ratio is the design effect.
+
+Arrays are small and plain numbers; texts of tokens are packed as UTF-8 JSON in an array of bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from probsig import reliability, runs, seeds, token_signatures
+from probsig.alignment import correlations, cosines
+from probsig.bigrams import Bigrams, count
+from probsig.toy_corpus import ToyCorpus
+
+Arrays = dict[str, NDArray]
+SIGNATURES = {"next": token_signatures.next_token, "previous": token_signatures.previous_token}
+GROUPS: dict[str, tuple[str, ...]] = {
+    "digits": tuple("0123456789"),
+    "months": tuple(
+        f" {month}"
+        for month in ("January February March April May June July August September October November December".split())
+    ),
+    "slashes": ("/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h"),
+}
+"""Groups of tokens that the chapters look at; "slashes" is the group of v1 Fig. 12 / v2 Fig. 15 and its neighbours."""
+
+
+class Tokens(Protocol):
+    """What a survey needs of a corpus."""
+
+    ids: NDArray
+    offsets: NDArray[np.int64]
+    vocab_size: int
+    tokenizer: Any  # .text(id) -> str, .id(text) -> int or None
+
+
+def pack(texts: Iterable[str]) -> NDArray[np.uint8]:
+    """Texts as an array of bytes.
+
+    >>> unpack(pack(["a", "é"]))
+    ['a', 'é']
+    """
+    return np.frombuffer(json.dumps(list(texts), ensure_ascii=False).encode(), dtype=np.uint8)
+
+
+def unpack(data: NDArray[np.uint8]) -> list[str]:
+    """The texts of `pack`."""
+    return json.loads(data.tobytes())
+
+
+def signature_cosines(counts: Bigrams, tokens: Sequence[int], name: str) -> NDArray[np.float32]:
+    """The square matrix of cosines of one of `SIGNATURES`; a token without a law has nan in its row and column."""
+    rows = SIGNATURES[name](counts, tokens)
+    empty = np.diff(rows.indptr) == 0
+    C = np.full((len(tokens), len(tokens)), np.nan, dtype=np.float32)
+    there = np.flatnonzero(~empty)
+    if there.size > 1:
+        C[np.ix_(there, there)] = cosines(rows[there]).square()
+    return C
+
+
+def survey(corpus: Tokens, counts: Bigrams, *, most: int = 40, neighbours: int = 8, least: int = 50) -> Arrays:
+    """What the corpus looks like.
+
+    size (4,): tokens, documents, distinct tokens, distinct pairs. often (1,): tokens seen `least` times.
+    ranks, frequency: the rank-frequency curve at log-spaced ranks. top (most,) ids, top_count, top_texts, and cosines
+    next and previous of their signatures (most, most). nearest: for the first 20 of them and the tokens of GROUPS, the
+    ids (k, neighbours) whose phi^next is nearest among the tokens seen `least` times, with nearest_cosine, nearest_of
+    and the texts of all. For each group: its texts, counts, cosines of both signatures, and each token's likeliest next
+    tokens with their probabilities.
+    """
+    frequency = np.bincount(corpus.ids, minlength=corpus.vocab_size)
+    ranked = np.sort(frequency[frequency > 0])[::-1]
+    ranks = np.unique(np.geomspace(1, ranked.size, 60).round().astype(np.int64))
+    text = corpus.tokenizer.text
+    top = token_signatures.frequent(frequency, most, 1)
+    size = [corpus.ids.size, len(corpus.offsets) - 1, ranked.size, counts.counts.size]
+    out: Arrays = {
+        "size": np.array(size, dtype=np.int64),
+        "ranks": ranks,
+        "frequency": ranked[ranks - 1],
+        "top": top,
+        "top_count": frequency[top],
+        "top_texts": pack(map(text, top)),
+        "often": np.array([np.count_nonzero(frequency >= least)]),
+        **{name: signature_cosines(counts, top, name) for name in SIGNATURES},
+    }
+    members = {}
+    for name, texts in GROUPS.items():
+        named = {entry: corpus.tokenizer.id(entry) for entry in texts}
+        members[name] = {entry: token for entry, token in named.items() if token is not None}
+        out |= {f"{name}/{key}": array for key, array in _group(counts, frequency, members[name], text).items()}
+    wanted = [*top[:20].tolist(), *(token for group in members.values() for token in group.values())]
+    wanted = [token for token in dict.fromkeys(wanted) if frequency[token] >= least]
+    return out | _nearest(counts, frequency, wanted, neighbours, least, text)
+
+
+def _group(counts: Bigrams, frequency: NDArray, members: Mapping[str, int], text: Callable[[int], str]) -> Arrays:
+    tokens = list(members.values())
+    rows = token_signatures.next_token(counts, tokens)
+    likely, share = [], []
+    for row in range(len(tokens)):
+        span = slice(*rows.indptr[row : row + 2])
+        order = np.argsort(-rows.data[span], kind="stable")[:4]
+        likely.append([text(token) for token in rows.indices[span][order]])
+        share.append([float(value) for value in rows.data[span][order]])
+    return {
+        "texts": pack(members),
+        "count": frequency[tokens],
+        **{name: signature_cosines(counts, tokens, name) for name in SIGNATURES},
+        "likely": pack(json.dumps(entry, ensure_ascii=False) for entry in likely),
+        "share": np.array([entry + [0.0] * (4 - len(entry)) for entry in share]),
+    }
+
+
+def _nearest(
+    counts: Bigrams, frequency: NDArray, wanted: list[int], neighbours: int, least: int, text: Callable[[int], str]
+) -> Arrays:
+    pool = token_signatures.frequent(frequency, 10_000, least)
+    rows = SIGNATURES["next"](counts, pool)
+    rows = sp.csr_array(sp.diags_array(1 / np.sqrt(np.maximum(rows.multiply(rows).sum(axis=1), 1e-300))) @ rows)
+    place = {int(token): row for row, token in enumerate(pool)}
+    near, cosine = [], []
+    for token in wanted:
+        C = (rows @ rows[[place[token]]].T).toarray()[:, 0]
+        C[place[token]] = -1
+        order = np.argsort(-C, kind="stable")[:neighbours]
+        near.append(pool[order])
+        cosine.append(C[order])
+    known = dict.fromkeys([*wanted, *(int(token) for row in near for token in row)])
+    return {
+        "nearest_of": np.array(wanted, dtype=np.int64),
+        "nearest": np.array(near, dtype=np.int64).reshape(len(wanted), -1),
+        "nearest_cosine": np.array(cosine, dtype=float).reshape(len(wanted), -1),
+        "known": np.array(list(known), dtype=np.int64),
+        "known_texts": pack(map(text, known)),
+    }
+
+
+def documents(corpus: Tokens, chosen: NDArray[np.int64]) -> tuple[NDArray, NDArray[np.int64]]:
+    """The ids and offsets of some documents of a corpus, in the order given."""
+    lengths = np.diff(corpus.offsets)[chosen]
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    ids = np.concatenate([corpus.ids[corpus.offsets[d] : corpus.offsets[d + 1]] for d in chosen] or [corpus.ids[:0]])
+    return ids, starts
+
+
+def estimation(corpus: Tokens, counts: Bigrams, seed: int, *, parts: int = 6, bands: int = 5, draws: int = 5) -> Arrays:
+    """How well the signatures are known.
+
+    Tokens with n >= 2 next tokens stand in `bands` bands of n, a factor 10 wide, from 10 on (edges (bands + 1,)).
+    fractions (parts,): 1/2, 1/4, ... of the documents, drawn `draws` times without replacement; error and independent
+    (draws, parts, bands): the mean over a band's tokens of |phi^ - phi|^2 against the whole corpus, and what
+    independent draws would give; tokens (bands,) in each band. sizes (k,): numbers of tokens C, most frequent first;
+    reliability_next and reliability_previous (draws, k): Spearman-Brown reliability of R_cos from random halves of the
+    documents; least (k,): how often the rarest of the C was seen.
+    """
+    stream = seeds.stream(seed, "estimation")
+    n = counts.row_totals()
+    edges = 10.0 ** np.arange(1, bands + 2)
+    number = len(corpus.offsets) - 1
+    fractions = 0.5 ** np.arange(1, parts + 1)
+    of_band = [np.flatnonzero((n >= low) & (n < high)) for low, high in itertools.pairwise(edges)]
+    whole = token_signatures.next_token(counts, np.arange(corpus.vocab_size))
+    square = whole.multiply(whole).sum(axis=1)
+    error, independent = np.full((2, draws, parts, bands), np.nan)
+    frequency = np.bincount(corpus.ids, minlength=corpus.vocab_size)
+    ranked = token_signatures.frequent(frequency, 10_000, 20)
+    sizes = [C for C in (50, 100, 200, 500, 1000, 2000, 5000, 10_000) if C <= ranked.size]
+    steady = {name: np.full((draws, len(sizes)), np.nan) for name in SIGNATURES}
+    for draw in range(draws):
+        order = stream.permutation(number)
+        for part, fraction in enumerate(fractions):
+            ids, offsets = documents(corpus, np.sort(order[: max(1, round(fraction * number))]))
+            small = count(ids, corpus.vocab_size, offsets=offsets)
+            m = small.row_totals()
+            difference = token_signatures.next_token(small, np.arange(corpus.vocab_size)) - whole
+            found = difference.multiply(difference).sum(axis=1)
+            for band, tokens in enumerate(of_band):
+                seen = tokens[m[tokens] > 0]
+                if seen.size:
+                    finite = (1 / m[seen] - 1 / n[seen]) * n[seen] / (n[seen] - 1)
+                    error[draw, part, band] = found[seen].mean()
+                    independent[draw, part, band] = ((1 - square[seen]) * finite).mean()
+        halves = [documents(corpus, np.sort(half)) for half in (order[: number // 2], order[number // 2 :])]
+        first, second = (count(ids, corpus.vocab_size, offsets=offsets) for ids, offsets in halves)
+        for name, signature in SIGNATURES.items():
+            steady[name][draw] = [
+                reliability.split_half(first, second, ranked[:C], signature).reliability for C in sizes
+            ]
+    return {
+        "edges": edges,
+        "tokens": np.array([tokens.size for tokens in of_band], dtype=np.int64),
+        "fractions": fractions,
+        "error": error,
+        "independent": independent,
+        "sizes": np.array(sizes, dtype=np.int64),
+        "least": frequency[ranked[np.array(sizes, dtype=np.int64) - 1]],
+        **{f"reliability_{name}": values for name, values in steady.items()},
+    }
+
+
+def opened(name: str, *, text: str, scale: str, seed: int, tokenizer: str, max_tokens: int | None) -> Tokens:
+    """The corpus of a chapter's parameters.
+
+    At the scale "smoke" it is made up (`toy_corpus`). Else `text` says where it is from: "stand-in" and "open" name
+    what `corpora.open_corpus` finds under the name (the stored numbers are of the stand-ins), and anything else is a
+    file or folder. Raises what `open_corpus` raises.
+    """
+    if scale == "smoke":
+        return ToyCorpus.of(seed, name=name)
+    from probsig import corpora
+
+    where = name if text in ("stand-in", "open") else text
+    return corpora.open_corpus(where, tokenizer, max_tokens=max_tokens)
+
+
+def stored(name: str, **options) -> runs.Run:
+    """The survey and the estimation of a corpus: found, or made now and stored (pieces "survey" and "estimation").
+
+    `options` are those of `opened`. Raises what `opened` raises, and MissingRun under CI.
+    """
+
+    @functools.cache
+    def counted() -> tuple[Tokens, Bigrams]:
+        corpus = opened(name, **options)
+        return corpus, count(corpus.ids, corpus.vocab_size, offsets=corpus.offsets)
+
+    pieces = {
+        "survey": lambda draft: survey(*counted()),
+        "estimation": lambda draft: estimation(*counted(), options["seed"]),
+    }
+    return runs.run("language-survey", {"corpus": name, **options}, pieces, modules=["probsig.surveys"])
+
+
+def stored_shared(names: Sequence[str], most: int = 500, **options) -> runs.Run:
+    """R_cos between the signatures of every two corpora: found, or computed now and stored.
+
+    Its arrays are next and previous (n, n), see `shared_cosines`, and tokens (n, n), how many were compared.
+    """
+
+    def compare(draft) -> Arrays:
+        counts = []
+        for name in names:
+            corpus = opened(name, **options)
+            counts.append(count(corpus.ids, corpus.vocab_size, offsets=corpus.offsets))
+        n = len(names)
+        out = {name: np.eye(n) for name in SIGNATURES} | {"tokens": np.zeros((n, n), dtype=np.int64)}
+        for i, j in itertools.combinations(range(n), 2):
+            for name in SIGNATURES:
+                value, out["tokens"][i, j] = shared_cosines(counts[i], counts[j], most, name)
+                out[name][i, j] = out[name][j, i] = value
+            out["tokens"][j, i] = out["tokens"][i, j]
+        return out
+
+    config = {"corpora": list(names), "most": most, **options}
+    return runs.run("language-shared", config, {"shared": compare}, modules=["probsig.surveys"])
+
+
+def shared_cosines(first: Bigrams, second: Bigrams, most: int, name: str, least: int = 50) -> tuple[float, int]:
+    """R_cos between two corpora: the correlation of the cosines of one of `SIGNATURES` over the `most` tokens that
+    stand highest in the lower of their two counts, and how many there are; nan with fewer than 3.
+
+    >>> counts = count(np.array([0, 1, 0, 2, 1, 2, 0, 0], dtype=np.uint16), 3)
+    >>> shared_cosines(counts, counts, 10, "next", least=1)
+    (1.0, 3)
+    """
+    both = np.minimum(first.row_totals(), second.row_totals())
+    tokens = token_signatures.frequent(both, most, least)
+    if len(tokens) < 3:
+        return float("nan"), len(tokens)
+    a, b = (cosines(SIGNATURES[name](counts, tokens)) for counts in (first, second))
+    return correlations(a, b).overall, len(tokens)

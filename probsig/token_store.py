@@ -1,0 +1,204 @@
+r"""Token ids of a corpus in files: made once, mapped into memory ever after.
+
+A folder holds one tokenised corpus:
+
+    ids           the ids of all documents, one after the other, little-endian uint16 where every id of the embedding
+                  fits (V <= 65,536), else uint32; no header
+    offsets       where documents start and, last, where the ids end: D + 1 little-endian int64; no header
+    corpus.json   written last: what was tokenised (`source`), by what (`tokenizer`, with its digest), numbers of
+                  tokens, documents and of what was left out, the SHA-256 of the documents' text, and `digest`, of all
+                  of it: two corpora with one digest have the same ids
+
+The digest of the text is taken over every document's length in bytes (8 bytes, little-endian) and its UTF-8 bytes, so
+it also says where documents end. While the work goes on the two files have the ending .draft and `draft.json`, written
+about every `EVERY` characters, says how much of them counts; a killed run goes on from there to the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from probsig.documents import CorpusError
+from probsig.storage import FULL, StorageError, digest, write_whole
+
+RECORD, STATE = "corpus.json", "draft.json"
+EVERY = 1 << 24  # characters between two saved states
+
+
+class Encoder(Protocol):
+    """What the store needs of a tokenizer."""
+
+    name: str
+    digest: str
+    embedding_rows: int
+
+    def encode(self, text: str, *, special_tokens: bool = False) -> NDArray[Any]: ...
+
+
+def write(
+    folder: Path | str,
+    documents: Iterable[str],
+    tokenizer: Encoder,
+    source: Mapping[str, Any],
+    *,
+    max_tokens: int | None = None,
+    special_tokens: bool = False,
+    left_out: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Tokenise documents into a folder, or go on where a killed run stopped; returns the record.
+
+    Documents without a token are left out and counted. `max_tokens` ends the corpus there, within a document if need
+    be. `source` (plain JSON) says where the text is from; `left_out` is what the reader left out, read at the end.
+    Raises CorpusError when no token comes of it, or when text that was already tokenised has changed since; StorageError
+    when the disk is full: what was tokenised stays.
+    """
+    folder = Path(folder)
+    dtype = np.dtype("<u2" if tokenizer.embedding_rows <= 1 << 16 else "<u4")
+    plan = {
+        "format": "probsig corpus 1",
+        "source": dict(source),
+        "tokenizer": {"name": tokenizer.name, "digest": tokenizer.digest, "embedding_rows": tokenizer.embedding_rows},
+        "options": {"max_tokens": max_tokens, "special_tokens": special_tokens},
+        "dtype": dtype.str,
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        state = _state(folder, plan)
+        with open(folder / "ids.draft", "ab") as ids, open(folder / "offsets.draft", "ab") as offsets:
+            ids.truncate(state["tokens"] * dtype.itemsize)
+            offsets.truncate(state["documents"] * 8)
+            state |= _tokenise(folder, plan, state, documents, tokenizer, ids, offsets)
+            if not state["tokens"]:
+                raise CorpusError(f"The corpus {_name(source)} is empty: not one of its documents gives a token.")
+            offsets.write(np.int64(state["tokens"]).astype("<i8").tobytes())
+            for file in (ids, offsets):
+                file.flush()
+                os.fsync(file.fileno())
+        for name in ("ids", "offsets"):
+            os.replace(folder / f"{name}.draft", folder / name)
+    except CorpusError:
+        if not (folder / STATE).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    except OSError as error:
+        if isinstance(error, StorageError) or error.errno not in FULL:
+            raise
+        raise StorageError(
+            f"The disk is full while {_name(source)} is tokenised into {folder}: make room, or name another folder with "
+            "PROBSIG_CACHE, and run again; what is done is kept."
+        ) from error
+    counted = {key: state[key] for key in ("tokens", "documents", "characters", "empty")}
+    record = {**plan, **counted, "left_out": list(left_out), "text_sha256": state["text_sha256"]}
+    what = [record["text_sha256"], plan["tokenizer"], plan["options"]]
+    record["digest"] = digest(json.dumps(what, sort_keys=True).encode())
+    write_whole(folder / RECORD, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+    (folder / STATE).unlink(missing_ok=True)
+    return record
+
+
+def read(folder: Path | str) -> tuple[dict[str, Any], NDArray[Any], NDArray[np.int64]] | None:
+    """The record, the ids (mapped) and the offsets (mapped) of a folder, or None where no corpus is finished.
+
+    Raises StorageError, one sentence, for a damaged record and for files that are not of the length it says.
+    """
+    folder = Path(folder)
+    try:
+        record = json.loads((folder / RECORD).read_bytes())
+        lengths = {"ids": (int(record["tokens"]), record["dtype"]), "offsets": (int(record["documents"]) + 1, "<i8")}
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise StorageError(f"{folder / RECORD} is damaged: {_remedy(folder)}.") from error
+    arrays = []
+    for name, (length, dtype) in lengths.items():
+        path = folder / name
+        size = path.stat().st_size if path.is_file() else 0
+        if size != length * np.dtype(dtype).itemsize:
+            raise StorageError(
+                f"{path} has {size} bytes where {RECORD} says {length * np.dtype(dtype).itemsize}: {_remedy(folder)}."
+            )
+        arrays.append(np.memmap(path, dtype, "r"))
+    if arrays[1][-1] != record["tokens"] or arrays[1][0] != 0:
+        raise StorageError(f"{folder / 'offsets'} does not fit {RECORD}: {_remedy(folder)}.")
+    return record, arrays[0], arrays[1]
+
+
+def _remedy(folder: Path) -> str:
+    return f"remove the folder {folder} and run again"
+
+
+def _name(source: Mapping[str, Any]) -> str:
+    return str(source.get("path") or source.get("name") or "given")
+
+
+def _state(folder: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """How far an earlier run came, if it was of the same plan."""
+    start = {"tokens": 0, "documents": 0, "read": 0, "characters": 0, "empty": 0, "text_sha256": None}
+    try:
+        old = json.loads((folder / STATE).read_bytes())
+        if old.pop("plan") == plan and all((folder / f"{name}.draft").is_file() for name in ("ids", "offsets")):
+            return start | old
+    except (FileNotFoundError, ValueError, KeyError):
+        pass
+    return start
+
+
+def _tokenise(
+    folder: Path, plan: Mapping[str, Any], state: dict[str, Any], documents: Iterable[str], tokenizer: Encoder, *files
+) -> dict[str, Any]:
+    """Append the ids and starts of the documents from `state` on; returns the state at the end."""
+    ids, offsets = files
+    most, special = plan["options"]["max_tokens"], plan["options"]["special_tokens"]
+    sha, done, now, saved = hashlib.sha256(), state["read"], dict(state, read=0), state["characters"]
+    bar = tqdm(unit="char", unit_scale=True, mininterval=1, desc=f"tokens of {_name(plan['source'])}", leave=False)
+    with bar:
+        for text in documents:
+            data = text.encode()
+            sha.update(len(data).to_bytes(8, "little"))
+            sha.update(data)
+            now["read"] += 1
+            bar.update(len(text))
+            if now["read"] <= done:
+                if now["read"] == done and sha.hexdigest() != state["text_sha256"]:
+                    raise CorpusError(
+                        f"The text of {_name(plan['source'])} has changed since a part of it was tokenised: remove the "
+                        f"folder {folder} and run again."
+                    )
+                continue
+            encoded = tokenizer.encode(text, special_tokens=special)
+            if most is not None:
+                encoded = encoded[: most - now["tokens"]]
+            now["characters"] += len(text)
+            if len(encoded):
+                offsets.write(np.int64(now["tokens"]).astype("<i8").tobytes())
+                ids.write(encoded.astype(plan["dtype"], copy=False).tobytes())
+                now["tokens"] += len(encoded)
+                now["documents"] += 1
+            else:
+                now["empty"] += 1
+            if now["tokens"] == most:
+                break
+            if now["characters"] - saved >= EVERY:
+                saved = now["characters"]
+                for file in files:
+                    file.flush()
+                    os.fsync(file.fileno())
+                kept = {**now, "text_sha256": sha.hexdigest(), "plan": plan}
+                write_whole(folder / STATE, json.dumps(kept).encode())
+    if now["read"] < done:
+        raise CorpusError(
+            f"The text of {_name(plan['source'])} has become shorter since a part of it was tokenised: remove the "
+            f"folder {folder} and run again."
+        )
+    now["text_sha256"] = sha.hexdigest()
+    return now

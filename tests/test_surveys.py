@@ -1,0 +1,121 @@
+"""The survey of a corpus and the estimation of its signatures: against the definitions, on made-up text."""
+
+import numpy as np
+import pytest
+
+from probsig import geometry, surveys, token_signatures
+from probsig.bigrams import count
+from probsig.toy_corpus import ToyCorpus, ToyTokenizer
+
+
+@pytest.fixture(scope="module")
+def toy():
+    corpus = ToyCorpus.of(seed=1, documents=120)
+    return corpus, count(corpus.ids, corpus.vocab_size, offsets=corpus.offsets)
+
+
+def test_texts_survive_packing():
+    texts = ["/a", " é\n", '"', "日"]
+    assert surveys.unpack(surveys.pack(texts)) == texts
+
+
+def test_a_survey_counts_what_is_there(toy):
+    corpus, counts = toy
+    found = surveys.survey(corpus, counts, most=12, least=5)
+    pairs = {
+        (a, b)
+        for s, t in zip(corpus.offsets, corpus.offsets[1:], strict=False)
+        for a, b in zip(corpus.ids[s:t], corpus.ids[s + 1 : t], strict=False)
+    }
+    assert found["size"].tolist() == [len(corpus.ids), 120, len(set(corpus.ids.tolist())), len(pairs)]
+    frequency = np.bincount(corpus.ids, minlength=corpus.vocab_size)
+    assert found["frequency"][0] == frequency.max() == found["top_count"][0]
+    assert surveys.unpack(found["top_texts"]) == [corpus.tokenizer.text(int(t)) for t in found["top"]]
+    dense = token_signatures.next_token(counts, found["top"]).toarray()
+    np.testing.assert_allclose(found["next"], geometry.cosine(dense), atol=1e-6)
+    assert found["often"][0] == np.count_nonzero(frequency >= 5)
+
+
+def test_nearest_tokens_are_the_nearest(toy):
+    corpus, counts = toy
+    found = surveys.survey(corpus, counts, most=5, neighbours=3, least=5)
+    frequency = np.bincount(corpus.ids, minlength=corpus.vocab_size)
+    pool = np.flatnonzero(frequency >= 5)
+    cosine = geometry.cosine(token_signatures.next_token(counts, pool).toarray())
+    row = int(np.flatnonzero(pool == found["nearest_of"][0])[0])
+    cosine[row, row] = -1
+    assert found["nearest_cosine"][0] == pytest.approx(np.sort(cosine[row])[::-1][:3], abs=1e-6)
+
+
+def test_absent_members_of_a_group_are_left_out_or_empty(toy):
+    corpus, counts = toy
+    found = surveys.survey(corpus, counts, least=5)
+    assert "/e" not in surveys.unpack(found["slashes/texts"])  # no token of the toy vocabulary
+    assert surveys.unpack(found["digits/texts"]) == list("0123456789")
+    assert found["digits/share"].shape == (10, 4) and (found["digits/share"].sum(axis=1) <= 1 + 1e-12).all()
+
+
+def test_a_token_without_a_law_has_nan():
+    counts = count(np.array([0, 1, 0, 1, 0]), 4)
+    C = surveys.signature_cosines(counts, [0, 1, 3], "next")
+    assert np.isnan(C[2]).all() and np.isnan(C[:, 2]).all() and C[0, 1] == 0 and C[0, 0] == 1
+
+
+def test_documents_are_cut_out_whole(toy):
+    corpus, _ = toy
+    ids, offsets = surveys.documents(corpus, np.array([3, 7]))
+    expected = [corpus.ids[corpus.offsets[d] : corpus.offsets[d + 1]] for d in (3, 7)]
+    assert np.array_equal(ids, np.concatenate(expected)) and offsets.tolist() == [0, len(expected[0]), len(ids)]
+
+
+class Independent:
+    """A text whose next tokens are independent draws: documents of two tokens."""
+
+    def __init__(self, seed, documents=20_000, vocab=12):
+        rng = np.random.default_rng(seed)
+        law = rng.dirichlet(np.ones(vocab), size=vocab)
+        first = rng.integers(0, vocab, documents)
+        second = (rng.random(documents)[:, None] > law[first].cumsum(axis=1)).sum(axis=1)
+        self.ids = np.column_stack([first, np.minimum(second, vocab - 1)]).ravel().astype(np.uint16)
+        self.offsets, self.vocab_size, self.tokenizer = np.arange(0, 2 * documents + 1, 2), vocab, ToyTokenizer()
+
+
+def test_independent_draws_have_no_design_effect():
+    """The formula for draws without replacement, met within a few percent in the mean over draws."""
+    corpus = Independent(0)
+    counts = count(corpus.ids, corpus.vocab_size, offsets=corpus.offsets)
+    found = surveys.estimation(corpus, counts, seed=0, parts=3, bands=4, draws=20)
+    band = int(np.flatnonzero(found["tokens"] == 12)[0])
+    ratio = (found["error"] / found["independent"])[:, :, band].mean(axis=0)
+    assert np.abs(ratio - 1).max() < 0.1
+    error = found["error"][:, :, band].mean(axis=0)
+    # (1/n - 1/N) for n = N/2, N/4, N/8: 1, 3, 7
+    assert error[1] / error[0] == pytest.approx(3, rel=0.15) and error[2] / error[0] == pytest.approx(7, rel=0.15)
+
+
+def test_clustered_documents_have_one(toy):
+    found = surveys.estimation(*toy, seed=0, draws=5)
+    there = found["tokens"] > 0
+    effect = (found["error"] / found["independent"])[:, :3, there].mean(axis=(0, 1))
+    assert effect.max() > 1.5
+    assert found["sizes"].tolist() == [50] and found["least"][0] >= 20
+    assert 0.5 < found["reliability_next"].min() and found["reliability_next"].max() <= 1
+
+
+def test_a_corpus_agrees_with_itself_and_less_with_another(toy):
+    _, counts = toy
+    other = ToyCorpus.of(seed=2, documents=120)
+    theirs = count(other.ids, other.vocab_size, offsets=other.offsets)
+    assert surveys.shared_cosines(counts, counts, 40, "next", 5)[0] == pytest.approx(1, abs=1e-9)
+    value, tokens = surveys.shared_cosines(counts, theirs, 40, "next", 5)
+    assert 0.3 < value < 0.999 and tokens == 40
+    assert np.isnan(surveys.shared_cosines(counts, theirs, 40, "next", 10**9)[0])
+
+
+def test_stored_at_smoke_is_made_up_and_found_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path))
+    options = {"text": "stand-in", "scale": "smoke", "seed": 3, "tokenizer": "qwen2.5", "max_tokens": None}
+    first, again = surveys.stored("arxiv", **options), surveys.stored("arxiv", **options)
+    assert (first.origin, again.origin) == ("new", "runs") and "survey/ranks" in again.arrays
+    shared = surveys.stored_shared(["arxiv", "cc"], **options).arrays
+    assert shared["shared/next"][0, 1] == shared["shared/next"][1, 0] < 1
