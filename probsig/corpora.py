@@ -94,7 +94,7 @@ def open_corpus(
     """A corpus by its name (a key of PILE) or by the path of a file or folder; tokenised when it is not yet.
 
     by: a tokenizer or its name. max_tokens ends the corpus there; the hub needs it, since a subset has up to 10^10.
-    place: one of PLACES, else the first that has the name. problem: "stop" at a damaged document, or "skip" it and warn.
+    place: one of PLACES, else the first that has the name. problem: "stop" at a damaged document, or "skip" and warn.
     special_tokens: put the model's own tokens around each document. repository, revision: of the hub, or a folder.
     Raises CorpusError (one sentence) for an unknown name, damaged or empty text, and for text that changed since it was
     tokenised; StorageError for a damaged or full cache; ValueError and ImportError as `tokenizer` does.
@@ -124,12 +124,10 @@ def open_corpus(
         assert stored is not None
     record, ids, offsets = stored
     if record["left_out"] or record["empty"]:
-        damaged = (
-            f"{len(record['left_out'])} damaged (the first: {record['left_out'][0]})" if record["left_out"] else ""
-        )
-        empty = f"{record['empty']} empty" if record["empty"] else ""
-        both = " and ".join(filter(None, (empty, damaged)))
-        warnings.warn(f"Documents of {name} that are left out: {both}.", stacklevel=2)
+        bad = record["left_out"]
+        both = [f"{record['empty']} empty"] * bool(record["empty"])
+        both += [f"{len(bad)} damaged (the first: {bad[0]})"] * bool(bad)
+        warnings.warn(f"Documents of {name} that are left out: {' and '.join(both)}.", stacklevel=2)
     return Corpus(Path(name).name, ids, offsets, by, source["place"], record["digest"], record)
 
 

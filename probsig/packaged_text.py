@@ -83,8 +83,10 @@ def _articles(files: list[Path]) -> Iterator[str]:
 def article(xml: bytes) -> str:
     """The text of a JATS article; titles of sections are underlined, as in the Pile's PubMed Central.
 
-    >>> print(article(b"<article><front><article-meta><title-group><article-title>On A</article-title></title-group>"
-    ...     b"</article-meta></front><body><sec><title>Aim</title><p>One <xref>[1]</xref>line.</p></sec></body></article>"))
+    >>> title = b"<title-group><article-title>On A</article-title></title-group>"
+    >>> front = b"<front><article-meta>" + title + b"</article-meta></front>"
+    >>> body = b"<body><sec><title>Aim</title><p>One <xref>[1]</xref>line.</p></sec></body>"
+    >>> print(article(b"<article>" + front + body + b"</article>"))
     On A
     <BLANKLINE>
     Aim

@@ -59,8 +59,8 @@ def write(
 
     Documents without a token are left out and counted. `max_tokens` ends the corpus there, within a document if need
     be. `source` (plain JSON) says where the text is from; `left_out` is what the reader left out, read at the end.
-    Raises CorpusError when no token comes of it, or when text that was already tokenised has changed since; StorageError
-    when the disk is full: what was tokenised stays.
+    Raises CorpusError when no token comes of it, or when text that was already tokenised has changed since.
+    Raises StorageError when the disk is full: what was tokenised stays.
     """
     folder = Path(folder)
     dtype = np.dtype("<u2" if tokenizer.embedding_rows <= 1 << 16 else "<u4")
@@ -94,7 +94,7 @@ def write(
         if isinstance(error, StorageError) or error.errno not in FULL:
             raise
         raise StorageError(
-            f"The disk is full while {_name(source)} is tokenised into {folder}: make room, or name another folder with "
+            f"The disk is full while {_name(source)} is tokenised into {folder}: make room, or move the folder with "
             "PROBSIG_CACHE, and run again; what is done is kept."
         ) from error
     counted = {key: state[key] for key in ("tokens", "documents", "characters", "empty")}
