@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from probsig import reliability, runs, seeds, token_signatures
 from probsig.alignment import correlations, cosines
 from probsig.bigrams import Bigrams, count
+from probsig.language_data import documents
 from probsig.toy_corpus import ToyCorpus
 
 Arrays = dict[str, NDArray]
@@ -151,14 +152,6 @@ def _nearest(
         "known": np.array(list(known), dtype=np.int64),
         "known_texts": pack(map(text, known)),
     }
-
-
-def documents(corpus: Tokens, chosen: NDArray[np.int64]) -> tuple[NDArray, NDArray[np.int64]]:
-    """The ids and offsets of some documents of a corpus, in the order given."""
-    lengths = np.diff(corpus.offsets)[chosen]
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    ids = np.concatenate([corpus.ids[corpus.offsets[d] : corpus.offsets[d + 1]] for d in chosen] or [corpus.ids[:0]])
-    return ids, starts
 
 
 def estimation(corpus: Tokens, counts: Bigrams, seed: int, *, parts: int = 6, bands: int = 5, draws: int = 5) -> Arrays:
