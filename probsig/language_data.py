@@ -6,7 +6,8 @@ that crosses the border of two documents is neither counted nor predicted.
 
 Ids are renumbered by frequency: 0 is the most frequent. With a cap on the vocabulary the rarest share the last id, so
 that an embedding of V rows has no row that is never trained (the paper's has 151,936 rows, most of which no subset of
-a few million tokens ever reads).
+a few million tokens ever reads). Tokens that are asked for are kept even where they never occur, as rows that no text reads,
+because the paper shows one.
 
 Axes: ids (N,), offsets (D + 1,), kept (V,) the tokenizer's id of each new one. A row of training is `length` inputs and
 `length` targets; a target of IGNORED is not predicted.
@@ -14,6 +15,7 @@ Axes: ids (N,), offsets (D + 1,), kept (V,) the tokenizer's id of each new one. 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -42,13 +44,14 @@ class TrainingSet:
     """Documents with their ids renumbered by frequency.
 
     ids (N,) uint16 or uint32, offsets (D + 1,), frequency (V,) how often each new id occurs, kept (V,) the old ids
-    (REST, if any, last). `counts`, the pairs of neighbours.
+    (REST, if any, last), original the rows of the tokenizer's own embedding. `counts`, the pairs of neighbours.
     """
 
     name: str
     ids: NDArray[Any]
     offsets: NDArray[np.int64]
     kept: NDArray[np.int64]
+    original: int
 
     @property
     def vocab_size(self) -> int:
@@ -107,9 +110,12 @@ def documents(source: Any, chosen: NDArray[np.int64]) -> tuple[NDArray[Any], NDA
     return np.concatenate(parts or [source.ids[:0]]), offsets
 
 
-def training_set(corpus: Tokens, tokens: int | None, keep: int | None, seed: int, name: str) -> TrainingSet:
+def training_set(
+    corpus: Tokens, tokens: int | None, keep: int | None, seed: int, name: str, also: Iterable[int] = ()
+) -> TrainingSet:
     """Whole documents of a corpus, drawn from the stream (seed, "documents", name) until there are `tokens` (the last
-    is cut there; None takes all, in order), with at most `keep` ids (None keeps all that occur).
+    is cut there; None takes all, in order), with at most `keep` ids (None keeps all that occur), those of `also` among
+    them.
 
     Raises ValueError for a corpus of fewer than 2 tokens and a `keep` below 2.
 
@@ -130,13 +136,19 @@ def training_set(corpus: Tokens, tokens: int | None, keep: int | None, seed: int
         chosen = order[: int(np.searchsorted(reached, tokens)) + 1]
         ids, offsets = documents(corpus, chosen)
         ids, offsets = ids[:tokens], np.minimum(offsets, tokens)
-    return renumbered(ids, offsets, corpus.vocab_size, keep, name)
+    return renumbered(ids, offsets, corpus.vocab_size, keep, name, also)
 
 
 def renumbered(
-    ids: NDArray[Any], offsets: NDArray[np.int64], vocab_size: int, keep: int | None, name: str
+    ids: NDArray[Any],
+    offsets: NDArray[np.int64],
+    vocab_size: int,
+    keep: int | None,
+    name: str,
+    also: Iterable[int] = (),
 ) -> TrainingSet:
-    """Ids renumbered by frequency, ties by the old id; beyond `keep` - 1 ids all share the last.
+    """Ids renumbered by frequency, ties by the old id, then those of `also` that are not among them; beyond `keep` - 1
+    ids all share the last. Raises ValueError where `keep` leaves no room for `also`.
 
     >>> few = renumbered(np.array([5, 3, 3, 9, 3, 5]), np.array([0, 6]), 10, 2, "by hand")
     >>> few.ids.tolist(), few.kept.tolist()
@@ -144,9 +156,16 @@ def renumbered(
     """
     frequency = np.bincount(ids, minlength=vocab_size)
     order = np.argsort(-frequency, kind="stable")[: np.count_nonzero(frequency)]
-    capped = keep is not None and len(order) > keep
-    kept = np.append(order[: keep - 1], REST) if capped else order
+    also = np.unique(np.array(list(also), dtype=np.int64))
+    room = len(order) + len(also) if keep is None else keep
+    if room < len(also) + 2:
+        raise ValueError(f"keep is {keep}, too few for the {len(also)} tokens that are to be kept: pass more.")
+    kept = np.append(order, np.setdiff1d(also, order))
+    if len(kept) > room:
+        often = order[~np.isin(order, also)][: room - 1 - len(also)]
+        chosen = np.append(often, also)
+        kept = np.append(chosen[np.argsort(-frequency[chosen], kind="stable")], REST)
     table = np.full(vocab_size, len(kept) - 1, dtype=np.int64)
     table[kept[kept != REST]] = np.arange(np.count_nonzero(kept != REST))
     dtype = np.uint16 if len(kept) <= 1 << 16 else np.uint32
-    return TrainingSet(name, table[ids].astype(dtype), offsets, kept.astype(np.int64))
+    return TrainingSet(name, table[ids].astype(dtype), offsets, kept.astype(np.int64), vocab_size)

@@ -16,8 +16,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import scipy.sparse as sp
@@ -26,43 +25,11 @@ from numpy.typing import NDArray
 from probsig import reliability, runs, seeds, token_signatures
 from probsig.alignment import correlations, cosines
 from probsig.bigrams import Bigrams, count
-from probsig.language_data import documents
-from probsig.toy_corpus import ToyCorpus
+from probsig.language_data import Tokens, documents
+from probsig.language_texts import GROUPS, opened, pack
 
 Arrays = dict[str, NDArray]
 SIGNATURES = {"next": token_signatures.next_token, "previous": token_signatures.previous_token}
-GROUPS: dict[str, tuple[str, ...]] = {
-    "digits": tuple("0123456789"),
-    "months": tuple(
-        f" {month}"
-        for month in ("January February March April May June July August September October November December".split())
-    ),
-    "slashes": ("/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h"),
-}
-"""Groups of tokens that the chapters look at; "slashes" is the group of v1 Fig. 12 / v2 Fig. 15 and its neighbours."""
-
-
-class Tokens(Protocol):
-    """What a survey needs of a corpus."""
-
-    ids: NDArray
-    offsets: NDArray[np.int64]
-    vocab_size: int
-    tokenizer: Any  # .text(id) -> str, .id(text) -> int or None
-
-
-def pack(texts: Iterable[str]) -> NDArray[np.uint8]:
-    """Texts as an array of bytes.
-
-    >>> unpack(pack(["a", "é"]))
-    ['a', 'é']
-    """
-    return np.frombuffer(json.dumps(list(texts), ensure_ascii=False).encode(), dtype=np.uint8)
-
-
-def unpack(data: NDArray[np.uint8]) -> list[str]:
-    """The texts of `pack`."""
-    return json.loads(data.tobytes())
 
 
 def signature_cosines(counts: Bigrams, tokens: Sequence[int], name: str) -> NDArray[np.float32]:
@@ -207,21 +174,6 @@ def estimation(corpus: Tokens, counts: Bigrams, seed: int, *, parts: int = 6, ba
         "least": frequency[ranked[np.array(sizes, dtype=np.int64) - 1]],
         **{f"reliability_{name}": values for name, values in steady.items()},
     }
-
-
-def opened(name: str, *, text: str, scale: str, seed: int, tokenizer: str, max_tokens: int | None) -> Tokens:
-    """The corpus of a chapter's parameters.
-
-    At the scale "smoke" it is made up (`toy_corpus`). Else `text` says where it is from: "stand-in" and "open" name
-    what `corpora.open_corpus` finds under the name (the stored numbers are of the stand-ins), and anything else is a
-    file or folder. Raises what `open_corpus` raises.
-    """
-    if scale == "smoke":
-        return ToyCorpus.of(seed, name=name)
-    from probsig import corpora
-
-    where = name if text in ("stand-in", "open") else text
-    return corpora.open_corpus(where, tokenizer, max_tokens=max_tokens)
 
 
 def stored(name: str, **options) -> runs.Run:

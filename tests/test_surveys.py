@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probsig import geometry, surveys, token_signatures
+from probsig import geometry, language_data, language_texts, surveys, token_signatures
 from probsig.bigrams import count
 from probsig.toy_corpus import ToyCorpus, ToyTokenizer
 
@@ -16,7 +16,7 @@ def toy():
 
 def test_texts_survive_packing():
     texts = ["/a", " é\n", '"', "日"]
-    assert surveys.unpack(surveys.pack(texts)) == texts
+    assert language_texts.unpack(language_texts.pack(texts)) == texts
 
 
 def test_a_survey_counts_what_is_there(toy):
@@ -30,7 +30,7 @@ def test_a_survey_counts_what_is_there(toy):
     assert found["size"].tolist() == [len(corpus.ids), 120, len(set(corpus.ids.tolist())), len(pairs)]
     frequency = np.bincount(corpus.ids, minlength=corpus.vocab_size)
     assert found["frequency"][0] == frequency.max() == found["top_count"][0]
-    assert surveys.unpack(found["top_texts"]) == [corpus.tokenizer.text(int(t)) for t in found["top"]]
+    assert language_texts.unpack(found["top_texts"]) == [corpus.tokenizer.text(int(t)) for t in found["top"]]
     dense = token_signatures.next_token(counts, found["top"]).toarray()
     np.testing.assert_allclose(found["next"], geometry.cosine(dense), atol=1e-6)
     assert found["often"][0] == np.count_nonzero(frequency >= 5)
@@ -50,8 +50,8 @@ def test_nearest_tokens_are_the_nearest(toy):
 def test_absent_members_of_a_group_are_left_out_or_empty(toy):
     corpus, counts = toy
     found = surveys.survey(corpus, counts, least=5)
-    assert "/e" not in surveys.unpack(found["slashes/texts"])  # no token of the toy vocabulary
-    assert surveys.unpack(found["digits/texts"]) == list("0123456789")
+    assert "/e" not in language_texts.unpack(found["slashes/texts"])  # no token of the toy vocabulary
+    assert language_texts.unpack(found["digits/texts"]) == list("0123456789")
     assert found["digits/share"].shape == (10, 4) and (found["digits/share"].sum(axis=1) <= 1 + 1e-12).all()
 
 
@@ -63,7 +63,7 @@ def test_a_token_without_a_law_has_nan():
 
 def test_documents_are_cut_out_whole(toy):
     corpus, _ = toy
-    ids, offsets = surveys.documents(corpus, np.array([3, 7]))
+    ids, offsets = language_data.documents(corpus, np.array([3, 7]))
     expected = [corpus.ids[corpus.offsets[d] : corpus.offsets[d + 1]] for d in (3, 7)]
     assert np.array_equal(ids, np.concatenate(expected)) and offsets.tolist() == [0, len(expected[0]), len(ids)]
 

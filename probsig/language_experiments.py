@@ -1,0 +1,149 @@
+"""The language models of section 6 and appendix C at three scales, trained, measured and stored.
+
+One run is one model on one text: its architecture, its scale, its seed (of the initial weights and of the order of the
+rows; the documents are the same for every seed), the reading of the init, the number of epochs. It keeps numbers over
+training and arrays at the start, after one epoch and at the end; it keeps no weights.
+
+The texts come from the caller, who opens them only when something has to be trained; the run remembers their digests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from probsig import runs
+from probsig.drafts import Draft
+from probsig.language_analysis import Reference, analyse, cross, group, leaderboard
+from probsig.language_data import TrainingSet
+
+Sets = tuple[Sequence[TrainingSet], Mapping[str, Mapping[str, int]]]
+ARCHITECTURES = {"qwen2.5": "qwen2.5", "llama-2": "llama-2"}
+"""Each architecture and the tokenizer that belongs to it."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Tokens of a text, ids kept (None: all that occur), the name of the model's shape, the recipe's numbers, and how
+    often it is measured in the first epoch."""
+
+    tokens: int | None
+    keep: int | None
+    shape: str
+    batch: int
+    length: int
+    lr: float
+    looks: int
+
+
+SCALES = {
+    "smoke": Scale(tokens=6_000, keep=150, shape="smoke", batch=4, length=32, lr=1e-2, looks=6),
+    "laptop": Scale(tokens=500_000, keep=8_192, shape="laptop", batch=2, length=256, lr=1e-4, looks=16),
+    "paper": Scale(tokens=None, keep=None, shape="paper", batch=16, length=2048, lr=1e-4, looks=24),
+}
+"""lr is the paper's at "laptop" and "paper"; the paper gives no batch. "smoke" is another clock."""
+
+
+def looks(epoch: int, epochs: int, number: int) -> list[int]:
+    """The steps at which a run is measured: `number` of them in the first epoch, ever further apart, then each epoch's
+    end.
+
+    >>> looks(100, 3, 5)
+    [0, 3, 10, 32, 100, 200, 300]
+    """
+    early = np.unique(np.geomspace(max(1, epoch / 30), epoch, number - 1).round().astype(int))
+    return [0, *early.tolist(), *(epoch * e for e in range(2, epochs + 1))]
+
+
+def model(
+    name: str,
+    sets: Callable[[], Sets],
+    *,
+    architecture: str,
+    scale: str,
+    seed: int,
+    epochs: int = 1,
+    init: str | float = "vocab",
+    text: str = "stand-in",
+    tokens: int | None = None,
+    device: str = "auto",
+) -> runs.Run:
+    """The run of a model on the text `name`: found, or trained now and stored.
+
+    sets: gives the training sets, `name` among them, and the groups of tokens (`language_texts.training_sets`), made
+    with `SCALES[scale]`; the others are what the model is crossed with. tokens: another number than the scale's.
+    The piece "model" holds the log of `language_training` with, under kept/<step>/, what `language_analysis.analyse`,
+    `leaderboard`, `cross` and `group` give; and under data/, sizes, least (how often the rarest of C was seen),
+    ceilings, top (the tokenizer's ids of the heatmap's tokens), size (tokens, documents, ids), cross_with.
+    Raises ValueError for an unknown architecture or scale, and what training raises.
+    """
+    for what, value, allowed in (("architecture", architecture, ARCHITECTURES), ("scale", scale, SCALES)):
+        if value not in allowed:
+            raise ValueError(f"{what} is {value!r}: pass one of {', '.join(map(repr, allowed))}.")
+    how = replace(SCALES[scale], tokens=tokens or SCALES[scale].tokens)
+    config = {"corpus": name, "text": text, "architecture": architecture, "scale": scale, "seed": seed}
+    config |= {"epochs": epochs, "init": init, **{k: v for k, v in asdict(how).items() if k != "looks"}}
+
+    def train(draft: Draft) -> dict[str, np.ndarray]:
+        return _train(name, *sets(), how, architecture, seed, epochs, init, device, draft)
+
+    modules = ["probsig.language_experiments"]
+    return runs.run("language-model", config, {"model": train}, modules=modules)
+
+
+def _train(
+    name: str,
+    sets: Sequence[TrainingSet],
+    groups: Mapping[str, Mapping[str, int]],
+    how: Scale,
+    architecture: str,
+    seed: int,
+    epochs: int,
+    init: str | float,
+    device: str,
+    draft: Draft,
+) -> dict[str, np.ndarray]:
+    from probsig import language_models, language_training
+
+    data = next(one for one in sets if one.name == name)
+    shape = language_models.SHAPES[how.shape]
+    sizes = {"vocab_size": data.vocab_size, "original": data.original}
+    built = language_models.build(architecture, shape, init=init, seed=seed, **sizes)
+    recipe = language_training.Recipe(epochs=epochs, batch=how.batch, length=how.length, lr=how.lr)
+    reference, epoch = Reference(data, how.length), recipe.epoch(data)
+
+    def keep(step: int, W_E: Any, W_U: Any) -> dict[str, np.ndarray]:
+        out = analyse(W_E, W_U, reference, seed)
+        out["leaders"] = leaderboard(W_E, W_U, reference, min(500, len(reference.tokens)))
+        out["cross"], out["cross_tokens"] = cross(W_E, W_U, data, sets)
+        for named, members in groups.items():
+            out |= {f"{named}/{key}": array for key, array in group(W_E, data, members).items()}
+        return out
+
+    log = language_training.train(
+        built,
+        data,
+        recipe,
+        seed=seed,
+        measure=reference.measure,
+        measure_at=looks(epoch, epochs, how.looks),
+        keep=keep,
+        keep_at=sorted({0, epoch, epoch * epochs}),
+        device=device,
+        draft=draft,
+    )
+    sizes = reference.sizes
+    facts = {
+        "sizes": np.array(sizes, dtype=np.int64),
+        "least": data.frequency[reference.tokens[np.array(sizes) - 1]],
+        "ceilings": reference.ceilings(0),
+        "top": data.kept[reference.tokens[:40]],
+        "size": np.array([len(data.ids), len(data.offsets) - 1, data.vocab_size], dtype=np.int64),
+        "epoch": np.array([epoch], dtype=np.int64),
+        "digests": np.array([list(hashlib.sha256(one.ids.tobytes()).digest()) for one in sets], dtype=np.uint8),
+    }
+    return log.arrays() | {f"data/{key}": array for key, array in facts.items()}

@@ -1,0 +1,180 @@
+r"""Language models of the paper's two shapes, with its init: networks of `transformers`, for any vocabulary.
+
+The paper's shape is 12 layers, 12 heads of 64, hidden size 512, feed-forward size 1024, embedding and unembedding
+apart (section 6). It gives no number of key-value heads: here there are as many as heads. 12 x 64 is not 512, which
+`LlamaConfig` refuses; Mistral's network without its window is Llama's and takes it, so "llama-2" is built as that (a
+test holds it equal to `LlamaForCausalLM` at a shape that both take). Qwen2.5: biases on queries, keys and values, rope
+with theta 10^6. Llama-2: no biases, theta 10^4, epsilon 10^-5.
+
+Init: every matrix is drawn from N(0, 1/d_in), d_in its number of inputs, biases are 0 and norms 1. For the embedding
+d_in can be read as V ("vocab": a one-hot vector comes in) or as the hidden size ("hidden"); the unembedding's d_in is
+the hidden size in both. Where a vocabulary was compacted to the ids that occur, V is still that of the tokenizer's
+model: rows that no text reads change neither the init nor the gradient of the others.
+
+Axes: W_E and W_U are (V, d), ids (B, T).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from probsig import seeds
+
+ARCHITECTURES = ("qwen2.5", "llama-2")
+INITS = ("vocab", "hidden", "library")
+LOGITS = 1 << 25  # how many are held at a time
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a model: key-value heads are as many as heads."""
+
+    layers: int
+    heads: int
+    head_dim: int
+    hidden: int
+    ffn: int
+
+
+SHAPES = {
+    "smoke": Shape(layers=2, heads=2, head_dim=16, hidden=32, ffn=64),
+    "laptop": Shape(layers=4, heads=4, head_dim=32, hidden=128, ffn=256),
+    "paper": Shape(layers=12, heads=12, head_dim=64, hidden=512, ffn=1024),
+}
+
+
+def build(
+    architecture: str,
+    shape: Shape,
+    vocab_size: int,
+    *,
+    init: str | float = "vocab",
+    seed: int,
+    original: int | None = None,
+) -> Any:
+    """A causal language model of `transformers`, float32, on the CPU.
+
+    init: "vocab" or "hidden" (the paper's N(0, 1/d_in) with either reading for the embedding), "library" (standard
+    deviation 0.02 throughout, as transformers has it) or the standard deviation of every matrix. Weights come from the
+    streams (seed, "language model", name of the parameter), so a matrix does not depend on the others.
+    original: the V of the init "vocab" where it is not `vocab_size`.
+    Raises ValueError for an unknown architecture or init and for fewer than 2 ids.
+
+    >>> model = build("llama-2", SHAPES["smoke"], 10, seed=0)
+    >>> [W.shape for W in embeddings(model)], sum(weights.numel() for weights in model.parameters())
+    ([(10, 32), (10, 32)], 21280)
+    """
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"architecture is {architecture!r}: pass one of {', '.join(map(repr, ARCHITECTURES))}.")
+    known = init in INITS if isinstance(init, str) else np.isfinite(init) and init > 0
+    if not known:
+        raise ValueError(f"init is {init!r}: pass one of {', '.join(map(repr, INITS))}, or a positive number.")
+    if vocab_size < 2:
+        raise ValueError(f"vocab_size is {vocab_size}: a language model needs 2 ids or more.")
+    with torch.device("meta"):
+        model = _network(architecture, shape, vocab_size)
+    model.to_empty(device="cpu")
+    for name, buffer in model.named_buffers():
+        if name.endswith("inv_freq"):
+            theta = model.config.rope_parameters["rope_theta"]
+            places = torch.arange(0, shape.head_dim, 2, dtype=torch.float32)
+            buffer.copy_(1.0 / theta ** (places / shape.head_dim))
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.ndim == 1:
+                weight.fill_(0.0 if name.endswith("bias") else 1.0)
+                continue
+            deviation = _deviation(name, weight.shape, init, original or vocab_size)
+            stream = seeds.stream(seed, "language model", name)
+            weight.copy_(torch.from_numpy(stream.standard_normal(tuple(weight.shape), dtype=np.float32) * deviation))
+    return model
+
+
+def _network(architecture: str, shape: Shape, vocab_size: int) -> Any:
+    from transformers import MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+    sizes = {
+        "vocab_size": vocab_size,
+        "hidden_size": shape.hidden,
+        "intermediate_size": shape.ffn,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.heads,
+        "head_dim": shape.head_dim,
+        "max_position_embeddings": 1 << 15,
+        "tie_word_embeddings": False,
+        "use_cache": False,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "attn_implementation": "sdpa",
+    }
+    if architecture == "qwen2.5":
+        rope = {"rope_type": "default", "rope_theta": 1e6}
+        return Qwen2ForCausalLM(Qwen2Config(rope_parameters=rope, rms_norm_eps=1e-6, **sizes))
+    rope = {"rope_type": "default", "rope_theta": 1e4}
+    return MistralForCausalLM(MistralConfig(rope_parameters=rope, rms_norm_eps=1e-5, sliding_window=None, **sizes))
+
+
+def _deviation(name: str, size: tuple[int, ...], init: str | float, original: int) -> np.float32:
+    """The standard deviation of a matrix; a linear layer's is (outputs, inputs), the embedding's (V, d)."""
+    if init == "library":
+        return np.float32(0.02)
+    if not isinstance(init, str):
+        return np.float32(init)
+    return np.float32((original if "embed_tokens" in name and init == "vocab" else size[1]) ** -0.5)
+
+
+def embeddings(model: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """W_E and W_U of a model, (V, d) each, copies."""
+    both = (model.get_input_embeddings().weight, model.get_output_embeddings().weight)
+    return tuple(weight.detach().float().cpu().numpy().copy() for weight in both)  # type: ignore[return-value]
+
+
+def chunked_loss(model: Any, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The mean cross entropy of `targets` (B, T) given `ids` (B, T) up to each place, in nats; targets below 0 are left
+    out.
+
+    Logits are made for some places at a time, and their gradient at once, so that never more than LOGITS of them are
+    held. Under autocast the products run in its type and sums are float32.
+    """
+    hidden = model.model(input_ids=ids).last_hidden_state
+    return _Loss.apply(hidden.reshape(-1, hidden.shape[-1]), model.get_output_embeddings().weight, targets.reshape(-1))
+
+
+class _Loss(torch.autograd.Function):
+    """Cross entropy whose gradient is made with its value."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: torch.Tensor, W_U: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        fast = torch.is_autocast_enabled(hidden.device.type)
+        kind = torch.get_autocast_dtype(hidden.device.type) if fast else W_U.dtype
+        W, asked = W_U.to(kind), targets >= 0
+        number = asked.sum().clamp(min=1)
+        by_hidden, by_W = torch.zeros_like(hidden), torch.zeros_like(W_U)
+        total = torch.zeros((), dtype=W_U.dtype, device=hidden.device)
+        places = max(1, LOGITS // len(W))
+        with torch.autocast(hidden.device.type, enabled=False):
+            for start in range(0, len(hidden), places):
+                part = slice(start, start + places)
+                h, there, goal = hidden[part].to(kind), asked[part], targets[part].clamp(min=0)[:, None]
+                logits = (h @ W.T).to(W_U.dtype)
+                logits -= torch.logsumexp(logits, dim=1, keepdim=True)
+                total -= (logits.gather(1, goal)[:, 0] * there).sum()
+                logits.exp_()
+                logits.scatter_add_(1, goal, -torch.ones_like(goal, dtype=logits.dtype))
+                logits *= (there / number)[:, None]
+                slope = logits.to(kind)
+                by_hidden[part] = (slope @ W).to(hidden.dtype)
+                by_W += slope.T @ h
+        ctx.save_for_backward(by_hidden, by_W)
+        return total / number
+
+    @staticmethod
+    def backward(ctx: Any, *above: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
+        by_hidden, by_W = ctx.saved_tensors
+        return by_hidden * above[0], by_W * above[0], None

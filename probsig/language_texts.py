@@ -1,0 +1,101 @@
+"""The texts of the language chapters: from a chapter's parameters to corpora and to training sets.
+
+Five names, each a subset of the Pile or what stands in for it; at the scale "smoke" all of them are made up on the spot
+(`toy_corpus`). This is the only way from a chapter to `corpora`, so that a stored result depends on the ids of a text,
+by their digest, and not on the code that reads files.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probsig.language_data import Tokens, TrainingSet, training_set
+from probsig.toy_corpus import ToyCorpus
+
+NAMES = ("arxiv", "dm-mathematics", "cc", "pubmed-central", "wikipedia-en")
+GROUPS: dict[str, tuple[str, ...]] = {
+    "digits": tuple("0123456789"),
+    "months": tuple(
+        f" {month}"
+        for month in ("January February March April May June July August September October November December".split())
+    ),
+    "slashes": ("/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h"),
+}
+"""Groups of tokens that the chapters look at; "slashes" is the group of v1 Fig. 12 / v2 Fig. 15 and its neighbours."""
+
+
+def pack(texts: Iterable[str]) -> NDArray[np.uint8]:
+    """Texts as an array of bytes (UTF-8 JSON).
+
+    >>> unpack(pack(["a", "é"]))
+    ['a', 'é']
+    """
+    return np.frombuffer(json.dumps(list(texts), ensure_ascii=False).encode(), dtype=np.uint8)
+
+
+def unpack(data: NDArray[np.uint8]) -> list[str]:
+    """The texts of `pack`."""
+    return json.loads(data.tobytes())
+
+
+def visible(text: str) -> str:
+    """A token as a figure or a terminal shows it: blanks and line ends as signs, unusual letters by their number, and
+    no dollar sign that would begin mathematics.
+
+    >>> visible(" the\\n"), visible("$x"), visible("日")
+    ('␣the⏎', '\\\\$x', 'U+65E5')
+    """
+    signs = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍", "$": r"\$"}
+    return "".join(signs.get(c, c if c.isprintable() and ord(c) < 0x250 else f"U+{ord(c):04X}") for c in text)
+
+
+def cell(text: str) -> str:
+    """A token in a Markdown table: as `visible` shows it, with nothing that Markdown, HTML or TeX would read.
+
+    >>> cell("a|<b>")
+    '<code>a&#124;&lt;b&gt;</code>'
+    """
+    shown = html.escape(visible(text).replace(r"\$", "$"))
+    return "<code>" + "".join(f"&#{ord(c)};" if c in "|*_`$\\[]" else c for c in shown) + "</code>"
+
+
+def opened(name: str, *, text: str, scale: str, seed: int, tokenizer: str, max_tokens: int | None) -> Tokens:
+    """The corpus of a chapter's parameters.
+
+    At the scale "smoke" it is made up (`toy_corpus`). Else `text` says where it is from: "stand-in" and "open" name
+    what `corpora.open_corpus` finds under the name (the stored numbers are of the stand-ins), and anything else is a
+    file or folder. Raises what `open_corpus` raises.
+    """
+    if scale == "smoke":
+        return ToyCorpus.of(seed, name=name)
+    from probsig import corpora
+
+    where = name if text in ("stand-in", "open") else text
+    return corpora.open_corpus(where, tokenizer, max_tokens=max_tokens)
+
+
+def training_sets(
+    names: Sequence[str], tokens: int | None, keep: int | None, **options: Any
+) -> tuple[list[TrainingSet], dict[str, dict[str, int]]]:
+    """The training sets of some names (documents drawn with seed 0, whatever the model's seed), and for each of GROUPS
+    its members that are tokens, with their ids. `options` are those of `opened`, `max_tokens` left out.
+
+    >>> options = {"text": "stand-in", "scale": "smoke", "seed": 0, "tokenizer": "qwen2.5"}
+    >>> sets, groups = training_sets(["arxiv"], tokens=500, keep=100, **options)
+    >>> len(sets[0].ids), groups["slashes"].keys() - {"/e"} == groups["slashes"].keys()
+    (500, True)
+    """
+    corpora = [opened(name, max_tokens=None, **options) for name in names]
+    groups = {
+        group: {text: id for text in texts if (id := corpora[0].tokenizer.id(text)) is not None}
+        for group, texts in GROUPS.items()
+    }
+    named = [id for members in groups.values() for id in members.values()]
+    sets = [training_set(one, tokens, keep, 0, name, named) for name, one in zip(names, corpora, strict=True)]
+    return sets, groups
