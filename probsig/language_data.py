@@ -6,8 +6,8 @@ that crosses the border of two documents is neither counted nor predicted.
 
 Ids are renumbered by frequency: 0 is the most frequent. With a cap on the vocabulary the rarest share the last id, so
 that an embedding of V rows has no row that is never trained (the paper's has 151,936 rows, most of which no subset of
-a few million tokens ever reads). Tokens that are asked for are kept even where they never occur, as rows that no text reads,
-because the paper shows one.
+a few million tokens ever reads). Tokens that are asked for are kept even where they never occur, as rows that no
+text reads, because the paper shows one.
 
 Axes: ids (N,), offsets (D + 1,), kept (V,) the tokenizer's id of each new one. A row of training is `length` inputs and
 `length` targets; a target of IGNORED is not predicted.
