@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from probsig import documents, mathematics
+from probsig import documents
 from probsig.documents import CorpusError
 
 PACKAGES = {
@@ -49,6 +49,8 @@ def read(name: str, folder: Path) -> Iterator[str]:
     if why:
         raise CorpusError(f"There is no text for {name}: {why}.")
     if name == "dm-mathematics":
+        from probsig import mathematics  # imports sympy, which takes a second
+
         path = folder / "dm-mathematics.jsonl.gz"
         if not path.is_file():
             mathematics.generate(path, CHARACTERS, seed=0)
