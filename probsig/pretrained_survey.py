@@ -134,7 +134,7 @@ def alignment_by_size(
         for draw in range(draws):
             anywhere = stream.choice(model.shape[0], few, replace=False)
             for e, E in enumerate(embedding_rows(model, anywhere, mean).values()):
-                out["random"][e, i, draw] = correlations(cosines(E), phi).overall
+                out["random"][e, i, draw] = correlations(cosines(E, absent="zero"), phi).overall
     return out
 
 

@@ -1,0 +1,100 @@
+"""Embeddings made by the tied flow follow adjacency, embeddings made from phi~ similarity; each is told apart."""
+
+import numpy as np
+import pytest
+
+from probsig import geometry, token_signatures
+from probsig.bigrams import count
+from probsig.expansions import tied
+from probsig.pretrained_adjacency import PREDICTORS, TARGETS, adjacency
+
+V = 30
+SIMILARITY, ADJACENCY, LIFT, FREQUENCY = range(4)
+
+
+@pytest.fixture(scope="module")
+def counts():
+    """A chain with a random law; every token follows some token."""
+    rng = np.random.default_rng(0)
+    law = rng.dirichlet(np.full(V, 0.3), size=V).cumsum(axis=1)
+    ids = [0]
+    for u in rng.random(20_000):
+        ids.append(min(int(np.searchsorted(law[ids[-1]], u)), V - 1))
+    return count(np.array(ids), V)
+
+
+def pair_frequencies(counts):
+    return counts.to_scipy().toarray().T / counts.total  # N[next, token], as in the theory
+
+
+def embeddings(gram):
+    """Rows with a given matrix of inner products."""
+    values, vectors = np.linalg.eigh(gram)
+    W = vectors * np.sqrt(np.maximum(values, 0))
+    return {"raw": W, "centred": W - W.mean(axis=0)}
+
+
+def test_the_tied_flow_is_recognised(counts):
+    M = tied.symmetrised(pair_frequencies(counts))
+    values, vectors = np.linalg.eigh(M)
+    time = 1.0  # 2 t lambda_max; one of the times of the grid
+    gram = (vectors * np.exp(time * values / values[-1])) @ vectors.T
+    found = adjacency(embeddings(gram), counts, np.arange(V), seed=0, draws=10)
+    at = int(np.argmin(np.abs(found["times"] - time)))
+    assert found["times"][at] == pytest.approx(time)
+    np.testing.assert_allclose(found["closed"][:, at], 1, atol=1e-6)
+    assert found["closed"][1].argmax() == at
+    assert found["pearson"][2, ADJACENCY] > 0.5 > found["pearson"][2, SIMILARITY]
+    early = embeddings(np.eye(V) + 1e-3 * M / values[-1])
+    first_order = adjacency(early, counts, np.arange(V), seed=0, draws=10)
+    assert first_order["pearson"][2, ADJACENCY] == pytest.approx(1, abs=1e-6)
+    assert first_order["spearman"][2, ADJACENCY] == pytest.approx(1, abs=1e-4)
+    assert first_order["weights"][2].argmax() == ADJACENCY and first_order["explained"][2] > 0.999
+
+
+def test_similarity_is_recognised(counts):
+    phi = token_signatures.tied(counts, np.arange(V)).toarray()
+    found = adjacency({"raw": phi, "centred": phi}, counts, np.arange(V), seed=0, draws=10)
+    assert found["pearson"][0, SIMILARITY] == pytest.approx(1, abs=1e-6)
+    np.testing.assert_allclose(found["bootstrap"][SIMILARITY], 1, atol=1e-6)
+    assert found["bootstrap"][ADJACENCY].max() < 0.9
+    assert found["weights"][0].argmax() == SIMILARITY
+
+
+def test_a_product_of_norms_is_frequency(counts):
+    n = np.log(counts.row_totals())
+    W = np.zeros((V, V + 1))
+    W[np.arange(V), np.arange(V)] = 1
+    W[:, V] = n - 5.0
+    found = adjacency({"raw": W, "centred": W}, counts, np.arange(V), seed=0, draws=10)
+    assert found["spearman"][2, FREQUENCY] > 0.95
+
+
+def test_predictors_are_those_of_their_formulas(counts):
+    tokens = np.argsort(-counts.row_totals())[:12]
+    W = np.random.default_rng(1).standard_normal((12, 5))
+    found = adjacency({"raw": W, "centred": W - 0.1}, counts, tokens, seed=0, draws=10)
+    N = pair_frequencies(counts)
+    n, r = N.sum(axis=0), N.sum(axis=1)
+    lift, logs = np.zeros((V, V)), np.zeros((V, V))
+    for s in range(V):
+        for t in range(V):
+            lift[s, t] = np.log(1 + (N[s, t] + N[t, s]) / (n[s] * r[t] + n[t] * r[s]))
+            logs[s, t] = np.log(n[s]) + np.log(n[t])
+    similarity = np.eye(V)
+    similarity[np.ix_(tokens, tokens)] = geometry.cosine(token_signatures.tied(counts, tokens).toarray())
+    block = np.ix_(tokens, tokens)
+    for j, predictor in enumerate((similarity, tied.symmetrised(N), lift, logs)):
+        for i, target in enumerate((geometry.cosine(W), geometry.cosine(W - 0.1), W @ W.T, (W - 0.1) @ (W - 0.1).T)):
+            expected = geometry.pearson(geometry.pairs(target), geometry.pairs(predictor[block]))
+            assert found["pearson"][i, j] == pytest.approx(expected, abs=1e-5), (TARGETS[i], PREDICTORS[j])
+
+
+def test_fifths_hold_every_pair_once(counts):
+    W = np.random.default_rng(1).standard_normal((V, 5))
+    found = adjacency({"raw": W, "centred": W}, counts, np.arange(V), seed=0, draws=10)
+    held = found["by_pairs"]
+    assert held.sum() == V * (V - 1) // 2 and np.ptp(held.sum(axis=1)) <= 1
+    assert found["beside"][0] == pytest.approx(1 - held[:, 0].sum() / held.sum())
+    total = np.nansum(found["by"] * held)
+    assert total / held.sum() == pytest.approx(geometry.pairs(geometry.cosine(W)).mean(), abs=1e-6)

@@ -1,0 +1,150 @@
+"""The numbers of the chapter on a pretrained model: embeddings whose answer is known, and naive references."""
+
+import numpy as np
+import pytest
+
+from probsig import geometry, token_signatures
+from probsig import pretrained_survey as own
+from probsig.bigrams import count, merged
+from probsig.language_texts import unpack
+from probsig.pretrained import Checkpoint
+from probsig.toy_corpus import ToyCorpus, ToyTokenizer
+
+RAW, CENTRED = 0, 1
+TIED = list(own.SIGNATURES).index("tied")
+
+
+@pytest.fixture(scope="module")
+def corpora():
+    return [ToyCorpus.of(seed=1, documents=80, name=name) for name in ("one", "two")]
+
+
+@pytest.fixture(scope="module")
+def counts(corpora):
+    return merged([count(c.ids, c.vocab_size, offsets=c.offsets) for c in corpora])
+
+
+def model_of(E):
+    E = np.asarray(E, dtype=np.float32)
+    return Checkpoint("test", E.shape, True, lambda ids: E[ids], ToyTokenizer)
+
+
+def chosen(counts, most=40):
+    frequency = np.minimum(counts.row_totals(), counts.transpose().row_totals())
+    return token_signatures.frequent(frequency, most, 5), frequency
+
+
+def sized(E, counts, corpora, **options):
+    ranked, frequency = chosen(counts)
+    model = model_of(E)
+    both = own.halves(corpora, 0)
+    options = {"seed": 0, "draws": 20} | options
+    return own.alignment_by_size(model, model.mean()[0], counts, both, ranked, frequency, **options)
+
+
+def test_the_signature_itself_is_aligned_with_itself(corpora, counts):
+    phi = token_signatures.tied(counts, np.arange(counts.vocab_size)).toarray()
+    found = sized(phi, counts, corpora)
+    assert found["sizes"].tolist() == [40]
+    assert found["all"][RAW, TIED, 0] == pytest.approx(1, abs=1e-6)
+    np.testing.assert_allclose(found["bootstrap"][RAW], 1, atol=1e-6)
+    assert found["matched"][RAW].max() < 0.9 and np.abs(found["random"][RAW]).mean() < 0.2
+    assert 0.9 < found["ceiling"][0] < 1
+
+
+def test_noise_is_aligned_with_nothing(corpora, counts):
+    found = sized(np.random.default_rng(0).standard_normal((counts.vocab_size, 200)), counts, corpora)
+    assert np.abs(found["all"][:, TIED]).max() < 0.2
+    low, high = np.quantile(found["bootstrap"][CENTRED, 0], [0.0, 1.0])
+    assert low < found["all"][CENTRED, TIED, 0] < high
+
+
+def test_every_correlation_is_that_of_the_dense_cosines(corpora, counts):
+    E = np.random.default_rng(1).standard_normal((counts.vocab_size, 30)).astype(np.float32)
+    found = sized(E, counts, corpora)
+    ranked, frequency = chosen(counts)
+    assert found["least"].tolist() == [frequency[ranked[-1]]]
+    for e, rows in enumerate((E[ranked], E[ranked] - E.astype(float).mean(axis=0))):
+        for j, name in enumerate(own.SIGNATURES):
+            dense = own.signature(counts, ranked, name).toarray()
+            assert found["all"][e, j, 0] == pytest.approx(geometry.cosine_correlation(rows, dense), abs=1e-5)
+
+
+def test_halves_are_all_documents_once(corpora, counts):
+    first, second = own.halves(corpora, 3)
+    assert first + second == counts and first != second
+    assert 0.3 < first.total / counts.total < 0.7
+
+
+def grouped(E, counts, texts, draws=200):
+    ranked, frequency = chosen(counts, 60)
+    model = model_of(E)
+    members = {text: ToyTokenizer().id(text) for text in texts}
+    return own.group_numbers(model, model.mean()[0], counts, members, ranked, frequency, 0, draws)
+
+
+def test_digits_on_an_arc_have_an_order_and_months_on_a_circle_a_ring(counts):
+    E = np.random.default_rng(2).standard_normal((counts.vocab_size, 50))
+    months = own.ENGLISH["months"]
+    for texts, turn in ((own.ENGLISH["digits"], np.pi), (months, 2 * np.pi * 11 / 12)):
+        angle = np.linspace(0, turn, len(texts))
+        ids = [ToyTokenizer().id(text) for text in texts]
+        E[ids] = 0
+        E[ids, 0], E[ids, 1] = np.cos(angle), np.sin(angle)
+    digits, ring = grouped(E, counts, own.ENGLISH["digits"]), grouped(E, counts, months)
+    assert unpack(ring["texts"]) == list(months)
+    (line, round_), (rank_line, _) = digits["order"][0]
+    assert line < -0.98 and rank_line < -0.99 and line < round_
+    assert line < np.quantile(digits["shuffled"][0, 0], 0.01) < 0
+    line, round_ = ring["order"][0, 0]
+    assert round_ < -0.98 and round_ < line - 0.4
+    assert np.argsort(digits["pca"][:, 0]).tolist() in (list(range(10)), list(range(9, -1, -1)))
+    assert np.all(digits["bootstrap"][0] < -0.3)
+
+
+def test_a_groups_numbers_are_the_plain_ones(counts):
+    E = np.random.default_rng(3).standard_normal((counts.vocab_size, 20)).astype(np.float32)
+    digits = own.ENGLISH["digits"]
+    found = grouped(E, counts, digits)
+    ids = [ToyTokenizer().id(text) for text in digits]
+    C = geometry.cosine(E[ids])
+    np.testing.assert_allclose(found["raw"], C, atol=1e-6)
+    assert found["order"][0, 0, 0] == pytest.approx(geometry.order_correlation(E[ids]), abs=1e-5)
+    phi = token_signatures.tied(counts, ids).toarray()
+    assert found["agree"][0] == pytest.approx(geometry.cosine_correlation(E[ids], phi), abs=1e-5)
+    assert found["together"][0] == pytest.approx(geometry.pairs(C).mean(), abs=1e-6)
+    ranked, _ = chosen(counts, 60)
+    centre = token_signatures.tied(counts, ranked).toarray().mean(axis=0)
+    np.testing.assert_allclose(found["phi_centred"], geometry.cosine(phi - centre), atol=1e-6)
+    assert found["together_null"].shape == (4, 20) and np.isfinite(found["together_null"]).all()
+
+
+def test_each_corpus_is_held_against_its_own_signature(corpora):
+    each = [count(c.ids, c.vocab_size, offsets=c.offsets) for c in corpora]
+    phi = token_signatures.tied(each[0], np.arange(each[0].vocab_size)).toarray()
+    model = model_of(phi)
+    zero = np.zeros(phi.shape[1])
+    found = own.by_corpus(model, zero, merged(each), each, seed=0, draws=20, most=30)
+    assert found["own"][0] == pytest.approx(1, abs=1e-6) and 1 > found["own"][1] > found["matched"][1].max()
+    assert found["tokens"].tolist() == [30, 30] and found["pooled"][0] < 1
+
+
+def test_stored_at_smoke_is_made_up_and_found_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path))
+    options = {"text": "stand-in", "scale": "smoke", "seed": 3, "max_tokens": None}
+    first, again = own.stored("smollm2", **options), own.stored("smollm2", **options)
+    assert (first.origin, again.origin) == ("new", "runs")
+    assert all(np.array_equal(value, again.arrays[key], equal_nan=True) for key, value in first.arrays.items())
+    assert first.arrays["survey/model/tied"][0] and first.arrays["survey/model/corpora"].shape == (5, 2)
+    assert {"survey/group/digits/raw", "survey/group/months/pca"} <= first.arrays.keys()
+    assert "survey/group/weekdays/raw" not in first.arrays  # none are tokens of the made-up text
+    assert first.arrays["survey/size/all"][RAW, TIED, 0] > 0.5  # it was made from phi~
+
+
+def test_a_text_without_digits_ends_in_one_sentence(corpora, monkeypatch):
+    monkeypatch.setattr(own, "LEAST", 10**6)
+    monkeypatch.setattr(own.token_signatures, "frequent", lambda f, most, least: np.argsort(-f)[: min(most, 20)])
+    monkeypatch.setattr(own, "ENGLISH", {"digits": ()})
+    model = own.made_up(merged([count(c.ids, c.vocab_size) for c in corpora]), ToyTokenizer(), 0)
+    with pytest.raises(ValueError, match="Fewer than 4 of the digits are single tokens"):
+        own.survey(model, corpora, 0, draws=2, shown=5)
