@@ -32,7 +32,7 @@ def test_sums_are_right():
     checked = 0
     for difficulty in mathematics.DIFFICULTIES:
         for question, answer in mathematics.questions("arithmetic__add_or_sub", difficulty, 60, seed=1):
-            found = re.fullmatch(r"(?:What is |Calculate |)(-?[\d.]+) ?([+-]) ?(-?[\d.]+)[.?]?", question)
+            found = re.fullmatch(r"(?:What is |Calculate |)(-?\d+(?:\.\d+)?) ?([+-]) ?(-?\d+(?:\.\d+)?)[.?]?", question)
             if found:
                 a, b = Fraction(found[1]), Fraction(found[3])
                 assert Fraction(answer) == (a + b if found[2] == "+" else a - b), question
