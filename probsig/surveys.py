@@ -100,7 +100,7 @@ def _group(counts: Bigrams, frequency: NDArray, members: Mapping[str, int], text
 def _nearest(
     counts: Bigrams, frequency: NDArray, wanted: list[int], neighbours: int, least: int, text: Callable[[int], str]
 ) -> Arrays:
-    pool = token_signatures.frequent(frequency, 10_000, least)
+    pool = np.union1d(token_signatures.frequent(frequency, 10_000, least), np.array(wanted, dtype=np.int64))
     rows = SIGNATURES["next"](counts, pool)
     rows = sp.csr_array(sp.diags_array(1 / np.sqrt(np.maximum(rows.multiply(rows).sum(axis=1), 1e-300))) @ rows)
     place = {int(token): row for row, token in enumerate(pool)}
