@@ -8,14 +8,15 @@ phi~ = phi^next + varphi^pre over all its subsets (appendix C.2, v1 Fig. 6, v2 F
 - `by_corpus`: each corpus's own phi~ against that of all;
 - `pretrained_adjacency`: what else predicts the cosines.
 
-"Centred" embeddings are W minus the mean row of the vocabulary; a centred phi~ is minus the mean over the C tokens.
+Embeddings stand as they are ("raw"), minus the mean row of the vocabulary ("centred"), and minus the mean row of the
+frequent tokens ("frequent"), which is how phi~ is centred: a vocabulary has no mean phi~, since most of it is not seen.
 
 Axes: squares (C, C) are by rank of frequency; arrays over variants follow EMBEDDINGS and SIGNATURES.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,8 @@ from probsig.pretrained_adjacency import adjacency
 from probsig.storage import digest
 
 Arrays = dict[str, NDArray]
-EMBEDDINGS = ("raw", "centred")
+Means = Mapping[str, NDArray]
+EMBEDDINGS = ("raw", "centred", "frequent")
 SIGNATURES = {
     "tied": ("tied", "raw"),
     "tied, centred": ("tied", "centred"),
@@ -45,6 +47,7 @@ SIGNATURES = {
 SIZES = (50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 HEAD = 1000  # the "frequent tokens" of most figures
 LEAST = 50  # a token is used when it was seen so often
+SQUARES = ("raw", "centred", "frequent", "phi", "phi_centred")
 ENGLISH = {
     "digits": GROUPS["digits"],
     "digits 1 to 9": GROUPS["digits"][1:],
@@ -76,10 +79,10 @@ def halves(corpora: Sequence[Tokens], seed: int) -> tuple[Bigrams, Bigrams]:
     return merged(parts[0]), merged(parts[1])
 
 
-def embedding_rows(model: Checkpoint, tokens: Sequence[int], mean: NDArray) -> dict[str, NDArray]:
-    """The rows of some tokens as they are and minus the vocabulary's mean row, (k, d) float64 each."""
+def embedding_rows(model: Checkpoint, tokens: Sequence[int], means: Means) -> dict[str, NDArray]:
+    """The rows of some tokens as they are and minus each of the means, (k, d) float64."""
     rows = model.rows(tokens).astype(float)
-    return {"raw": rows, "centred": rows - mean}
+    return {"raw": rows, **{name: rows - mean for name, mean in means.items()}}
 
 
 def signature(counts: Bigrams, tokens: Sequence[int], name: str) -> sp.csr_array | token_signatures.Centred:
@@ -88,9 +91,15 @@ def signature(counts: Bigrams, tokens: Sequence[int], name: str) -> sp.csr_array
     return getattr(token_signatures, function)(counts, tokens, kind)
 
 
+def mean_signature(counts: Bigrams, tokens: Sequence[int]) -> NDArray[np.float64]:
+    """The mean phi~ of some tokens, (V,)."""
+    rows = token_signatures.tied(counts, tokens)
+    return np.asarray(rows.sum(axis=0)).ravel() / rows.shape[0]
+
+
 def alignment_by_size(
     model: Checkpoint,
-    mean: NDArray,
+    means: Means,
     counts: Bigrams,
     both: tuple[Bigrams, Bigrams],
     ranked: NDArray[np.int64],
@@ -100,24 +109,25 @@ def alignment_by_size(
 ) -> Arrays:
     """R_cos of the embedding with the signatures over the C = sizes[k] most frequent tokens.
 
-    all (2, 6, k): EMBEDDINGS x SIGNATURES. Of phi~ with each of EMBEDDINGS: bootstrap (2, k, draws) over tokens,
-    matched (2, k, draws) with tokens shuffled among those of a similar frequency, random (2, k, draws) with rows of the
-    embedding drawn anywhere in the vocabulary. ceiling (k,), the square root of the reliability of cos(phi~); least
-    (k,), how often the rarest of the C was seen; zeros (k,), the share of pairs with cos(phi~) = 0.
+    all (3, 6, k): EMBEDDINGS x SIGNATURES, "frequent" being the C. Of phi~ with each of EMBEDDINGS, (3, k, draws):
+    bootstrap over tokens; matched, tokens shuffled among those of a similar frequency; random, rows of the embedding
+    drawn anywhere in the vocabulary. ceiling (k,), the square root of the reliability of cos(phi~); least (k,), how
+    often the rarest of the C was seen; zeros (k,), the share of pairs with cos(phi~) = 0.
     """
     sizes = [C for C in SIZES if C <= ranked.size] or [ranked.size]
     k, stream = len(sizes), seeds.stream(seed, "random rows")
     out: Arrays = {
         "sizes": np.array(sizes),
-        "all": np.empty((2, len(SIGNATURES), k)),
+        "all": np.empty((len(EMBEDDINGS), len(SIGNATURES), k)),
         "ceiling": np.empty(k),
         "zeros": np.empty(k),
         "least": frequency[ranked[np.array(sizes) - 1]],
-        **{name: np.empty((2, k, draws)) for name in ("bootstrap", "matched", "random")},
+        **{name: np.empty((len(EMBEDDINGS), k, draws)) for name in ("bootstrap", "matched", "random")},
     }
     for i, C in enumerate(sizes):
         tokens = ranked[:C]
-        rows = {name: cosines(E) for name, E in embedding_rows(model, tokens, mean).items()}
+        own = {**means, "frequent": model.rows(tokens).mean(axis=0, dtype=float)}
+        rows = {name: cosines(E) for name, E in embedding_rows(model, tokens, own).items()}
         for j, name in enumerate(SIGNATURES):
             phi = cosines(signature(counts, tokens, name), absent="zero")
             for e, E in enumerate(EMBEDDINGS):
@@ -133,69 +143,86 @@ def alignment_by_size(
         phi = cosines(token_signatures.tied(counts, tokens[:few]))
         for draw in range(draws):
             anywhere = stream.choice(model.shape[0], few, replace=False)
-            for e, E in enumerate(embedding_rows(model, anywhere, mean).values()):
+            own = {**means, "frequent": model.rows(anywhere).mean(axis=0, dtype=float)}
+            for e, E in enumerate(embedding_rows(model, anywhere, own).values()):
                 out["random"][e, i, draw] = correlations(cosines(E, absent="zero"), phi).overall
     return out
 
 
+def partial(x: NDArray, y: NDArray, given: NDArray) -> float:
+    """The correlation of x and y when a linear part of `given` is taken from both.
+
+    >>> given = np.array([0.0, 1.0, 2.0, 3.0])
+    >>> round(partial(given + [0, 1, 0, 1], 5 * given - [0, 1, 0, 1], given), 9)
+    -1.0
+    """
+    a, b, c = geometry.pearson(x, y), geometry.pearson(x, given), geometry.pearson(y, given)
+    return (a - b * c) / float(np.sqrt((1 - b * b) * (1 - c * c)))
+
+
 def group_numbers(
     model: Checkpoint,
-    mean: NDArray,
+    means: Means,
     counts: Bigrams,
-    members: dict[str, int],
+    texts: Sequence[str],
+    members: Mapping[str, int],
     ranked: NDArray[np.int64],
     frequency: NDArray[np.int64],
     seed: int,
     draws: int,
 ) -> Arrays:
-    """One group of k tokens in an order.
+    """The k members of a group that occur; `members` maps the text of each to its id, in the order of `texts`.
 
-    Squares (k, k) of cosines: raw, centred, phi, phi_centred (phi~ minus its mean over the frequent tokens).
-    order (4, 2, 2): for each square, Pearson and Spearman of the cosine with the distance along the line and around the
-    ring; bootstrap (2, draws): Pearson's along the line over tokens, of centred and of phi_centred; shuffled
-    (4, 2, draws): Pearson's with the order of the tokens shuffled. agree (3,): R_cos of raw with phi, centred with phi,
-    centred with phi_centred; agree_null (draws,): the last with tokens shuffled. together (4,): the mean cosine;
-    together_null (4, draws / 10): that of as many tokens of similar frequency. pca, pca_phi (k, 2).
+    Squares (k, k) of cosines, as SQUARES: phi_centred is phi~ minus its mean over the frequent tokens.
+    order (5, 2, 2): for each square, Pearson and Spearman of the cosine with the distance along the line and around the
+    ring of all `texts`; bootstrap (5, draws): Pearson's along the line, over tokens; shuffled (5, 2, draws): Pearson's
+    with the order of the tokens shuffled. by_frequency (5, 2): Pearson of the cosine with the distance in log
+    frequency, and with the distance along the line when that is held fixed (partial correlation). agree (3,): R_cos of
+    raw with phi, centred with phi, frequent with phi_centred; agree_null (draws,): the last with tokens shuffled.
+    together (5,): the mean cosine; together_null (5, draws / 10): that of as many tokens of similar frequency.
+    pca, pca_phi (k, 2).
     """
-    texts, tokens = list(members), np.array(list(members.values()))
-    k, stream = len(tokens), seeds.stream(seed, "group", *texts[:1])
-    phi, head = token_signatures.tied(counts, tokens), token_signatures.tied(counts, ranked[:HEAD])
-    centre = np.asarray(head.sum(axis=0)).ravel() / head.shape[0]
+    tokens, at = np.array(list(members.values())), np.array([texts.index(text) for text in members])
+    k, stream = len(tokens), seeds.stream(seed, "group", *members)
+    phi, centre = token_signatures.tied(counts, tokens), mean_signature(counts, ranked[:HEAD])
 
     def squares(ids: NDArray[np.int64]) -> list[NDArray]:
         own = token_signatures.tied(counts, ids)
-        rows = [*embedding_rows(model, ids, mean).values(), own, token_signatures.centred(own, centre)]
+        rows = [*embedding_rows(model, ids, means).values(), own, token_signatures.centred(own, centre)]
         return [cosines(part, absent="zero").square().astype(float) for part in rows]
 
     found = squares(tokens)
-    line = np.abs(np.subtract.outer(np.arange(k), np.arange(k)))
-    distances = [geometry.pairs(d) for d in (line, np.minimum(line, k - line))]
+    line = np.abs(np.subtract.outer(at, at))
+    distances = [geometry.pairs(d) for d in (line, np.minimum(line, len(texts) - line))]
+    logs = np.log(frequency[tokens])
+    gap = geometry.pairs(np.abs(np.subtract.outer(logs, logs)))
     pairs = [geometry.pairs(square) for square in found]
     out: Arrays = {
-        "texts": pack(texts),
+        "texts": pack(members),
         "count": frequency[tokens],
-        **{name: s.astype(np.float32) for name, s in zip(("raw", "centred", "phi", "phi_centred"), found, strict=True)},
+        **{name: square.astype(np.float32) for name, square in zip(SQUARES, found, strict=True)},
         "order": np.array(
             [[[geometry.pearson(c, d), geometry.pearson(rankdata(c), rankdata(d))] for d in distances] for c in pairs]
         ).transpose(0, 2, 1),
-        "agree": np.array([geometry.pearson(pairs[a], pairs[b]) for a, b in ((0, 2), (1, 2), (1, 3))]),
+        "by_frequency": np.array([[geometry.pearson(c, gap), partial(c, distances[0], gap)] for c in pairs]),
+        "agree": np.array([geometry.pearson(pairs[a], pairs[b]) for a, b in ((0, 3), (1, 3), (2, 4))]),
         "together": np.array([c.mean() for c in pairs]),
         "pca": geometry.pca(model.rows(tokens))[0],
         "pca_phi": geometry.pca(phi.toarray()[:, np.unique(phi.indices)])[0],
         "bootstrap": np.array(
             [
                 reliability.bootstrap(*(Cosines(x.astype(np.float32), k) for x in (c, distances[0])), draws, seed)
-                for c in (pairs[1], pairs[3])
+                for c in pairs
             ]
         ),
     }
-    shuffled, agree, together = np.empty((4, 2, draws)), np.empty(draws), np.full((4, draws // 10), np.nan)
+    shuffled, agree, together = np.empty((5, 2, draws)), np.empty(draws), np.full((5, draws // 10), np.nan)
     place = np.flatnonzero(np.isin(ranked, tokens))
     for draw in range(draws):
         order = stream.permutation(k)
         moved = [geometry.pairs(square[np.ix_(order, order)]) for square in found]
         shuffled[:, :, draw] = [[geometry.pearson(c, d) for d in distances] for c in moved]
-        agree[draw] = geometry.pearson(moved[1], pairs[3])
+        agree[draw] = geometry.pearson(moved[2], pairs[4])
     for draw in range(draws // 10):  # each needs signatures of its own
         near = np.clip(place + stream.integers(-20, 21, k), 0, ranked.size - 1)
         others = np.setdiff1d(ranked[np.unique(near)], tokens)
@@ -205,7 +232,7 @@ def group_numbers(
 
 
 def by_corpus(
-    model: Checkpoint, mean: NDArray, pooled: Bigrams, each: Sequence[Bigrams], seed: int, draws: int, most: int = 500
+    model: Checkpoint, means: Means, pooled: Bigrams, each: Sequence[Bigrams], seed: int, draws: int, most: int = 500
 ) -> Arrays:
     """R_cos of the centred embedding over the `most` most frequent tokens of each corpus.
 
@@ -222,7 +249,7 @@ def by_corpus(
     for i, counts in enumerate(each):
         frequency = counts.row_totals()
         tokens = token_signatures.frequent(np.minimum(frequency, counts.transpose().row_totals()), most, LEAST)
-        E = cosines(embedding_rows(model, tokens, mean)["centred"])
+        E = cosines(embedding_rows(model, tokens, means)["centred"])
         own, every = (cosines(token_signatures.tied(c, tokens)) for c in (counts, pooled))
         out["tokens"][i] = tokens.size
         out["own"][i], out["pooled"][i] = correlations(E, own).overall, correlations(E, every).overall
@@ -234,7 +261,7 @@ def by_corpus(
 def survey(model: Checkpoint, corpora: Sequence[Tokens], seed: int, *, draws: int = 100, shown: int = 40) -> Arrays:
     """All numbers of the chapter, the arrays of each part under "part/name".
 
-    frequent: texts, count and the squares raw, centred, phi, phi_centred of the `shown` most frequent tokens. model:
+    frequent: texts, count and the squares SQUARES of the `shown` most frequent tokens. model:
     shape (2,), tied (1,), mean_share (1,) (the mean row's part of the mean squared norm), digest, corpora (n, 2) tokens
     and documents. Then size, adjacency, corpus, and group/<name>.
     """
@@ -242,10 +269,13 @@ def survey(model: Checkpoint, corpora: Sequence[Tokens], seed: int, *, draws: in
     counts, both = merged(each), halves(corpora, seed)
     mean, square = model.mean()
     frequency = np.minimum(counts.row_totals(), counts.transpose().row_totals())
-    ranked = token_signatures.frequent(frequency, max(SIZES), LEAST)
+    often = token_signatures.frequent(frequency, counts.vocab_size, LEAST)
+    ranked, head = often[: max(SIZES)], often[:HEAD]
+    means = {"centred": mean, "frequent": model.rows(head).mean(axis=0, dtype=float)}
     text = model.tokenizer.text
     top = ranked[:shown]
-    rows = [*embedding_rows(model, top, mean).values(), *(signature(counts, top, s) for s in ("tied", "tied, centred"))]
+    phi, centre = token_signatures.tied(counts, top), mean_signature(counts, head)
+    rows = [*embedding_rows(model, top, means).values(), phi, token_signatures.centred(phi, centre)]
     parts: dict[str, Arrays] = {
         "model": {
             "shape": np.array(model.shape),
@@ -253,25 +283,22 @@ def survey(model: Checkpoint, corpora: Sequence[Tokens], seed: int, *, draws: in
             "mean_share": np.array([mean @ mean / square]),
             "digest": pack([digest(model.rows(ranked).tobytes())]),
             "corpora": np.array([[len(c.ids), len(c.offsets) - 1] for c in corpora]),
-            "often": np.array([np.count_nonzero(frequency >= LEAST)]),
+            "often": np.array([often.size]),
         },
         "frequent": {
             "texts": pack(text(int(token)) for token in top),
             "count": frequency[top],
-            **{
-                name: cosines(part).square()
-                for name, part in zip(("raw", "centred", "phi", "phi_centred"), rows, strict=True)
-            },
+            **{name: cosines(part).square() for name, part in zip(SQUARES, rows, strict=True)},
         },
-        "size": alignment_by_size(model, mean, counts, both, ranked, frequency, seed, draws),
-        "adjacency": adjacency(embedding_rows(model, ranked[:HEAD], mean), counts, ranked[:HEAD], seed, draws),
-        "corpus": by_corpus(model, mean, counts, each, seed, draws),
+        "size": alignment_by_size(model, means, counts, both, ranked, frequency, seed, draws),
+        "adjacency": adjacency(embedding_rows(model, head, means), counts, head, seed, draws),
+        "corpus": by_corpus(model, means, counts, each, seed, draws),
     }
-    known = set(ranked.tolist())
+    known = set(often.tolist())
     for name, texts in ENGLISH.items():
         members = {t: id for t in texts if (id := model.tokenizer.id(t)) is not None and id in known}
         if len(members) >= 4:
-            wide = (model, mean, counts, members, ranked, frequency, seed)
+            wide = (model, means, counts, texts, members, often, frequency, seed)
             parts[f"group/{name}"] = group_numbers(*wide, draws=10 * draws)
     if "group/digits 1 to 9" not in parts:
         raise ValueError(

@@ -10,7 +10,7 @@ from probsig.language_texts import unpack
 from probsig.pretrained import Checkpoint
 from probsig.toy_corpus import ToyCorpus, ToyTokenizer
 
-RAW, CENTRED = 0, 1
+RAW, CENTRED, FREQUENT = 0, 1, 2
 TIED = list(own.SIGNATURES).index("tied")
 
 
@@ -29,6 +29,11 @@ def model_of(E):
     return Checkpoint("test", E.shape, True, lambda ids: E[ids], ToyTokenizer)
 
 
+def means_of(model):
+    mean = model.mean()[0]
+    return {"centred": mean, "frequent": mean + 1}
+
+
 def chosen(counts, most=40):
     frequency = np.minimum(counts.row_totals(), counts.transpose().row_totals())
     return token_signatures.frequent(frequency, most, 5), frequency
@@ -39,7 +44,7 @@ def sized(E, counts, corpora, **options):
     model = model_of(E)
     both = own.halves(corpora, 0)
     options = {"seed": 0, "draws": 20} | options
-    return own.alignment_by_size(model, model.mean()[0], counts, both, ranked, frequency, **options)
+    return own.alignment_by_size(model, means_of(model), counts, both, ranked, frequency, **options)
 
 
 def test_the_signature_itself_is_aligned_with_itself(corpora, counts):
@@ -64,7 +69,8 @@ def test_every_correlation_is_that_of_the_dense_cosines(corpora, counts):
     found = sized(E, counts, corpora)
     ranked, frequency = chosen(counts)
     assert found["least"].tolist() == [frequency[ranked[-1]]]
-    for e, rows in enumerate((E[ranked], E[ranked] - E.astype(float).mean(axis=0))):
+    E = E.astype(float)
+    for e, rows in enumerate((E[ranked], E[ranked] - E.mean(axis=0), E[ranked] - E[ranked].mean(axis=0))):
         for j, name in enumerate(own.SIGNATURES):
             dense = own.signature(counts, ranked, name).toarray()
             assert found["all"][e, j, 0] == pytest.approx(geometry.cosine_correlation(rows, dense), abs=1e-5)
@@ -76,11 +82,11 @@ def test_halves_are_all_documents_once(corpora, counts):
     assert 0.3 < first.total / counts.total < 0.7
 
 
-def grouped(E, counts, texts, draws=200):
+def grouped(E, counts, texts, draws=200, without=()):
     ranked, frequency = chosen(counts, 60)
     model = model_of(E)
-    members = {text: ToyTokenizer().id(text) for text in texts}
-    return own.group_numbers(model, model.mean()[0], counts, members, ranked, frequency, 0, draws)
+    members = {text: ToyTokenizer().id(text) for text in texts if text not in without}
+    return own.group_numbers(model, means_of(model), counts, texts, members, ranked, frequency, 0, draws)
 
 
 def test_digits_on_an_arc_have_an_order_and_months_on_a_circle_a_ring(counts):
@@ -116,15 +122,42 @@ def test_a_groups_numbers_are_the_plain_ones(counts):
     ranked, _ = chosen(counts, 60)
     centre = token_signatures.tied(counts, ranked).toarray().mean(axis=0)
     np.testing.assert_allclose(found["phi_centred"], geometry.cosine(phi - centre), atol=1e-6)
-    assert found["together_null"].shape == (4, 20) and np.isfinite(found["together_null"]).all()
+    np.testing.assert_allclose(found["frequent"], geometry.cosine(E[ids] - E.astype(float).mean(axis=0) - 1), atol=1e-6)
+    assert found["together_null"].shape == (5, 20) and np.isfinite(found["together_null"]).all()
+
+
+def test_places_of_absent_members_stay_empty(counts):
+    """On the months of a circle without three of them, distances are still those of the year."""
+    months = own.ENGLISH["months"]
+    E = np.random.default_rng(2).standard_normal((counts.vocab_size, 2))
+    angle = np.arange(12) * np.pi / 6
+    E[[ToyTokenizer().id(text) for text in months]] = np.column_stack([np.cos(angle), np.sin(angle)])
+    found = grouped(E, counts, months, without=months[2:5])
+    assert unpack(found["texts"]) == [m for m in months if m not in months[2:5]]
+    assert found["order"][0, 1, 1] < -0.95 and found["order"][0, 0, 1] < -0.98
+    alone = grouped(E, counts, [m for m in months if m not in months[2:5]])
+    assert alone["order"][0, 0, 1] > found["order"][0, 0, 1] + 0.1
+
+
+def test_an_order_that_is_only_frequency_is_told_apart(counts):
+    """Rows that follow log frequency and nothing else: no distance along the line is left."""
+    digits = own.ENGLISH["digits"][1:]  # small digits are frequent
+    ids = [ToyTokenizer().id(text) for text in digits]
+    frequency = chosen(counts)[1]
+    E = np.random.default_rng(4).standard_normal((counts.vocab_size, 2))
+    angle = 0.3 * np.log(frequency[ids])
+    E[ids] = np.column_stack([np.cos(angle), np.sin(angle)])
+    found = grouped(E, counts, digits)
+    line, partial = found["order"][0, 0, 0], found["by_frequency"][0]
+    assert line < -0.5 and partial[0] < -0.9 and abs(partial[1]) < abs(line)
 
 
 def test_each_corpus_is_held_against_its_own_signature(corpora):
     each = [count(c.ids, c.vocab_size, offsets=c.offsets) for c in corpora]
     phi = token_signatures.tied(each[0], np.arange(each[0].vocab_size)).toarray()
     model = model_of(phi)
-    zero = np.zeros(phi.shape[1])
-    found = own.by_corpus(model, zero, merged(each), each, seed=0, draws=20, most=30)
+    none = {"centred": np.zeros(phi.shape[1])}
+    found = own.by_corpus(model, none, merged(each), each, seed=0, draws=20, most=30)
     assert found["own"][0] == pytest.approx(1, abs=1e-6) and 1 > found["own"][1] > found["matched"][1].max()
     assert found["tokens"].tolist() == [30, 30] and found["pooled"][0] < 1
 
