@@ -8,6 +8,7 @@ by their digest, and not on the code that reads files.
 from __future__ import annotations
 
 import html
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -78,6 +79,16 @@ def opened(name: str, *, text: str, scale: str, seed: int, tokenizer: str, max_t
 
     where = name if text in ("stand-in", "open") else text
     return corpora.open_corpus(where, tokenizer, max_tokens=max_tokens)
+
+
+def texts(corpus: Any) -> list[str]:
+    """The texts of a corpus's documents, put together from the bytes of its tokens.
+
+    >>> texts(ToyCorpus.of(0, documents=1))[0][:4].strip() != ""
+    True
+    """
+    pieces, ends = corpus.tokenizer.pieces, corpus.offsets.tolist()
+    return [b"".join(pieces[i] for i in corpus.ids[a:b].tolist()).decode() for a, b in itertools.pairwise(ends)]
 
 
 def training_sets(

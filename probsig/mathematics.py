@@ -31,7 +31,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from probsig.parameters import closest
 from probsig.storage import write_whole
@@ -89,7 +89,7 @@ def generate(path: Path | str, characters: int, seed: int, only: Sequence[str] |
     """
     path, sha, total, number = Path(path), hashlib.sha256(), 0, 0
     packed = io.BytesIO()
-    bar = tqdm(total=characters, unit="char", unit_scale=True, mininterval=1, desc="mathematics", leave=False)
+    bar = tqdm(total=characters, unit="char", unit_scale=True, mininterval=1, delay=3, desc="mathematics", leave=False)
     with bar, gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as file:
         for number, text in enumerate(documents(characters, seed, only), 1):
             line = {"text": text, "source": "mathematics-dataset==1.0.1", "id": str(number - 1)}

@@ -26,7 +26,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from probsig.documents import CorpusError
 from probsig.storage import FULL, StorageError, digest, write_whole
@@ -160,7 +160,7 @@ def _tokenise(
     ids, offsets = files
     most, special = plan["options"]["max_tokens"], plan["options"]["special_tokens"]
     sha, done, now, saved = hashlib.sha256(), state["read"], dict(state, read=0), state["characters"]
-    bar = tqdm(unit="char", unit_scale=True, mininterval=1, desc=f"tokens of {_name(plan['source'])}", leave=False)
+    bar = tqdm(unit="char", unit_scale=True, mininterval=1, delay=3, desc=f"tokens of {_name(plan['source'])}", leave=False)
     with bar:
         for text in documents:
             data = text.encode()

@@ -9,6 +9,7 @@ Axes: ids (N,) token ids, offsets (D + 1,) where documents start.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,6 +39,16 @@ class ToyTokenizer:
     name: str = "toy"
     vocab_size: int = len(VOCABULARY)
     _ids: dict[str, int] = field(default_factory=lambda: {text: i for i, text in enumerate(VOCABULARY)}, repr=False)
+
+    digest: str = "toy"
+    embedding_rows: int = len(VOCABULARY)
+    pieces: tuple[bytes, ...] = tuple(text.encode() for text in VOCABULARY)
+
+    def encode(self, text: str, *, special_tokens: bool = False) -> NDArray[np.uint16]:
+        """The ids of a text of tokens, the longest that fits first; what is no token is left out."""
+        longest = sorted(VOCABULARY, key=len, reverse=True)
+        found = re.findall("|".join(map(re.escape, longest)), text)
+        return np.array([self._ids[piece] for piece in found], dtype=np.uint16)
 
     def text(self, token: int) -> str:
         """The text of a token."""

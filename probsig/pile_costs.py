@@ -1,0 +1,93 @@
+"""What it costs to count the pairs of a large corpus: rates measured on texts at hand, and the growth of the table.
+
+Three rates, each of one core: tokenising (bytes of text a second, reading and writing included), counting (tokens a
+second, from ids in a file), adding up tables (entries a second). And the number of distinct pairs in ever larger parts
+of the texts, whose growth says how large the table of a corpus becomes that nobody has at hand.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probsig import seeds, token_store
+from probsig.bigrams import Bigrams, count
+from probsig.language_data import Tokens, documents
+from probsig.sharded import Ids, count_sharded
+
+Arrays = dict[str, NDArray]
+SHARES = 0.5 ** np.arange(6, -1, -1)  # of the documents, the last is all
+SHOWN = 4_000_000  # characters that are tokenised once more to measure the rate
+
+
+def measure(corpora: Sequence[Tokens], texts: Sequence[Sequence[str]], seed: int) -> Arrays:
+    """The rates and the growth on some corpora of one tokenizer, whose documents' texts are given beside them.
+
+    bytes, tokens, seconds (corpora,): of tokenising about SHOWN characters of each. count_tokens, count_seconds (1,):
+    of counting all ids from files into a table on disk. add_entries, add_seconds (1,): of adding up the corpora's
+    tables. growth_tokens, growth_pairs (SHARES,): the distinct pairs in random parts of the documents of all corpora.
+    Raises ValueError where there are no corpora or vocabularies differ.
+    """
+    if not corpora or len({corpus.vocab_size for corpus in corpora}) != 1:
+        raise ValueError("The corpora must be one or more, of one tokenizer: open them with the same one.")
+    tokenised = [_tokenise(corpus, some) for corpus, some in zip(corpora, texts, strict=True)]
+    out: Arrays = {
+        name: np.array([row[i] for row in tokenised]) for i, name in enumerate(("bytes", "tokens", "seconds"))
+    }
+    vocab_size, sources = corpora[0].vocab_size, [Ids(c.ids, c.vocab_size, c.offsets) for c in corpora]
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.perf_counter()
+        count_sharded(sources, Path(folder) / "counts", memory=2**29)
+        out["count_seconds"] = np.array([time.perf_counter() - begun])
+    out["count_tokens"] = np.array([sum(len(corpus.ids) for corpus in corpora)])
+    tables = [count(c.ids, vocab_size, offsets=c.offsets) for c in corpora]
+    begun = time.perf_counter()
+    total: Bigrams = sum(tables[1:], start=tables[0])
+    out["add_seconds"] = np.array([time.perf_counter() - begun])
+    out["add_entries"] = np.array([sum(table.counts.size for table in tables) + total.counts.size])
+    grown = [_growth(corpora, vocab_size, share, seed) for share in SHARES]
+    return out | {name: np.array([row[i] for row in grown]) for i, name in enumerate(("growth_tokens", "growth_pairs"))}
+
+
+def _tokenise(corpus: Tokens, texts: Sequence[str]) -> tuple[int, int, float]:
+    """Bytes, tokens and seconds of tokenising some of a corpus's texts into files."""
+    few, size = [], 0
+    for text in texts:
+        few.append(text)
+        size += len(text)
+        if size >= SHOWN:
+            break
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.perf_counter()
+        record = token_store.write(folder, few, corpus.tokenizer, {"name": "a measurement"})
+        seconds = time.perf_counter() - begun
+    return sum(len(text.encode()) for text in few), record["tokens"], seconds
+
+
+def _growth(corpora: Sequence[Tokens], vocab_size: int, share: float, seed: int) -> tuple[int, int]:
+    """Tokens and distinct pairs in a random share of the documents of every corpus."""
+    tokens, tables = 0, []
+    for i, corpus in enumerate(corpora):
+        number = len(corpus.offsets) - 1
+        order = seeds.stream(seed, "growth", str(i)).permutation(number)
+        ids, offsets = documents(corpus, np.sort(order[: max(1, round(share * number))]))
+        tokens += len(ids)
+        tables.append(count(ids, vocab_size, offsets=offsets))
+    return tokens, sum(tables[1:], start=tables[0]).counts.size
+
+
+def power(tokens: NDArray, pairs: NDArray, last: int = 3) -> tuple[float, float]:
+    """The law pairs = a tokens^b through the `last` points, as (a, b), by least squares of logarithms.
+
+    The exponent falls as texts grow, so beyond the points the law is an upper bound.
+
+    >>> power(np.array([1.0, 100.0, 10_000.0]), np.array([2.0, 20.0, 200.0]))
+    (2.0, 0.5)
+    """
+    b, log_a = np.polyfit(np.log(tokens[-last:]), np.log(pairs[-last:]), 1)
+    return round(float(np.exp(log_a)), 9), round(float(b), 9)
