@@ -160,7 +160,8 @@ def _tokenise(
     ids, offsets = files
     most, special = plan["options"]["max_tokens"], plan["options"]["special_tokens"]
     sha, done, now, saved = hashlib.sha256(), state["read"], dict(state, read=0), state["characters"]
-    bar = tqdm(unit="char", unit_scale=True, mininterval=1, delay=3, desc=f"tokens of {_name(plan['source'])}", leave=False)
+    what = f"tokens of {_name(plan['source'])}"
+    bar = tqdm(unit="char", unit_scale=True, mininterval=1, delay=3, desc=what, leave=False)
     with bar:
         for text in documents:
             data = text.encode()
