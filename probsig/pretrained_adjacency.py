@@ -21,7 +21,7 @@ from probsig.alignment import Cosines, cosines
 from probsig.bigrams import Bigrams
 
 Arrays = dict[str, NDArray]
-PREDICTORS = ("similarity", "adjacency", "lift", "frequency")
+PREDICTORS = ("similarity", "adjacency", "side by side", "lift", "frequency")
 
 
 def adjacency(
@@ -33,11 +33,11 @@ def adjacency(
 ) -> Arrays:
     """What predicts the products of the embeddings of C tokens, given in F forms, (C, d) each.
 
-    PREDICTORS of a pair: cos(phi~); M_s, the centred frequency of standing side by side (`expansions.tied`); lift,
-    log(1 + that frequency over the one of independent tokens); log frequency of both, added. Targets are the cosines of
-    each form, then the inner products of each.
-    pearson, spearman (2 F, 4): targets x PREDICTORS. weights (2 F, 4): the standardised weights of the four together,
-    all as ranks, and explained (2 F,) their share of the variance. Of the cosines of each form: bootstrap (F, 4, draws)
+    PREDICTORS of a pair: cos(phi~); M_s, the centred frequency of standing side by side (`expansions.tied`); that
+    frequency without the centring; lift, log(1 + that frequency over the one of independent tokens); log frequency of
+    both, added. Targets are the cosines of each form, then the inner products of each.
+    pearson, spearman (2 F, 5): targets x PREDICTORS. weights (2 F, 5): the standardised weights of the five together,
+    all as ranks, and explained (2 F,) their share of the variance. Of the cosines of each form: bootstrap (F, 5, draws)
     of Spearman's over tokens; by (F, 5, 5), their mean in fifths of similarity x side by side (never, then quarters of
     the lift), with by_pairs (5, 5) pairs; closed (F, 2, t), Pearson and Spearman with the cosines of exp(2 t M_s), with
     times (t,), which are 2 t times the largest eigenvalue. beside (1,): the share of pairs that stand side by side.
@@ -53,7 +53,7 @@ def adjacency(
     lift = np.log1p(both / (chance + chance.T))
     logs = np.log(n)
     similarity = cosines(token_signatures.tied(counts, tokens)).pairs.astype(float)
-    predictors = [similarity, M[upper], lift[upper], (logs[:, None] + logs)[upper]]
+    predictors = [similarity, M[upper], both[upper], lift[upper], (logs[:, None] + logs)[upper]]
     forms = list(embeddings.values())
     ordered = [cosines(W).pairs.astype(float) for W in forms] + [(W @ W.T)[upper] for W in forms]
     ranks = {"x": [rankdata(x) for x in predictors], "y": [rankdata(y) for y in ordered]}

@@ -9,7 +9,7 @@ from probsig.expansions import tied
 from probsig.pretrained_adjacency import PREDICTORS, adjacency
 
 V = 30
-SIMILARITY, ADJACENCY, LIFT, FREQUENCY = range(4)
+SIMILARITY, ADJACENCY, BESIDE, LIFT, FREQUENCY = range(5)
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,7 @@ def test_the_tied_flow_is_recognised(counts):
     assert first_order["pearson"][2, ADJACENCY] == pytest.approx(1, abs=1e-6)
     assert first_order["spearman"][2, ADJACENCY] == pytest.approx(1, abs=1e-4)
     assert first_order["weights"][2].argmax() == ADJACENCY and first_order["explained"][2] > 0.999
+    assert first_order["pearson"][2, BESIDE] < 1 - 1e-4  # the centring is part of the theory
 
 
 def test_similarity_is_recognised(counts):
@@ -84,7 +85,7 @@ def test_predictors_are_those_of_their_formulas(counts):
     similarity = np.eye(V)
     similarity[np.ix_(tokens, tokens)] = geometry.cosine(token_signatures.tied(counts, tokens).toarray())
     block = np.ix_(tokens, tokens)
-    for j, predictor in enumerate((similarity, tied.symmetrised(N), lift, logs)):
+    for j, predictor in enumerate((similarity, tied.symmetrised(N), N + N.T, lift, logs)):
         for i, target in enumerate((geometry.cosine(W), geometry.cosine(W - 0.1), W @ W.T, (W - 0.1) @ (W - 0.1).T)):
             expected = geometry.pearson(geometry.pairs(target), geometry.pairs(predictor[block]))
             assert found["pearson"][i, j] == pytest.approx(expected, abs=1e-5), (i, PREDICTORS[j])
