@@ -23,16 +23,22 @@ CHOSEN = (0, 4, 9)  # intervals of the percentile whose distributions the paper 
 
 
 def four(runs: dict[str, Run], step: int | None = None) -> Figure:
-    """One row of four heatmaps a text: cosines of W_E, phi^next, W_U and varphi^pre over its most frequent tokens."""
-    panels, titles = [], []
-    for name, run in runs.items():
+    """One row of four heatmaps a text: cosines of W_E, phi^next, W_U and varphi^pre over its most frequent tokens.
+
+    Each panel has its own scale, from its least to its greatest cosine off the diagonal, which stand below it.
+    """
+    figure, axes = plt.subplots(len(runs), 4, figsize=(figures.WIDTH, 1.85 * len(runs)), squeeze=False)
+    for row, (name, run) in zip(axes, runs.items(), strict=True):
         heat = at(run, last(run) if step is None else step, "heat").astype(float)
-        panels += [heat[side, kind] for side in (0, 1) for kind in (0, 1)]
-        titles += [f"{name}\n{shown}" if not k else shown for k, shown in enumerate(NAMES)]
-    figure = figures.heatmaps(panels, titles, columns=4)
-    for ax in figure.axes:
-        ax.title.set_fontsize(9)
-        ax.tick_params(labelsize=8)
+        panels = [heat[side, kind] for side in (0, 1) for kind in (0, 1)]
+        for ax, matrix, what in zip(row, panels, NAMES, strict=True):
+            shown = np.where(np.eye(len(matrix), dtype=bool), np.nan, matrix)
+            ax.imshow(shown, interpolation="nearest")
+            ax.set_facecolor("#dddddd")
+            ax.set(xticks=[], yticks=[], title=what if ax.get_subplotspec().is_first_row() else "")
+            ax.set_xlabel(f"{np.nanmin(shown):.2f} to {np.nanmax(shown):.2f}".replace("-", "\u2212"), fontsize=8)
+            ax.spines[:].set_visible(False)
+        row[0].set_ylabel(name, fontsize=9)
     return figure
 
 
@@ -104,23 +110,27 @@ def percentile_means(table: np.ndarray) -> np.ndarray:
 
 
 def distributions(models: Models, chosen: Sequence[int] = CHOSEN, side: int = 0, step: int | None = None) -> Figure:
-    """How the signature's percentile is distributed given the embedding's interval, pooled over texts and seeds."""
+    """How the signature's percentile is distributed given the embedding's interval, pooled over texts and seeds.
+
+    The pairs of a text whose signatures share nothing stand in one bin, in the lower half; the axis cuts such bins off.
+    """
     table = pooled(models, side, step).sum(axis=0)
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1) * table.shape[1]
-    edges = np.linspace(0, 100, table.shape[1] + 1)
+    edges, top = np.linspace(0, 100, table.shape[1] + 1), 1.3 * share[:, table.shape[1] // 2 :].max()
     if len(chosen) <= 3:
         figure, ax = plt.subplots(figsize=(figures.WIDTH, 3.4))
         for k in chosen:
             ax.stairs(share[k], edges, linewidth=1.6, label=f"{10 * k} to {10 * k + 10} %")
-        ax.set(xlabel="percentile of the signature's cosine", ylabel="density")
-        ax.legend(title="percentile of the embedding's", fontsize=9)
-        return figure
-    figure, axes = plt.subplots(5, 2, figsize=(figures.WIDTH, 8.0), sharex=True, sharey=True)
-    for ax, k in zip(axes.T.ravel(), chosen, strict=True):
-        ax.stairs(share[k], edges, fill=True, color=figures.COLOURS[0], alpha=0.7)
-        ax.set_title(f"{10 * k} to {10 * k + 10} %", fontsize=10)
-    for ax in axes[-1]:
-        ax.set_xlabel("percentile of the signature's cosine")
+        ax.set(xlabel="percentile of the signature's cosine", ylabel="density", ylim=(0, top))
+        ax.legend(title="percentile of the embedding's", fontsize=9, loc="upper left")
+    else:
+        figure, grid = plt.subplots(5, 2, figsize=(figures.WIDTH, 8.0), sharex=True, sharey=True)
+        for ax, k in zip(grid.T.ravel(), chosen, strict=True):
+            ax.stairs(share[k], edges, fill=True, color=figures.COLOURS[0], alpha=0.7)
+            ax.set_title(f"{10 * k} to {10 * k + 10} %", fontsize=10)
+            ax.set_ylim(0, top)
+        for ax in grid[-1]:
+            ax.set_xlabel("percentile of the signature's cosine")
     return figure
 
 
