@@ -1,0 +1,97 @@
+"""One training step of a language model: our loop against the way of a trainer's defaults.
+
+Run as `python benchmarks/language_training.py [shape ...]` ("laptop" and "paper" by default; "paper" at the full
+vocabulary needs 8 GB). A trainer passes `labels=`, so the model makes all logits at once, and takes torch's AdamW: its
+fused form in transformers 5, the plain one before. Ours makes logits and their gradient in chunks and takes the fused
+AdamW. Both start from the same weights, see the same tokens, on one thread; methods take turns, each keeps its best of
+`TURNS` steps after a first that is not counted. Matrix products are counted from the shapes (6 flops a weight and
+token, attention and the embedding's lookup left out) and set against the rate of a plain product of the hidden size.
+Writes benchmarks/language_training.md.
+"""
+
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from probsig import provenance
+from probsig.language_models import SHAPES, build, chunked_loss
+
+TURNS = 4
+SIZES = {"laptop": (8_192, 2, 256), "paper": (151_936, 1, 512)}
+WAYS = ("labels=, AdamW", "labels=, fused AdamW", "ours")
+
+
+def step(way, model, optimizer, ids):
+    """One update in one of WAYS, in seconds."""
+    begun = time.perf_counter()
+    optimizer.zero_grad(set_to_none=True)
+    inputs, targets = ids[:, :-1], ids[:, 1:]
+    if way == "ours":
+        loss = chunked_loss(model, inputs, targets)
+    else:
+        loss = model(input_ids=ids, labels=ids).loss
+    loss.backward()
+    optimizer.step()
+    return time.perf_counter() - begun
+
+
+def matmul_rate(hidden, tokens):
+    """Flops a second of a product (tokens, hidden) x (hidden, 4 hidden)."""
+    a, b = torch.randn(tokens, hidden), torch.randn(hidden, 4 * hidden)
+    best = np.inf
+    for _ in range(20):
+        begun = time.perf_counter()
+        a @ b
+        best = min(best, time.perf_counter() - begun)
+    return 2 * tokens * hidden * 4 * hidden / best
+
+
+def measure(shape_name, way):
+    """Best seconds of a step and the peak of this process's memory, in GiB; run in a process of its own."""
+    torch.set_num_threads(1)
+    vocab_size, batch, length = SIZES[shape_name]
+    model = build("qwen2.5", SHAPES[shape_name], vocab_size, seed=0).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=way != WAYS[0])
+    ids = torch.from_numpy(np.random.default_rng(0).integers(0, vocab_size, (batch, length + 1)))
+    step(way, model, optimizer, ids)
+    seconds = min(step(way, model, optimizer, ids) for _ in range(TURNS))
+    weights = sum(p.numel() for p in model.parameters()) - vocab_size * SHAPES[shape_name].hidden
+    share = 6 * weights * batch * length / seconds / matmul_rate(SHAPES[shape_name].hidden, batch * length)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(seconds, share, peak)
+
+
+def main(shapes):
+    lines = ["One training step, Qwen2.5's architecture, one thread, float32. Best of 4 steps.", ""]
+    for name in shapes:
+        vocab_size, batch, length = SIZES[name]
+        lines += [f"Shape {name}, V = {vocab_size:,}, {batch} x {length} tokens:", ""]
+        lines += [
+            "| method | seconds | tokens a second | times the first | share of the product rate | peak, GiB |"
+        ]
+        lines += ["|---|---|---|---|---|---|"]
+        first = None
+        for way in WAYS:
+            command = [sys.executable, __file__, "--one", name, way]
+            out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            seconds, share, peak = map(float, out.split())
+            first = first or seconds
+            rate = batch * length / seconds
+            lines.append(f"| {way} | {seconds:.2f} | {rate:.0f} | {first / seconds:.2f} | {share:.2f} | {peak:.1f} |")
+        lines.append("")
+    lines.append(f"{provenance.hardware()}; torch {torch.__version__.partition('+')[0]}.")
+    text = "\n".join(lines) + "\n"
+    Path(__file__).with_suffix(".md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--one"]:
+        measure(*sys.argv[2:])
+    else:
+        main(sys.argv[1:] or list(SIZES))
