@@ -22,6 +22,7 @@ from probsig.bigrams import Bigrams
 
 Arrays = dict[str, NDArray]
 PREDICTORS = ("similarity", "adjacency", "side by side", "lift", "frequency")
+TOGETHER = ("similarity", "adjacency", "lift", "frequency")  # lift says what "side by side" does, zeros included
 
 
 def adjacency(
@@ -36,9 +37,9 @@ def adjacency(
     PREDICTORS of a pair: cos(phi~); M_s, the centred frequency of standing side by side (`expansions.tied`); that
     frequency without the centring; lift, log(1 + that frequency over the one of independent tokens); log frequency of
     both, added. Targets are the cosines of each form, then the inner products of each.
-    pearson, spearman (2 F, 5): targets x PREDICTORS. weights (2 F, 5): the standardised weights of the five together,
-    all as ranks, and explained (2 F,) their share of the variance. Of the cosines of each form: bootstrap (F, 5, draws)
-    of Spearman's over tokens; by (F, 5, 5), their mean in fifths of similarity x side by side (never, then quarters of
+    pearson, spearman (2 F, 5): targets x PREDICTORS. weights (2 F, 4): the standardised weights of TOGETHER, all as
+    ranks, and explained (2 F,) their share of the variance. Of the cosines of each form: bootstrap (F, 5, draws) of
+    Spearman's over tokens; by (F, 5, 5), their mean in fifths of similarity x side by side (never, then quarters of
     the lift), with by_pairs (5, 5) pairs; closed (F, 2, t), Pearson and Spearman with the cosines of exp(2 t M_s), with
     times (t,), which are 2 t times the largest eigenvalue. beside (1,): the share of pairs that stand side by side.
     """
@@ -58,7 +59,7 @@ def adjacency(
     ordered = [cosines(W).pairs.astype(float) for W in forms] + [(W @ W.T)[upper] for W in forms]
     ranks = {"x": [rankdata(x) for x in predictors], "y": [rankdata(y) for y in ordered]}
     standard = {key: [(r - r.mean()) / r.std() for r in values] for key, values in ranks.items()}
-    X = np.column_stack(standard["x"])
+    X = np.column_stack([standard["x"][PREDICTORS.index(name)] for name in TOGETHER])
     weights = np.array([np.linalg.lstsq(X, y, rcond=None)[0] for y in standard["y"]])
     explained = [1 - float(np.mean((y - X @ w) ** 2)) for y, w in zip(standard["y"], weights, strict=True)]
     kept = {key: [Cosines((r / r.max()).astype(np.float32), C) for r in values] for key, values in ranks.items()}

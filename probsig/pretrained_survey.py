@@ -16,6 +16,7 @@ Axes: squares (C, C) are by rank of frequency; arrays over variants follow EMBED
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -263,7 +264,7 @@ def survey(model: Checkpoint, corpora: Sequence[Tokens], seed: int, *, draws: in
 
     frequent: texts, count and the squares SQUARES of the `shown` most frequent tokens. model:
     shape (2,), tied (1,), mean_share (1,) (the mean row's part of the mean squared norm), digest, corpora (n, 2) tokens
-    and documents. Then size, adjacency, corpus, and group/<name>.
+    and documents; ranks (b + 1,) and toward (b,), the mean cosine of a row with the mean row between two ranks. Then size, adjacency, corpus, and group/<name>.
     """
     each = [count(corpus.ids, corpus.vocab_size, offsets=corpus.offsets) for corpus in corpora]
     counts, both = merged(each), halves(corpora, seed)
@@ -276,12 +277,17 @@ def survey(model: Checkpoint, corpora: Sequence[Tokens], seed: int, *, draws: in
     top = ranked[:shown]
     phi, centre = token_signatures.tied(counts, top), mean_signature(counts, head)
     rows = [*embedding_rows(model, top, means).values(), phi, token_signatures.centred(phi, centre)]
+    ranks = [0, *([C for C in SIZES if C <= ranked.size] or [ranked.size])]
+    known_rows = model.rows(ranked).astype(float)
+    along = known_rows @ mean / (np.linalg.norm(known_rows, axis=1) * np.linalg.norm(mean))
     parts: dict[str, Arrays] = {
         "model": {
             "shape": np.array(model.shape),
             "tied": np.array([model.tied]),
             "mean_share": np.array([mean @ mean / square]),
             "digest": pack([digest(model.rows(ranked).tobytes())]),
+            "ranks": np.array(ranks),
+            "toward": np.array([along[a:b].mean() for a, b in itertools.pairwise(ranks)]),
             "corpora": np.array([[len(c.ids), len(c.offsets) - 1] for c in corpora]),
             "often": np.array([often.size]),
         },

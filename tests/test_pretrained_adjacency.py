@@ -6,7 +6,7 @@ import pytest
 from probsig import geometry, token_signatures
 from probsig.bigrams import count
 from probsig.expansions import tied
-from probsig.pretrained_adjacency import PREDICTORS, adjacency
+from probsig.pretrained_adjacency import PREDICTORS, TOGETHER, adjacency
 
 V = 30
 SIMILARITY, ADJACENCY, BESIDE, LIFT, FREQUENCY = range(5)
@@ -49,7 +49,7 @@ def test_the_tied_flow_is_recognised(counts):
     first_order = adjacency(early, counts, np.arange(V), seed=0, draws=10)
     assert first_order["pearson"][2, ADJACENCY] == pytest.approx(1, abs=1e-6)
     assert first_order["spearman"][2, ADJACENCY] == pytest.approx(1, abs=1e-4)
-    assert first_order["weights"][2].argmax() == ADJACENCY and first_order["explained"][2] > 0.999
+    assert TOGETHER[first_order["weights"][2].argmax()] == "adjacency" and first_order["explained"][2] > 0.999
     assert first_order["pearson"][2, BESIDE] < 1 - 1e-4  # the centring is part of the theory
 
 
@@ -59,7 +59,7 @@ def test_similarity_is_recognised(counts):
     assert found["pearson"][0, SIMILARITY] == pytest.approx(1, abs=1e-6)
     np.testing.assert_allclose(found["bootstrap"][1, SIMILARITY], 1, atol=1e-6)
     assert found["bootstrap"][:, ADJACENCY].max() < 0.9
-    assert found["weights"][0].argmax() == SIMILARITY
+    assert TOGETHER[found["weights"][0].argmax()] == "similarity"
 
 
 def test_a_product_of_norms_is_frequency(counts):

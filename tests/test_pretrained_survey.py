@@ -171,6 +171,7 @@ def test_stored_at_smoke_is_made_up_and_found_again(tmp_path, monkeypatch):
     assert first.arrays["survey/model/tied"][0] and first.arrays["survey/model/corpora"].shape == (5, 2)
     assert {"survey/group/digits/raw", "survey/group/months/pca"} <= first.arrays.keys()
     assert "survey/group/weekdays/raw" not in first.arrays  # none are tokens of the made-up text
+    assert first.arrays["survey/model/ranks"].tolist() == [0, 50] and 0.5 < first.arrays["survey/model/toward"][0] < 1
     assert first.arrays["survey/size/all"][RAW, TIED, 0] > 0.5  # it was made from phi~
 
 
