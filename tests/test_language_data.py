@@ -1,0 +1,208 @@
+"""Training sets: whole documents, ids by frequency, rows and counts that speak of the same pairs."""
+
+import itertools
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from probsig import seeds
+from probsig.bigrams import count
+from probsig.language_data import IGNORED, REST, TrainingSet, documents, renumbered, training_set
+
+VOCAB = 12
+DOCUMENTS = st.lists(st.lists(st.integers(0, VOCAB - 1), max_size=7), min_size=1, max_size=8)
+
+
+def joined(texts):
+    """ids and offsets of documents that are lists."""
+    ids = np.array([id for text in texts for id in text], dtype=np.uint16)
+    return ids, np.cumsum([0, *map(len, texts)]).astype(np.int64)
+
+
+def split(data):
+    return [part.tolist() for part in np.split(data.ids, data.offsets[1:-1])]
+
+
+def corpus(texts, vocab_size=VOCAB):
+    ids, offsets = joined(texts)
+    return SimpleNamespace(ids=ids, offsets=offsets, vocab_size=vocab_size, tokenizer=None)
+
+
+@pytest.fixture(scope="module")
+def numbered():
+    """Sixty documents of two to nine tokens; each of them says at every token which one it is."""
+    lengths = seeds.stream(0, "lengths").integers(2, 10, 60)
+    return [[document] * int(length) for document, length in enumerate(lengths)]
+
+
+def old(data):
+    """The documents with the tokenizer's own ids."""
+    return [[int(data.kept[id]) for id in text] for text in split(data)]
+
+
+def test_documents_are_whole_different_and_drawn_the_same_at_every_call(numbered):
+    source, total = corpus(numbered, 60), sum(map(len, numbered))
+    drawn = old(training_set(source, total // 2, None, 0, "text"))
+    assert drawn == old(training_set(source, total // 2, None, 0, "text"))
+    assert sum(map(len, drawn)) == total // 2
+    assert all(text == numbered[text[0]] for text in drawn[:-1])
+    assert drawn[-1] == numbered[drawn[-1][0]][: len(drawn[-1])]  # the last is cut
+    which = [text[0] for text in drawn]
+    assert len(set(which)) == len(which) and which != sorted(which)
+    longer = old(training_set(source, total // 2 + 20, None, 0, "text"))
+    assert longer[: len(drawn) - 1] == drawn[:-1]  # more of the same
+    others = [training_set(source, total // 2, None, seed, name) for seed, name in ((1, "text"), (0, "other"))]
+    assert all([text[0] for text in old(other)] != which for other in others)
+
+
+def test_all_of_a_text_stays_in_its_order(numbered):
+    for tokens in (None, 10**6, sum(map(len, numbered))):
+        assert old(training_set(corpus(numbered, 60), tokens, None, 3, "text")) == numbered
+
+
+@settings(deadline=None)
+@given(DOCUMENTS, st.integers(2, 40))
+def test_the_draw_takes_documents_until_there_are_enough(texts, tokens):
+    ids, _ = joined(texts)
+    if len(ids) < 2:
+        return
+    expected, room = [], tokens
+    for document in seeds.stream(5, "documents", "x").permutation(len(texts)):
+        if room > 0:
+            expected.append(texts[document][:room])
+            room -= len(texts[document])
+    found = training_set(corpus(texts), tokens, VOCAB, 5, "x")
+    assert old(found) == (expected if tokens < len(ids) else texts)
+
+
+def by_hand(flat, keep, also):
+    """Which ids are kept, by a dict and sorts; the order of equal frequencies left open."""
+    often = {}
+    for id in flat:
+        often[id] = often.get(id, 0) + 1
+    ranked = sorted(often, key=lambda id: (-often[id], id))
+    if keep is None or len(set(ranked) | set(also)) <= keep:
+        return often, set(ranked) | set(also), False
+    free = [id for id in ranked if id not in also]
+    return often, set(also) | set(free[: keep - 1 - len(also)]), True
+
+
+@settings(deadline=None)
+@given(
+    DOCUMENTS.filter(lambda texts: len({id for text in texts for id in text}) > 1),
+    st.one_of(st.none(), st.integers(2, VOCAB)),
+    st.sets(st.integers(0, VOCAB - 1), max_size=4),
+)
+def test_renumbering_is_that_of_a_dictionary(texts, keep, also):
+    ids, offsets = joined(texts)
+    if keep is not None and keep < len(also) + 2:
+        with pytest.raises(ValueError, match=rf"keep is {keep}, too few for the {len(also)} tokens"):
+            renumbered(ids, offsets, VOCAB, keep, "x", also)
+        return
+    found = renumbered(ids, offsets, VOCAB, keep, "x", also)
+    often, kept, capped = by_hand(ids.tolist(), keep, also)
+    table = {int(id): new for new, id in enumerate(found.kept) if id != REST}
+    assert table.keys() == kept and len(found.kept) == len(kept) + capped  # a bijection on the kept ids
+    assert (found.kept == REST).tolist() == [False] * len(kept) + [True] * capped  # REST last
+    assert found.ids.tolist() == [table.get(id, len(kept)) for id in ids.tolist()]
+    numbers = [often.get(id, 0) for id in table]
+    assert numbers == sorted(numbers, reverse=True)
+    assert found.frequency[: len(kept)].tolist() == numbers and found.frequency.sum() == len(ids)
+    if not also:
+        assert list(table) == sorted(table, key=lambda id: (-often[id], id))  # ties by the old id
+    assert found.new_ids(np.arange(VOCAB)).tolist() == [table.get(id, -1) for id in range(VOCAB)]
+    assert found.new_ids(np.array([REST])).tolist() == [-1]
+    assert found.original == VOCAB and found.vocab_size == len(found.kept)
+
+
+def test_a_case_by_hand_with_a_token_that_never_occurs():
+    """7 occurs four times, 2 three times, 5 twice, 1 once; 9 is asked for and 1 has no room."""
+    ids = np.array([7, 2, 7, 5, 2, 7, 1, 5, 2, 7])
+    found = renumbered(ids, np.array([0, 10]), 10, 4, "by hand", [9])
+    assert found.kept.tolist() == [7, 2, 9, REST]
+    assert found.ids.tolist() == [0, 1, 0, 3, 1, 0, 3, 3, 1, 0]
+    assert found.frequency.tolist() == [4, 3, 0, 3]
+    assert found.often(10, 1).tolist() == [0, 1]  # neither REST nor the one that is never read
+    assert found.often(1, 1).tolist() == [0] and found.often(10, 4).tolist() == [0]
+    assert 2 not in found.rows(3)[0] and 2 not in found.rows(3)[1]
+    assert found.counts.row_totals()[2] == 0
+
+
+def test_ids_are_as_small_as_they_can_be():
+    few = renumbered(np.arange(1 << 16), np.array([0, 1 << 16]), 1 << 17, None, "x")
+    more = renumbered(np.arange((1 << 16) + 1), np.array([0, (1 << 16) + 1]), 1 << 17, None, "x")
+    assert few.ids.dtype == np.uint16 and more.ids.dtype == np.uint32 and more.ids[-1] == 1 << 16
+
+
+@settings(deadline=None)
+@given(DOCUMENTS, st.integers(1, 6))
+def test_rows_are_the_documents_shifted_by_one(texts, length):
+    ids, offsets = joined(texts)
+    data = TrainingSet("x", ids, offsets, np.arange(VOCAB), VOCAB)
+    number = (len(ids) - 1) // length
+    if number < 1:
+        with pytest.raises(ValueError, match=rf"x has {len(ids)} tokens, shorter than one sequence of {length}: take"):
+            data.rows(length)
+        return
+    first = [at == 0 for text in texts for at in range(len(text))]
+    inputs, targets = data.rows(length)
+    assert inputs.shape == targets.shape == (number, length)
+    for r in range(number):
+        for t in range(length):
+            at = r * length + t
+            assert inputs[r, t] == ids[at]
+            assert targets[r, t] == (IGNORED if first[at + 1] else ids[at + 1])
+
+
+@settings(deadline=None)
+@given(DOCUMENTS.filter(lambda texts: len({id for text in texts for id in text}) > 2), st.integers(2, 4))
+def test_counts_are_of_the_pairs_that_are_predicted(texts, keep):
+    ids, offsets = joined(texts)
+    plain, capped = (renumbered(ids, offsets, VOCAB, most, "x") for most in (None, keep))
+    original = count(ids, VOCAB, offsets=offsets).to_scipy().toarray()
+    assert np.array_equal(plain.counts.to_scipy().toarray(), original[np.ix_(plain.kept, plain.kept)])
+    for data in (plain, capped):
+        expected = np.zeros((data.vocab_size,) * 2, dtype=int)
+        for text in split(data):
+            for pair in itertools.pairwise(text):
+                expected[pair] += 1
+        assert np.array_equal(data.counts.to_scipy().toarray(), expected)
+        inputs, targets = data.rows(1)  # every place is one row
+        there = targets[:, 0] != IGNORED
+        predicted = np.zeros_like(expected)
+        np.add.at(predicted, (inputs[there, 0], targets[there, 0]), 1)
+        assert np.array_equal(predicted, expected)
+
+
+def test_halves_part_the_documents(numbered):
+    data = training_set(corpus(numbered, 60), None, None, 0, "text")
+    first, second = data.halves(0)
+    assert first + second == data.counts
+    rows = [half.row_totals() > 0 for half in (first, second)]  # a document is the only one to speak of its token
+    assert not (rows[0] & rows[1]).any() and [int(r.sum()) for r in rows] == [30, 30]
+    assert data.halves(0)[0] == first and data.halves(1)[0] != first
+
+
+def test_documents_come_in_the_order_asked_for():
+    ids, offsets = joined([[1, 2], [], [3], [4, 5, 6]])
+    source = SimpleNamespace(ids=ids, offsets=offsets)
+    some = documents(source, np.array([3, 1, 0]))
+    assert some[0].tolist() == [4, 5, 6, 1, 2] and some[1].tolist() == [0, 3, 3, 5]
+    none = documents(source, np.array([], dtype=np.int64))
+    assert none[0].tolist() == [] and none[1].tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("texts", "options", "message"),
+    [
+        ([[1, 2, 3]], {"keep": 1}, "keep is 1: pass 2 ids or more, or None for all that occur"),
+        ([[1]], {"keep": None}, "x has 1 tokens: training needs 2 or more"),
+        ([[1, 2, 3]], {"keep": 3, "also": [7, 8]}, "keep is 3, too few for the 2 tokens that are to be kept"),
+    ],
+)
+def test_errors_name_the_culprit(texts, options, message):
+    with pytest.raises(ValueError, match=message):
+        training_set(corpus(texts), None, seed=0, name="x", **options)
