@@ -36,6 +36,9 @@ def trained(
     `language_texts.NAMES`, or the text itself where it is not among them. `options` are those of
     `language_experiments.model`. Raises what that and `language_texts.opened` raise.
     """
+    missing = [name for name in names if others and name not in others]
+    if missing:
+        raise ValueError(f"{missing[0]!r} is not among the texts {', '.join(others)}: name it there too.")
     by = tokenizer or language_experiments.ARCHITECTURES[architecture]
     how = language_experiments.SCALES[scale]
     tokens = options.get("tokens") or how.tokens

@@ -101,7 +101,11 @@ def training_sets(
     >>> sets, groups = training_sets(["arxiv"], tokens=500, keep=100, **options)
     >>> len(sets[0].ids), groups["slashes"].keys() - {"/e"} == groups["slashes"].keys()
     (500, True)
+
+    Raises ValueError for `tokens` below 2 and what `opened` and `training_set` raise.
     """
+    if tokens is not None and tokens < 2:
+        raise ValueError(f"tokens is {tokens}: pass 2 or more, or None for all.")
     corpora = [opened(name, max_tokens=None, **options) for name in names]
     groups = {
         group: {text: id for text in texts if (id := corpora[0].tokenizer.id(text)) is not None}
