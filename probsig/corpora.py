@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from probsig import documents, packaged_text, token_store
@@ -108,20 +109,22 @@ def open_corpus(
     options = [max_tokens, special_tokens, problem]
     key = digest(repr([sorted(source.items()), by.digest, options]).encode())[:16]
     folder = cache() / "corpora" / f"{re.sub('[^A-Za-z0-9.-]+', '-', Path(name).name) or 'corpus'}-{key}"
-    stored = token_store.read(folder)
-    if stored is not None and stored[0]["source"]["stamp"] != stamp:  # copied or touched, or changed
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):  # another process or thread may be at the same text
+        stored = token_store.read(folder)
+        if stored is None:
+            left_out: list[str] = []
+            texts = _documents(source, max_tokens, problem, left_out)
+            described = {**source, "stamp": stamp, "sha256": _content(source)}
+            chosen = {"max_tokens": max_tokens, "special_tokens": special_tokens, "left_out": left_out}
+            token_store.write(folder, texts, by, described, **chosen)
+            stored = token_store.read(folder)
+            assert stored is not None
+    if stored[0]["source"]["stamp"] != stamp:  # copied or touched, or changed
         if stored[0]["source"]["sha256"] != _content(source):
             raise CorpusError(
                 f"{source['path']} has changed since it was tokenised: remove the folder {folder} to tokenise it again."
             )
-    if stored is None:
-        left_out: list[str] = []
-        texts = _documents(source, max_tokens, problem, left_out)
-        described = {**source, "stamp": stamp, "sha256": _content(source)}
-        chosen = {"max_tokens": max_tokens, "special_tokens": special_tokens, "left_out": left_out}
-        token_store.write(folder, texts, by, described, **chosen)
-        stored = token_store.read(folder)
-        assert stored is not None
     record, ids, offsets = stored
     if record["left_out"] or record["empty"]:
         bad = record["left_out"]

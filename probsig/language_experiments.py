@@ -78,7 +78,8 @@ def model(
     with `SCALES[scale]`; the others are what the model is crossed with. tokens: another number than the scale's.
     The piece "model" holds the log of `language_training` with, under kept/<step>/, what `language_analysis.analyse`,
     `leaderboard`, `cross` and `group` give; and under data/, sizes, least (how often the rarest of C was seen),
-    ceilings, top (the tokenizer's ids of the heatmap's tokens), size (tokens, documents, ids), cross_with.
+    ceilings, top (the tokenizer's ids of the heatmap's tokens), size (tokens, documents, ids), epoch (the steps of
+    one), digests (SHA-256 of the ids of each training set, in the order of `sets`).
     Raises ValueError for an unknown architecture or scale, and what training raises.
     """
     for what, value, allowed in (("architecture", architecture, ARCHITECTURES), ("scale", scale, SCALES)):
