@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probsig import seeds, token_store
-from probsig.bigrams import Bigrams, count
+from probsig.bigrams import count
 from probsig.language_data import Tokens, documents
 from probsig.sharded import Ids, count_sharded
+from probsig.storage import write_whole
 
 Arrays = dict[str, NDArray]
 SHARES = 0.5 ** np.arange(6, -1, -1)  # of the documents, the last is all
+COUNTED = 20_000_000  # tokens that are counted to measure the rate
 SHOWN = 4_000_000  # characters that are tokenised once more to measure the rate
 
 
@@ -29,8 +31,8 @@ def measure(corpora: Sequence[Tokens], texts: Sequence[Sequence[str]], seed: int
     """The rates and the growth on some corpora of one tokenizer, whose documents' texts are given beside them.
 
     bytes, tokens, seconds (corpora,): of tokenising about SHOWN characters of each. count_tokens, count_seconds (1,):
-    of counting all ids from files into a table on disk. add_entries, add_seconds (1,): of adding up the corpora's
-    tables. growth_tokens, growth_pairs (SHARES,): the distinct pairs in random parts of the documents of all corpora.
+    of counting ids from a file into a table on disk. add_entries, add_seconds (1,): of adding up the tables of halves.
+    growth_tokens, growth_pairs (SHARES,): the distinct pairs in random parts of the documents of all corpora.
     Raises ValueError where there are no corpora or vocabularies differ.
     """
     if not corpora or len({corpus.vocab_size for corpus in corpora}) != 1:
@@ -39,17 +41,9 @@ def measure(corpora: Sequence[Tokens], texts: Sequence[Sequence[str]], seed: int
     out: Arrays = {
         name: np.array([row[i] for row in tokenised]) for i, name in enumerate(("bytes", "tokens", "seconds"))
     }
-    vocab_size, sources = corpora[0].vocab_size, [Ids(c.ids, c.vocab_size, c.offsets) for c in corpora]
-    with tempfile.TemporaryDirectory() as folder:
-        begun = time.perf_counter()
-        count_sharded(sources, Path(folder) / "counts", memory=2**29)
-        out["count_seconds"] = np.array([time.perf_counter() - begun])
-    out["count_tokens"] = np.array([sum(len(corpus.ids) for corpus in corpora)])
-    tables = [count(c.ids, vocab_size, offsets=c.offsets) for c in corpora]
-    begun = time.perf_counter()
-    total: Bigrams = sum(tables[1:], start=tables[0])
-    out["add_seconds"] = np.array([time.perf_counter() - begun])
-    out["add_entries"] = np.array([sum(table.counts.size for table in tables) + total.counts.size])
+    vocab_size = corpora[0].vocab_size
+    out["count_tokens"], out["count_seconds"] = _count(corpora, vocab_size)
+    out["add_entries"], out["add_seconds"] = _add(corpora, vocab_size, seed)
     grown = [_growth(corpora, vocab_size, share, seed) for share in SHARES]
     return out | {name: np.array([row[i] for row in grown]) for i, name in enumerate(("growth_tokens", "growth_pairs"))}
 
@@ -67,6 +61,37 @@ def _tokenise(corpus: Tokens, texts: Sequence[str]) -> tuple[int, int, float]:
         record = token_store.write(folder, few, corpus.tokenizer, {"name": "a measurement"})
         seconds = time.perf_counter() - begun
     return sum(len(text.encode()) for text in few), record["tokens"], seconds
+
+
+def _count(corpora: Sequence[Tokens], vocab_size: int) -> tuple[NDArray, NDArray]:
+    """Tokens and seconds of counting from a file to a table on disk, the ids repeated until there are COUNTED."""
+    once = np.concatenate([np.asarray(corpus.ids) for corpus in corpora])
+    ids = np.tile(once, -(-COUNTED // len(once)))
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        write_whole(place / "ids", ids.view(np.uint8).data)
+        source = Ids(np.memmap(place / "ids", ids.dtype, "r"), vocab_size)
+        count_sharded(Ids(once[:1000], vocab_size), place / "warm")  # compiles
+        begun = time.perf_counter()
+        count_sharded(source, place / "counts", memory=2**29)
+        seconds = time.perf_counter() - begun
+    return np.array([len(ids)]), np.array([seconds])
+
+
+def _add(corpora: Sequence[Tokens], vocab_size: int, seed: int) -> tuple[NDArray, NDArray]:
+    """Entries read and written, and seconds, of adding up the tables of two halves of each corpus."""
+    entries, spent = 0, 0.0
+    for i, corpus in enumerate(corpora):
+        order = seeds.stream(seed, "halves", str(i)).permutation(len(corpus.offsets) - 1)
+        halves = [documents(corpus, np.sort(half)) for half in np.array_split(order, 2)]
+        first, second = (count(ids, vocab_size, offsets=offsets) for ids, offsets in halves)
+        if i == 0:
+            first + second  # compiles
+        begun = time.perf_counter()
+        both = first + second
+        spent += time.perf_counter() - begun
+        entries += first.counts.size + second.counts.size + both.counts.size
+    return np.array([entries]), np.array([spent])
 
 
 def _growth(corpora: Sequence[Tokens], vocab_size: int, share: float, seed: int) -> tuple[int, int]:
