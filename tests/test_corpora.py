@@ -1,0 +1,158 @@
+"""From a name or a path to ids: where text is looked for, what is kept, what is refused."""
+
+import gzip
+import json
+import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from probsig import corpora, packaged_text
+from probsig.documents import CorpusError
+from probsig.tokenizers import Tokenizer
+
+DATA = os.environ.get("PROBSIG_DATA")
+DEVELOPMENT = {
+    "arxiv": (999, 4_491_862),
+    "dm-mathematics": (812, 3_308_191),
+    "cc": (3_397, 2_631_054),
+    "pubmed-central": (217, 2_038_473),
+    "wikipedia-en": (17_066, 6_650_713),
+}
+
+
+def letters(name="letters", rows=256):
+    return Tokenizer(name, name * 4, [bytes([i]) for i in range(256)], {}, rows, lambda text: list(text.encode()))
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("PROBSIG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("PROBSIG_DATA", raising=False)
+
+
+def jsonl(path, texts, **meta):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = "".join(json.dumps({"text": text, **meta}) + "\n" for text in texts).encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def test_a_file_of_ones_own(tmp_path):
+    path = jsonl(tmp_path / "mine.jsonl", ["one", "naïve"])
+    corpus = corpora.open_corpus(path, letters())
+    assert bytes(corpus.document(1).astype(np.uint8)).decode() == "naïve" and corpus.offsets.tolist() == [0, 3, 9]
+    assert (corpus.name, corpus.place, corpus.vocab_size, corpus.ids.dtype) == ("mine.jsonl", "file", 256, np.uint16)
+    again = corpora.open_corpus(str(path), letters())
+    assert again.digest == corpus.digest and isinstance(again.ids, np.memmap)
+    assert corpora.open_corpus(path, letters(rows=70_000)).ids.dtype == np.uint16  # one digest, one folder
+    assert corpora.open_corpus(path, letters("other", 70_000)).ids.dtype == np.uint32
+    with pytest.raises(IndexError, match=r"^mine\.jsonl has no document 2: pass a number from 0 to 1\.$"):
+        corpus.document(2)
+
+
+def test_a_touched_file_opens_and_a_changed_one_does_not(tmp_path):
+    path = jsonl(tmp_path / "mine.jsonl", ["one", "two"])
+    corpora.open_corpus(path, letters())
+    os.utime(path, (1, 1))
+    assert len(corpora.open_corpus(path, letters()).ids) == 6
+    jsonl(path, ["one", "six"])
+    with pytest.raises(
+        CorpusError, match=r"^\S+mine\.jsonl has changed since it was tokenised: remove the folder \S+ to"
+    ):
+        corpora.open_corpus(path, letters())
+
+
+def test_names_are_looked_for_in_the_folder_of_data(tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    monkeypatch.setenv("PROBSIG_DATA", str(data))
+    jsonl(data / "cc" / "a.jsonl", ["folder"])
+    assert len(corpora.open_corpus("cc", letters()).ids) == 6
+    (data / "cc.txt").write_text("plain text")
+    assert len(corpora.open_corpus("cc", letters()).ids) == 10
+    jsonl(data / "cc.jsonl.gz", ["packed lines"])
+    corpus = corpora.open_corpus("cc", letters(), place="file")
+    assert len(corpus.ids) == 12 and corpus.place == "file"
+
+
+def test_the_hub_gives_the_documents_of_one_subset(tmp_path):
+    pytest.importorskip("datasets")
+    rows = [("ArXiv", "an article"), ("Pile-CC", "a page"), ("Pile-CC", "another page"), ("Github", "code")]
+    lines = [json.dumps({"text": text, "meta": {"pile_set_name": name}}) for name, text in rows]
+    (tmp_path / "pile").mkdir()
+    (tmp_path / "pile" / "train.jsonl").write_text("\n".join(lines) + "\n")
+    options = {"place": "hub", "repository": str(tmp_path / "pile")}
+    corpus = corpora.open_corpus("cc", letters(), max_tokens=100, **options)
+    assert corpus.place == "hub" and corpus.offsets.tolist() == [0, 6, 18]
+    assert list(corpora.pile(options["repository"], "arxiv")) == ["an article"]
+    assert len(corpora.open_corpus("cc", letters(), max_tokens=8, **options).ids) == 8
+    with pytest.raises(
+        CorpusError, match=r"^The Pile's Pile-CC is too large to read whole from the hub: pass max_tokens\.$"
+    ):
+        corpora.open_corpus("cc", letters(), **options)
+
+
+def test_without_a_hub_the_package_is_taken_or_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpora, "_unreachable", lambda repository, revision: "no network")
+    with pytest.raises(
+        CorpusError, match=r"^The hub gives no monology/pile-uncopyrighted \(no network\): set PROBSIG_DATA"
+    ):
+        corpora.open_corpus("cc", letters(), place="hub")
+    with pytest.raises(
+        CorpusError, match=r"^There is no text for cc: the hub cannot be reached \(no network\) and no pack"
+    ):
+        corpora.open_corpus("cc", letters())
+    monkeypatch.setattr(packaged_text, "missing", lambda name: None)
+    monkeypatch.setattr(packaged_text, "read", lambda name, folder: iter(["shipped"]))
+    assert corpora.open_corpus("wikipedia-en", letters()).place == "package"
+
+
+def test_empty_and_damaged_documents_are_counted_and_said(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_bytes(b'{"text": "ab"}\n{"text": ""}\n{"text": "c\n{"text": "d"}\n')
+    with pytest.raises(CorpusError, match=r"^Line 3 of \S+mine\.jsonl is no JSON"):
+        corpora.open_corpus(path, letters())
+    with pytest.warns(
+        UserWarning, match=r"^Documents of \S+ that are left out: 1 empty and 1 damaged \(the first: Line 3"
+    ):
+        corpus = corpora.open_corpus(path, letters(), problem="skip")
+    assert corpus.offsets.tolist() == [0, 2, 3]
+
+
+def test_what_cannot_be_opened_is_one_sentence(tmp_path):
+    cases = [
+        (("wikipedia",), {}, r"^There is no corpus 'wikipedia' \(did you mean 'wikipedia-en'\?\): pass the path"),
+        (("cc",), {"place": "file"}, r"^PROBSIG_DATA names no folder with cc\.jsonl\.gz or the like: "),
+        (("cc",), {"place": "cloud"}, r"^place is 'cloud': pass one of 'file', 'hub', 'package', or None\.$"),
+        (("cc",), {"max_tokens": 0}, r"^max_tokens is 0: pass a positive number, or None for all\.$"),
+    ]
+    for args, known, sentence in cases:
+        with pytest.raises(ValueError, match=sentence):
+            corpora.open_corpus(*args, letters(), **known)
+
+
+def test_two_at_once_do_not_spoil_each_other(tmp_path):
+    path = jsonl(tmp_path / "mine.jsonl", [f"document {i}" for i in range(3000)])
+    with ThreadPoolExecutor(4) as pool:
+        opened = list(pool.map(lambda _: corpora.open_corpus(path, letters()), range(4)))
+    assert len({corpus.digest for corpus in opened}) == 1
+    assert all(np.array_equal(corpus.ids, opened[0].ids) for corpus in opened)
+
+
+@pytest.mark.parametrize("name", DEVELOPMENT)
+def test_the_development_corpora(name, monkeypatch):
+    if not DATA or not os.path.exists(os.path.join(DATA, f"{name}.jsonl.gz")):
+        pytest.skip(f"PROBSIG_DATA names no folder with {name}.jsonl.gz, the development corpus")
+    if not packaged_text._files("dashscope"):
+        pytest.skip("dashscope is not installed: pip install --no-deps -r requirements-data.txt")
+    monkeypatch.setenv("PROBSIG_DATA", DATA)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        corpus = corpora.open_corpus(name)
+    assert (len(corpus.offsets) - 1, len(corpus.ids)) == DEVELOPMENT[name]
+    text = corpus.tokenizer.pieces
+    whole = b"".join(text[i] for i in corpus.document(3).tolist())
+    assert np.array_equal(corpus.tokenizer.encode(whole.decode()), corpus.document(3))

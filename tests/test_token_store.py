@@ -1,0 +1,206 @@
+"""Ids in files: the same bytes however often the work was killed, and one sentence for what is damaged."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from probsig import token_store
+from probsig.documents import CorpusError
+from probsig.storage import StorageError
+
+
+class Letters:
+    """A tokenizer whose tokens are the bytes of a text."""
+
+    name, digest = "letters", "d" * 64
+
+    def __init__(self, embedding_rows=256):
+        self.embedding_rows = embedding_rows
+
+    def encode(self, text, *, special_tokens=False):
+        data = text.encode()
+        return np.frombuffer(b"<" + data if special_tokens else data, dtype=np.uint8)
+
+
+TEXTS = ["one", "", "naïve", "last one"]
+SOURCE = {"path": "somewhere", "name": "somewhere"}
+
+
+def write(folder, texts=TEXTS, by=None, **options):
+    return token_store.write(folder, texts, by or Letters(), SOURCE, **options)
+
+
+def test_bytes_on_disk_are_what_the_page_says(tmp_path):
+    record = write(tmp_path)
+    whole = "".join(TEXTS).encode()
+    assert (tmp_path / "ids").read_bytes() == np.frombuffer(whole, np.uint8).astype("<u2").tobytes()
+    assert (tmp_path / "offsets").read_bytes() == np.array([0, 3, 9, 17], dtype="<i8").tobytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"ids", "offsets", "corpus.json"}
+    assert (record["tokens"], record["documents"], record["empty"], record["characters"]) == (17, 3, 1, 16)
+    wide = tmp_path / "wide"
+    assert write(wide, by=Letters(70_000))["dtype"] == "<u4" and (wide / "ids").stat().st_size == 4 * 17
+
+
+def test_reading_maps_what_was_written(tmp_path):
+    assert token_store.read(tmp_path) is None
+    written = write(tmp_path)
+    record, ids, offsets = token_store.read(tmp_path)
+    assert record == written and isinstance(ids, np.memmap) and isinstance(offsets, np.memmap)
+    assert bytes(ids[offsets[1] : offsets[2]].astype(np.uint8)).decode() == "naïve"
+
+
+def test_a_cap_cuts_where_it_says(tmp_path):
+    for most in (1, 3, 4, 17, 100):
+        record = write(tmp_path / str(most), max_tokens=most)
+        assert record["tokens"] == min(most, 17)
+        offsets = token_store.read(tmp_path / str(most))[2]
+        assert offsets[-1] == record["tokens"] and (np.diff(offsets) > 0).all()
+
+
+def test_the_digest_is_of_text_boundaries_tokenizer_and_options(tmp_path):
+    other = Letters()
+    other.digest = "e" * 64
+    digests = {
+        "same": write(tmp_path / "0")["digest"],
+        "again": write(tmp_path / "1")["digest"],
+        "text": write(tmp_path / "2", [*TEXTS[:-1], "last One"])["digest"],
+        "boundary": write(tmp_path / "3", ["on", "e", *TEXTS[1:]])["digest"],
+        "tokenizer": write(tmp_path / "4", by=other)["digest"],
+        "special": write(tmp_path / "5", special_tokens=True)["digest"],
+    }
+    assert digests["same"] == digests.pop("again") and len(set(digests.values())) == 5
+
+
+def test_special_tokens_are_asked_of_the_tokenizer(tmp_path):
+    write(tmp_path, ["ab", ""], special_tokens=True)
+    assert bytes(token_store.read(tmp_path)[1].astype(np.uint8)) == b"<ab<"
+
+
+def test_nothing_is_left_of_an_empty_corpus(tmp_path):
+    for texts in ([], ["", ""]):
+        with pytest.raises(
+            CorpusError, match=r"^The corpus somewhere is empty: not one of its documents gives a token\.$"
+        ):
+            write(tmp_path / "corpus", texts)
+        assert not (tmp_path / "corpus").exists()
+
+
+def many(number=400):
+    return [f"document {i} " + "x" * (i % 37) for i in range(number)]
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(token_store, "EVERY", 200)
+    write(tmp_path / "whole", many())
+
+    def broken():
+        yield from many()[:250]
+        raise KeyboardInterrupt
+
+    encoded = []
+
+    class Counting(Letters):
+        def encode(self, text, **options):
+            encoded.append(text)
+            return super().encode(text, **options)
+
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "part", broken())
+    assert token_store.read(tmp_path / "part") is None and (tmp_path / "part" / "draft.json").is_file()
+    write(tmp_path / "part", many(), by=Counting())
+    assert 150 <= len(encoded) < 170  # what was done was not done again, but for the last stretch
+    for name in ("ids", "offsets", "corpus.json"):
+        assert (tmp_path / "part" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not (tmp_path / "part" / "draft.json").exists()
+
+
+SCRIPT = """
+import sys, time
+sys.path.insert(0, {tests!r})
+import test_token_store as t
+from probsig import token_store
+token_store.EVERY = 200
+def slow():
+    for text in t.many():
+        time.sleep(0.002)
+        yield text
+t.write({folder!r}, slow())
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
+    folder = tmp_path / "killed"
+    script = SCRIPT.format(tests=os.path.dirname(__file__), folder=str(folder))
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+    begun = time.monotonic()
+    while not (folder / "draft.json").exists() and time.monotonic() - begun < 60:
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert (folder / "draft.json").exists() and token_store.read(folder) is None
+    monkeypatch.setattr(token_store, "EVERY", 200)
+    write(folder, many())
+    write(tmp_path / "whole", many())
+    for name in ("ids", "offsets", "corpus.json"):
+        assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_text_that_changed_meanwhile_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(token_store, "EVERY", 200)
+
+    def broken():
+        yield from many()[:200]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "part", broken())
+    changed = ["Document 0", *many()[1:]]
+    with pytest.raises(CorpusError, match=r"^The text of somewhere has changed since a part of it .* and run again\.$"):
+        write(tmp_path / "part", changed)
+    with pytest.raises(CorpusError, match=r"^The text of somewhere has become shorter since .* and run again\.$"):
+        write(tmp_path / "part", many()[:20])
+
+
+def test_a_full_disk_is_one_sentence_and_what_is_done_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(token_store, "EVERY", 200)
+    write(tmp_path / "whole", many())
+    calls = []
+
+    def full(descriptor):
+        calls.append(descriptor)
+        if len(calls) > 6:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(token_store.os, "fsync", full)
+        with pytest.raises(StorageError, match=r"(?i)disk is full.*(run again; what is done is kept|was left)\.$"):
+            write(tmp_path / "part", many())
+    assert (tmp_path / "part" / "draft.json").is_file() and token_store.read(tmp_path / "part") is None
+    write(tmp_path / "part", many())
+    assert (tmp_path / "part" / "ids").read_bytes() == (tmp_path / "whole" / "ids").read_bytes()
+
+
+def test_damaged_files_are_one_sentence(tmp_path):
+    write(tmp_path)
+    ids = (tmp_path / "ids").read_bytes()
+    (tmp_path / "ids").write_bytes(ids[:-3])
+    with pytest.raises(StorageError, match=r"^\S+ids has 31 bytes where corpus\.json says 34: remove .* run again\.$"):
+        token_store.read(tmp_path)
+    (tmp_path / "ids").write_bytes(ids)
+    (tmp_path / "offsets").write_bytes(np.array([0, 3, 9, 16], dtype="<i8").tobytes())
+    with pytest.raises(StorageError, match=r"^\S+offsets does not fit corpus\.json: remove .* run again\.$"):
+        token_store.read(tmp_path)
+    (tmp_path / "offsets").unlink()
+    with pytest.raises(StorageError, match=r"^\S+offsets has 0 bytes where"):
+        token_store.read(tmp_path)
+    (tmp_path / "corpus.json").write_text(json.dumps({"tokens": 3})[:-4])
+    with pytest.raises(StorageError, match=r"^\S+corpus\.json is damaged: remove .* run again\.$"):
+        token_store.read(tmp_path)
