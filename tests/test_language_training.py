@@ -202,9 +202,7 @@ def whole():
     return trained(**LOOKS)
 
 
-@pytest.mark.parametrize(
-    "at", [1, 2, 9, 13, 24]
-)  # 13: after the first epoch
+@pytest.mark.parametrize("at", [1, 2, 9, 13, 24])  # 13: after the first epoch
 def test_stopped_anywhere_a_run_goes_on_to_the_same_bits(tmp_path, whole, at):
     with pytest.raises(drafts.Stopped):
         trained(draft=Stops(tmp_path / "state", at), **LOOKS)
