@@ -76,6 +76,60 @@ def test_llama_2_is_the_network_of_llama():
     assert (a - other).abs().max() > 1e-3
 
 
+def by_hand(weights, ids, *, shape, theta, epsilon):
+    """Logits (T, V) of one row of ids in numpy, place by place and head by head."""
+    layers, heads, D = shape.layers, shape.heads, shape.head_dim
+
+    def normed(x, gain):
+        return gain * x / np.sqrt((x**2).mean() + epsilon)
+
+    def turned(x, place):
+        angle = place * theta ** (-2 * np.arange(D // 2) / D)
+        left, right = x[: D // 2], x[D // 2 :]
+        return np.append(left * np.cos(angle) - right * np.sin(angle), right * np.cos(angle) + left * np.sin(angle))
+
+    h = [weights["model.embed_tokens.weight"][i] for i in ids]
+    for layer in range(layers):
+        w = {n.removeprefix(f"model.layers.{layer}."): a for n, a in weights.items() if f".{layer}." in n}
+        keys, values, out = [], [], []
+        for place, x in enumerate(h):
+            x = normed(x, w["input_layernorm.weight"])
+            q, k, v = (
+                (w[f"self_attn.{n}.weight"] @ x + w.get(f"self_attn.{n}.bias", 0)).reshape(heads, D)
+                for n in ("q_proj", "k_proj", "v_proj")
+            )
+            keys.append([turned(one, place) for one in k])
+            values.append(v)
+            mixed = []
+            for head in range(heads):
+                scores = np.array([turned(q[head], place) @ key[head] for key in keys]) / np.sqrt(D)
+                attention = np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
+                mixed.append(sum(a * value[head] for a, value in zip(attention, values, strict=True)))
+            out.append(h[place] + w["self_attn.o_proj.weight"] @ np.concatenate(mixed))
+        h = []
+        for x in out:
+            y = normed(x, w["post_attention_layernorm.weight"])
+            gate, up = w["mlp.gate_proj.weight"] @ y, w["mlp.up_proj.weight"] @ y
+            h.append(x + w["mlp.down_proj.weight"] @ (gate / (1 + np.exp(-gate)) * up))
+    return np.array([weights["lm_head.weight"] @ normed(x, weights["model.norm.weight"]) for x in h])
+
+
+@pytest.mark.parametrize(("architecture", "theta", "epsilon"), [("qwen2.5", 1e6, 1e-6), ("llama-2", 1e4, 1e-5)])
+def test_the_network_is_the_one_written_by_hand_where_heads_are_not_the_hidden_size(architecture, theta, epsilon):
+    """Biases and gains are drawn too, since 0 and 1 would hide them; transformers has norms and rope in float32."""
+    model, draw = L.build(architecture, WIDE, V, init=0.5, seed=4).double(), seeds.stream(4, "biases and gains")
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim == 1:
+                weight += torch.from_numpy(0.5 * draw.standard_normal(len(weight)))
+        ids = ids_of(1, 12)
+        logits = model(input_ids=ids).logits[0].numpy()
+    weights = {name: weight.detach().numpy() for name, weight in model.named_parameters()}
+    expected = by_hand(weights, ids[0].tolist(), shape=WIDE, theta=theta, epsilon=epsilon)
+    assert expected.std() > 0.5 and np.abs(logits - expected).max() < 1e-5
+    assert np.abs(by_hand(weights, ids[0].tolist(), shape=WIDE, theta=50.0, epsilon=epsilon) - expected).max() > 1e-3
+
+
 def test_rope_attention_window_and_norms_are_the_architectures():
     places = 2 * torch.arange(4, dtype=torch.float64) / 8
     for architecture, theta, epsilon in (("qwen2.5", 1e6, 1e-6), ("llama-2", 1e4, 1e-5)):
