@@ -27,29 +27,26 @@ def trained(
     scale: str,
     text: str = "stand-in",
     tokenizer: str | None = None,
-    others: Sequence[str] | None = None,
     **options: Any,
 ) -> Models:
     """For each text the runs of its models, one a seed: found, or trained now and stored.
 
-    tokenizer: by default the architecture's. others: the texts that a model is crossed with, by default
-    `language_texts.NAMES`, or the text itself where it is not among them. `options` are those of
+    tokenizer: by default the architecture's; another one is part of a run's `text`. Models are crossed with all of
+    `language_texts.NAMES`, or with the texts themselves where these are others. `options` are those of
     `language_experiments.model`. Raises what that and `language_texts.opened` raise.
     """
-    missing = [name for name in names if others and name not in others]
-    if missing:
-        raise ValueError(f"{missing[0]!r} is not among the texts {', '.join(others)}: name it there too.")
     by = tokenizer or language_experiments.ARCHITECTURES[architecture]
     how = language_experiments.SCALES[scale]
     tokens = options.get("tokens") or how.tokens
-    beside = list(others or (language_texts.NAMES if set(names) <= set(language_texts.NAMES) else names))
+    beside = list(language_texts.NAMES if set(names) <= set(language_texts.NAMES) else names)
 
     @functools.cache
     def sets() -> language_experiments.Sets:
         opening = {"text": text, "scale": scale, "seed": 0, "tokenizer": by}
         return language_texts.training_sets(beside, tokens, how.keep, **opening)
 
-    known = {"architecture": architecture, "scale": scale, "text": text, **options}
+    said = text if by == language_experiments.ARCHITECTURES[architecture] else f"{text}, tokenizer {by}"
+    known = {"architecture": architecture, "scale": scale, "text": said, **options}
     return {name: [language_experiments.model(name, sets, seed=seed, **known) for seed in seeds] for name in names}
 
 

@@ -63,7 +63,7 @@ def cell(text: str) -> str:
     '<code>a&#124;&lt;b&gt;</code>'
     """
     shown = html.escape(visible(text).replace(r"\$", "$"))
-    return "<code>" + "".join(f"&#{ord(c)};" if c in "|*_`$\\[]" else c for c in shown) + "</code>"
+    return "<code>" + "".join(f"&#{ord(c)};" if c in "|*_`$\\[]{}.:/~^%" else c for c in shown) + "</code>"
 
 
 def opened(name: str, *, text: str, scale: str, seed: int, tokenizer: str, max_tokens: int | None) -> Tokens:

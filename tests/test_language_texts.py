@@ -14,7 +14,7 @@ from probsig import language_texts as T
 from probsig.language_data import REST
 from probsig.toy_corpus import ToyCorpus, ToyTokenizer
 
-SIGNS = "ab1 <>&|*_`$\\[]()#!~^'\"-+=,;\n\r\té日\u00a0\u200b"
+SIGNS = "ab1 <>&|*_`$\\[]()#!~^'\"-+=,;{}.:/%\n\r\té日\u00a0\u200b"
 SMOKE = {"text": "stand-in", "scale": "smoke", "seed": 0, "tokenizer": "qwen2.5"}
 
 

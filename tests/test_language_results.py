@@ -1,0 +1,95 @@
+"""From a chapter's parameters to stored models, and the figures that are drawn of them."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from probsig import language_experiments, language_figures, language_results
+from probsig.language_results import at, curve, data, epoch, last, over, place, trained
+
+OPTIONS = {"architecture": "qwen2.5", "scale": "smoke", "device": "cpu", "tokens": 2500}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROBSIG_RUNS", str(tmp_path_factory.mktemp("runs")))
+        yield trained(["cc", "arxiv"], [0, 1], **OPTIONS, epochs=2)
+
+
+def test_one_run_a_text_and_a_seed_and_found_again(models):
+    assert {name: [run.config["seed"] for run in one] for name, one in models.items()} == {
+        "cc": [0, 1],
+        "arxiv": [0, 1],
+    }
+    again = trained(["cc"], [0], **OPTIONS, epochs=2)["cc"][0]
+    assert again.origin == "runs" and again.name == models["cc"][0].name
+
+
+def test_another_tokenizer_is_another_run(monkeypatch):
+    asked = []
+    monkeypatch.setattr(language_experiments, "model", lambda name, sets, **known: asked.append(known["text"]))
+    trained(["cc"], [0], architecture="qwen2.5", scale="smoke")
+    trained(["cc"], [0], architecture="qwen2.5", scale="smoke", tokenizer="my/folder")
+    trained(["cc"], [0], architecture="llama-2", scale="smoke", tokenizer="llama-2")
+    assert asked == ["stand-in", "stand-in, tokenizer my/folder", "stand-in"]
+
+
+def test_arrays_are_read_where_they_stand(models):
+    run = models["cc"][0]
+    assert last(run) == 2 * epoch(run) and at(run, 0, "heat").shape == at(run, last(run), "heat").shape
+    values = over(models["cc"], "rcos")
+    np.testing.assert_array_equal(values[1], models["cc"][1].arrays[f"model/kept/{last(run)}/rcos"])
+    sizes = data(run, "sizes")
+    assert place(run, int(sizes[0])) == 0 and place(run, 10**6) == len(sizes) - 1
+    x, many = curve(models["cc"], "next", 10**6)
+    assert x[0] == 0 and x[-1] == 2 and many.shape == (2, len(x))
+    np.testing.assert_allclose(many[:, -1], values[:, 0, 0, -1], atol=1e-12)
+
+
+def test_figures_draw_what_is_stored(models):
+    one = {name: runs[0] for name, runs in models.items()}
+    figure = language_figures.four(one)
+    heat = at(one["arxiv"], last(one["arxiv"]), "heat").astype(float)
+    shown = np.asarray(figure.axes[4 + 1].images[0].get_array().filled(np.nan))
+    inside = ~np.eye(len(shown), dtype=bool)
+    np.testing.assert_array_equal(shown[inside], heat[0, 1][inside])
+    assert np.isnan(np.diag(shown)).all()
+    figure = language_figures.through_training(models, 10**6)
+    np.testing.assert_allclose(
+        figure.axes[1].lines[0].get_ydata(), curve(models["cc"], "previous", 10**6)[1].mean(axis=0)
+    )
+    figure = language_figures.by_size(models)
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), over(models["cc"], "rcos")[:, 0, 0].mean(axis=0))
+    figure = language_figures.by_token(models)
+    assert len(figure.axes[0].lines[0].get_xdata()) == int(data(one["cc"], "sizes")[-1])
+    plt.close("all")
+
+
+def test_percentiles_are_pooled_and_mean_what_they_say(models):
+    table = language_figures.pooled(models)
+    assert table.shape[:2] == (2, 10)
+    pairs = [int(data(runs[0], "sizes")[-1]) for runs in models.values()]
+    assert table[0].sum() == sum(n * (n - 1) // 2 for n in pairs)
+    exact = at(models["cc"][0], last(models["cc"][0]), "means")[0]
+    alone = language_figures.percentile_means(over(models["cc"][:1], "table")[0, 0])
+    np.testing.assert_allclose(alone, exact, atol=0.5 / table.shape[-1])
+    for chosen in ((0, 4, 9), range(10)):
+        figure = language_figures.distributions(models, chosen=chosen)
+        assert len(figure.axes) == (1 if len(chosen) == 3 else 10)
+    figure = language_figures.interval_means(models)
+    np.testing.assert_allclose(
+        figure.axes[0].lines[0].get_ydata(), language_figures.percentile_means(table).mean(axis=0)
+    )
+    plt.close("all")
+
+
+def test_a_peak_and_its_dip(monkeypatch):
+    x, values = np.array([0.0, 0.5, 1.0, 2.0, 3.0]), np.array([[0, 0.9, 0.5, 0.7, 0.6], [0, 0, 0.1, 0.2, 0.3]])
+    monkeypatch.setattr(language_figures, "curve", lambda models, side, C: (x, values))
+    top, dip = language_figures.peak([], "next", 100)
+    assert top.tolist() == [0.7, 0.3] and dip.round(9).tolist() == [0.1, 0.0]
+
+
+def test_means_say_their_spread():
+    assert language_results.means({"a": np.array([1.0]), "b": np.array([0.0, 2.0])}) == "a 1.00 ± 0.00; b 1.00 ± 1.41"
