@@ -1,11 +1,14 @@
 """School mathematics as the Pile has it: questions and answers of DeepMind's generator, cut into documents.
 
-The generator (`mathematics-dataset` 1.0.1, Apache-2.0) dates from 2019. Three things moved since, and are mended in
-memory when it is first used; no file of it changes: `base_solution_linear` of sympy lies one level deeper, `np.object`
-and `ndarray.itemset` are gone from numpy (both in one file, whose source is rewritten as it is loaded).
+The generator (`mathematics-dataset` 1.0.1, Apache-2.0; Saxton, Grefenstette, Hill and Kohli, ICLR 2019) is older than
+the sympy, numpy and Python that it meets here. Four things moved since: `base_solution_linear` of sympy lies one level
+deeper, `np.object` and `ndarray.itemset` are gone from numpy, and `random.randint` takes no floats from Python 3.12 on.
+They stand in two of its files, whose sources are mended as they are loaded. No file changes, nor does sympy or numpy.
 
-The Pile's DM Mathematics is the generator's training split: one module at one difficulty a file, lines of a question
-and its answer in turn, cut after the answer with which a document passes 8,192 characters (line ends not counted).
+The Pile's DM Mathematics is the generator's training split: "train-easy", "train-medium" and "train-hard". A file of it
+is of one module at one difficulty, and all have as many questions: lines of a question and its answer in turn. It is
+cut after the answer with which a document passes 8,192 characters, line ends not counted. The short document at the end
+of a file has no counterpart here.
 
 Seeds do not make the generator repeat itself, because it also depends on the order of objects in sets: so what was
 generated is kept in a file, with its digest.
@@ -16,144 +19,251 @@ from __future__ import annotations
 import datetime
 import gzip
 import hashlib
+import heapq
 import importlib
 import importlib.util
 import io
 import json
+import numbers
 import random
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from probsig import seeds
 from probsig.parameters import closest
 from probsig.storage import write_whole
 
+PACKAGE = "mathematics-dataset==1.0.1"
 DIFFICULTIES = ("easy", "medium", "hard")
 SIZE = 8192  # characters after which a document ends with its answer
 LONGEST_QUESTION, LONGEST_ANSWER = 160, 30  # the generator's own limits
-OLD = "mathematics_dataset.sample.polynomials"
-MENDED = (
-    ("dtype=np.object)", "dtype=object)"),
-    ("coeffs.itemset(index, value)", "coeffs[index] = value"),
-    ("expanded_coefficients.itemset(power, coeffs)", "expanded_coefficients[power] = coeffs"),
-)
+MODULES = {
+    "algebra": "linear_1d linear_1d_composed linear_2d linear_2d_composed polynomial_roots polynomial_roots_composed "
+    "sequence_next_term sequence_nth_term",
+    "arithmetic": "add_or_sub add_or_sub_in_base add_sub_multiple div mixed mul mul_div_multiple nearest_integer_root "
+    "simplify_surd",
+    "calculus": "differentiate differentiate_composed",
+    "comparison": "closest closest_composed kth_biggest kth_biggest_composed pair pair_composed sort sort_composed",
+    "measurement": "conversion time",
+    "numbers": "base_conversion div_remainder div_remainder_composed gcd gcd_composed is_factor is_factor_composed "
+    "is_prime is_prime_composed lcm lcm_composed list_prime_factors list_prime_factors_composed place_value "
+    "place_value_composed round_number round_number_composed",
+    "polynomials": "add coefficient_named collect compose evaluate evaluate_composed expand simplify_power",
+    "probability": "swr_p_level_set swr_p_sequence",
+}
+MENDED = {  # what is replaced in which file of the generator, in the order in which they are loaded
+    "mathematics_dataset.sample.polynomials": (
+        ("from sympy.solvers.diophantine import", "from sympy.solvers.diophantine.diophantine import"),
+        ("dtype=np.object)", "dtype=object)"),
+        ("coeffs.itemset(index, value)", "coeffs[index] = value"),
+        ("expanded_coefficients.itemset(power, coeffs)", "expanded_coefficients[power] = coeffs"),
+    ),
+    "mathematics_dataset.modules.numbers": (("remainder_divisor / 2", "remainder_divisor // 2"),),
+}
 
 
 def modules() -> list[str]:
-    """The names of the 56 modules of the training split, such as "polynomials__simplify_power".
+    """The names of the 56 modules of the training split, sorted.
 
-    Raises ImportError where the generator is not installed.
+    >>> len(modules()), modules()[:2], "polynomials__simplify_power" in modules()
+    (56, ['algebra__linear_1d', 'algebra__linear_1d_composed'], True)
     """
-    return sorted(_problems("easy"))
+    return sorted(f"{area}__{name}" for area, names in MODULES.items() for name in names.split())
 
 
 def questions(module: str, difficulty: str, number: int, seed: int) -> Iterator[tuple[str, str]]:
-    """`number` questions and their answers; questions of more than 160 and answers of more than 30 characters are drawn
-    again, as the generator's own script does.
+    """`number` questions and their answers from the training split of a module, at "easy", "medium" or "hard".
 
-    Raises ValueError for an unknown module or difficulty, ImportError where the generator is not installed.
+    Questions of more than 160 and answers of more than 30 characters are drawn again, as by the generator's own script.
+    The same seed need not give the same questions. The global random states of Python and numpy are as they were
+    whenever a question is handed out.
+    Raises ValueError for an unknown module or difficulty, a number or seed that is no integer of at least 0, and
+    ImportError where the generator is not installed; all at the call.
+
+    >>> questions("numbers__gdc", "easy", 10, seed=0)
+    Traceback (most recent call last):
+    ValueError: There is no module 'numbers__gdc' (did you mean 'numbers__gcd'?): see mathematics.modules().
     """
-    make = _problem(module, difficulty)
-    _seeded(seed, module, difficulty)
-    for _ in range(number):
-        yield _drawn(make)
+    _whole("number", number, least=0)
+    endless = _endless(module, difficulty, seed)
+    return (next(endless) for _ in range(number))
 
 
 def documents(characters: int, seed: int, only: Sequence[str] | None = None) -> Iterator[str]:
-    """Documents as the Pile cuts them, until there are about `characters`: the modules (or those of `only`) take turns,
-    each at the three difficulties. Raises as `questions` does."""
-    turns = [(module, difficulty) for module in only or modules() for difficulty in DIFFICULTIES]
-    makers = {turn: _problem(*turn) for turn in turns}
-    done = number = 0
-    while done < characters:
-        turn = turns[number % len(turns)]
-        _seeded(seed, *turn, str(number))
-        text = _document(makers[turn])
-        done, number = done + len(text), number + 1
-        yield text
+    """Documents as the Pile cuts them, until they have at least `characters` characters; each is whole.
+
+    A document is of one module at one difficulty. Next is always the module and difficulty with the fewest questions
+    so far, so that all come to have about as many, as in the Pile. Where several have as few, chance (`seed`) decides.
+    In less than about 1.4 million characters not every module has a document at every difficulty.
+    only: names of modules (or one name) to take no others, e.g. "polynomials__simplify_power" for more tokens "/a".
+    Raises as `questions` does, and ValueError when `only` is empty or `characters` is no integer of at least 1.
+
+    >>> documents(100_000, seed=0, only=["polynomials__simplify"])
+    Traceback (most recent call last):
+    ValueError: There is no module 'polynomials__simplify' (did you mean 'polynomials__simplify_power'?):
+    see mathematics.modules().
+    """
+    return (text for _, text in _named_documents(characters, seed, only))
+
+
+def cut(pairs: Iterator[tuple[str, str]], size: int = SIZE) -> str:
+    r"""The next document of questions and answers: a line each, in turn, ended by the answer with which the lines pass
+    `size` characters, line ends not counted.
+
+    >>> pairs = iter([("1 + 1", "2"), ("Add 2 and 2.", "4"), ("3*3", "9")])
+    >>> cut(pairs, size=10)
+    '1 + 1\n2\nAdd 2 and 2.\n4'
+    >>> next(pairs)
+    ('3*3', '9')
+    """
+    lines: list[str] = []
+    characters = 0
+    while characters <= size:
+        pair = next(pairs)
+        lines += pair
+        characters += sum(map(len, pair))
+    return "\n".join(lines)
 
 
 def generate(path: Path | str, characters: int, seed: int, only: Sequence[str] | None = None) -> dict[str, Any]:
-    """Write documents to a .jsonl.gz file with a line {"text", "source", "id"} each, whole or not at all.
+    """Write `documents` to a .jsonl.gz file, whole or not at all, a line {"text", "source", "id"} each.
 
-    Returns a record, also written to `path` with .json behind it: characters, documents, the SHA-256 of the documents
-    (each followed by a zero byte), versions, the date. Raises as `questions` does, and StorageError for a full disk.
+    An id says where a document comes from, e.g. "train-easy/numbers__gcd#0". Six million characters take some five
+    minutes of one core. Since seeds do not make the generator repeat itself, this file is what to keep.
+    Returns a record, also written beside it to `path` with .json behind: characters, documents, the SHA-256 of the
+    texts (each followed by a zero byte), seed, only, the versions of the packages, the date.
+    Raises as `documents` does, ValueError for another kind of file, and StorageError when the folder cannot be written,
+    which is tried before the work begins.
+
+    >>> generate("mathematics.txt", 100_000, seed=0)
+    Traceback (most recent call last):
+    ValueError: mathematics.txt is no .jsonl.gz file by its name: end the name in .jsonl.gz.
     """
-    path, sha, total, number = Path(path), hashlib.sha256(), 0, 0
-    packed = io.BytesIO()
+    path = Path(path)
+    if not path.name.endswith(".jsonl.gz"):
+        raise ValueError(f"{path} is no .jsonl.gz file by its name: end the name in .jsonl.gz.")
+    made = _named_documents(characters, seed, only)
+    write_whole(path.with_name(f".{path.name}.trial"), b"").unlink()  # better known now than after the work
+    packed, sha, total, number = io.BytesIO(), hashlib.sha256(), 0, 0
     bar = tqdm(total=characters, unit="char", unit_scale=True, mininterval=1, delay=3, desc="mathematics", leave=False)
     with bar, gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as file:
-        for number, text in enumerate(documents(characters, seed, only), 1):
-            line = {"text": text, "source": "mathematics-dataset==1.0.1", "id": str(number - 1)}
+        for name, text in made:
+            line = {"text": text, "source": f"{PACKAGE} generated", "id": name}
             file.write((json.dumps(line) + "\n").encode())
             sha.update(text.encode() + b"\0")
-            total += len(text)
+            total, number = total + len(text), number + 1
             bar.update(len(text))
     record = {
         "characters": total,
         "documents": number,
         "sha256": sha.hexdigest(),
-        "seed": seed,
-        "only": list(only or []),
+        "seed": int(seed),
+        "only": _chosen(only) if only is not None else None,
         "versions": {name: version(name) for name in ("mathematics-dataset", "sympy", "numpy")},
         "date": datetime.date.today().isoformat(),
     }
+    beside = path.with_name(path.name + ".json")
+    beside.unlink(missing_ok=True)  # a record without its file would speak of the one before
     write_whole(path, packed.getvalue())
-    write_whole(path.with_name(path.name + ".json"), (json.dumps(record, indent=1) + "\n").encode())
+    write_whole(beside, (json.dumps(record, indent=1) + "\n").encode())
     return record
 
 
-def _document(make: Callable[[], Any]) -> str:
-    """Questions and answers, a line each, until they pass SIZE characters without their line ends."""
-    lines: list[str] = []
-    while sum(map(len, lines)) <= SIZE:
-        lines += _drawn(make)
-    return "\n".join(lines)
+def _named_documents(characters: int, seed: int, only: Sequence[str] | None) -> Iterator[tuple[str, str]]:
+    """An id and a text each; what is wrong with the arguments is raised at the call."""
+    _whole("characters", characters, least=1)
+    streams = [
+        (f"train-{difficulty}/{module}", _endless(module, difficulty, seed))
+        for difficulty in DIFFICULTIES
+        for module in _chosen(only)
+    ]
+    return _taking_turns(characters, seed, streams)
 
 
-def _drawn(make: Callable[[], Any]) -> tuple[str, str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of calls that sympy and numpy would rather see otherwise
-        while True:
+def _taking_turns(
+    characters: int, seed: int, streams: Sequence[tuple[str, Iterator[tuple[str, str]]]]
+) -> Iterator[tuple[str, str]]:
+    order = seeds.stream(seed, "mathematics", "order").permutation(len(streams))
+    turns = [(0, place, 0, *streams[which]) for place, which in enumerate(order.tolist())]  # sorted: a heap
+    while characters > 0:
+        asked, place, number, name, pairs = turns[0]
+        text = cut(pairs)
+        asked += (text.count("\n") + 1) // 2
+        heapq.heapreplace(turns, (asked, place, number + 1, name, pairs))
+        characters -= len(text)
+        yield f"{name}#{number}", text
+
+
+def _endless(module: str, difficulty: str, seed: int) -> Iterator[tuple[str, str]]:
+    """Questions and answers without end; what is wrong with the arguments is raised at the call."""
+    if difficulty not in DIFFICULTIES:
+        raise ValueError(
+            f"There is no difficulty {difficulty!r}{closest(str(difficulty), list(DIFFICULTIES))}: pass one of "
+            f"{', '.join(map(repr, DIFFICULTIES))}."
+        )
+    (module,) = _chosen([module])
+    for_python, for_numpy = seeds.stream(seed, "mathematics", module, difficulty).integers(2**32, size=2).tolist()
+    return _asking(_makers(difficulty)[module], for_python, for_numpy)
+
+
+def _asking(make: Callable[[], Any], for_python: int, for_numpy: int) -> Iterator[tuple[str, str]]:
+    """What a maker of problems asks when Python's and numpy's global random states belong to it alone."""
+    states = [random.Random(for_python).getstate(), np.random.RandomState(for_numpy).get_state()]
+    while True:
+        with _swapped(states):
             problem = make()
             question, answer = str(problem.question), str(problem.answer)
-            if len(question) <= LONGEST_QUESTION and len(answer) <= LONGEST_ANSWER:
-                return question, answer
+        if len(question) <= LONGEST_QUESTION and len(answer) <= LONGEST_ANSWER:
+            yield question, answer
 
 
-def _seeded(seed: int, *names: str) -> None:
-    """Seed what the generator draws from; it has no generator of its own."""
-    number = int.from_bytes(hashlib.sha256("/".join((str(seed), *names)).encode()).digest()[:4], "little")
-    random.seed(number)
-    np.random.seed(number)
+@contextmanager
+def _swapped(states: list[Any]) -> Iterator[None]:
+    """Python's and numpy's global random states are `states` for a while; `states` then holds what they became."""
+    before = [random.getstate(), np.random.get_state()]
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+    try:
+        yield
+    finally:
+        states[:] = [random.getstate(), np.random.get_state()]
+        random.setstate(before[0])
+        np.random.set_state(before[1])
 
 
-def _problem(module: str, difficulty: str) -> Callable[[], Any]:
-    if difficulty not in DIFFICULTIES:
-        raise ValueError(f"difficulty is {difficulty!r}: pass one of {', '.join(map(repr, DIFFICULTIES))}.")
-    known = _problems(difficulty)
-    if module not in known:
-        raise ValueError(f"There is no module {module!r}{closest(module, list(known))}: see mathematics.modules().")
-    return known[module]
+def _whole(what: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise ValueError(f"{what} is {value!r}: pass an integer of at least {least}.")
+
+
+def _chosen(only: Sequence[str] | None) -> list[str]:
+    """The modules that are named, each once; all without names."""
+    known = modules()
+    chosen = known if only is None else list(dict.fromkeys([only] if isinstance(only, str) else only))
+    for name in chosen:
+        if name not in known:
+            raise ValueError(f"There is no module {name!r}{closest(str(name), known)}: see mathematics.modules().")
+    if not chosen:
+        raise ValueError("only names no module: name at least one of mathematics.modules(), or leave it out.")
+    return chosen
 
 
 @cache
-def _problems(difficulty: str) -> dict[str, Callable[[], Any]]:
+def _makers(difficulty: str) -> dict[str, Callable[[], Any]]:
     """What makes a problem of each module at a difficulty: a third of the range of each module's entropy."""
-    low = DIFFICULTIES.index(difficulty) / len(DIFFICULTIES)
-    high = low + 1 / len(DIFFICULTIES)
+    level, levels = DIFFICULTIES.index(difficulty), len(DIFFICULTIES)
 
     def third(whole: tuple[float, float]) -> tuple[float, float]:
         start, length = whole[0], whole[1] - whole[0]
-        return start + low * length, start + high * length
+        return start + level / levels * length, start + (level + 1) / levels * length
 
     flat: dict[str, Callable[[], Any]] = {}
 
@@ -168,35 +278,39 @@ def _problems(difficulty: str) -> dict[str, Callable[[], Any]]:
     return flat
 
 
-@cache
-def _generator() -> ModuleType:
-    """The generator's modules, mended."""
-    if importlib.util.find_spec("mathematics_dataset") is None:
+def _generator() -> Any:
+    """The generator's module of modules, with the mended ones under it."""
+    try:
+        for name, replacements in MENDED.items():
+            if name not in sys.modules:
+                _load_mended(name, replacements)
+        return importlib.import_module("mathematics_dataset.modules.modules")
+    except ModuleNotFoundError as error:
+        missing = str(error.name).partition(".")[0]
         raise ImportError(
-            "The mathematics generator is not installed: run `pip install absl-py six sympy` and "
-            "`pip install --no-deps mathematics-dataset==1.0.1`."
-        )
-    moved = importlib.import_module("sympy.solvers.diophantine.diophantine")  # the name leads to a function of sympy
-
-    package = sys.modules["sympy.solvers.diophantine"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        package.base_solution_linear = moved.base_solution_linear  # type: ignore[attr-defined]
-        if OLD not in sys.modules:
-            _load_mended()
-        from mathematics_dataset.modules import modules as generator
-    return generator
+            f"The mathematics generator cannot be used because {missing} is not installed: run "
+            f"`pip install absl-py six sympy` and `pip install --no-deps {PACKAGE}`."
+        ) from error
 
 
-def _load_mended() -> None:
-    spec = importlib.util.find_spec(OLD)
-    source = spec.loader.get_source(OLD)  # type: ignore[union-attr]
-    for old, new in MENDED:
+def _load_mended(name: str, replacements: Sequence[tuple[str, str]]) -> None:
+    """Import a module of the generator from its source with the replacements made."""
+    parent, _, child = name.rpartition(".")
+    package = importlib.import_module(parent)
+    spec = importlib.util.find_spec(name)
+    source = spec.loader.get_source(name)
+    for old, new in replacements:
         if old not in source:
-            raise ImportError("mathematics-dataset is not of version 1.0.1: install mathematics-dataset==1.0.1.")
+            raise ImportError(
+                f"The mathematics generator is of another version ({name} has no {old!r}): "
+                f"run `pip install --no-deps {PACKAGE}`."
+            )
         source = source.replace(old, new)
-    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-    sys.modules[OLD] = module
-    exec(compile(source, spec.origin, "exec"), module.__dict__)  # type: ignore[union-attr,arg-type]
-    parent, _, child = OLD.rpartition(".")
-    setattr(sys.modules[parent], child, module)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        exec(compile(source, spec.origin, "exec"), module.__dict__)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    setattr(package, child, module)
