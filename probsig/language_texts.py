@@ -2,12 +2,13 @@
 
 Five names, each a subset of the Pile or what stands in for it; at the scale "smoke" all of them are made up on the spot
 (`toy_corpus`). This is the only way from a chapter to `corpora`, so that a stored result depends on the ids of a text,
-by their digest, and not on the code that reads files.
+whose digest it keeps, and not on the code that reads files.
 """
 
 from __future__ import annotations
 
 import html
+import importlib
 import itertools
 import json
 from collections.abc import Iterable, Sequence
@@ -75,8 +76,7 @@ def opened(name: str, *, text: str, scale: str, seed: int, tokenizer: str, max_t
     """
     if scale == "smoke":
         return ToyCorpus.of(seed, name=name)
-    from probsig import corpora
-
+    corpora = importlib.import_module("probsig.corpora")  # not an import that `provenance` follows, see above
     where = name if text in ("stand-in", "open") else text
     return corpora.open_corpus(where, tokenizer, max_tokens=max_tokens)
 

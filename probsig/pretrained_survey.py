@@ -263,7 +263,7 @@ def survey(model: Checkpoint, corpora: Sequence[Tokens], seed: int, *, draws: in
     """All numbers of the chapter, the arrays of each part under "part/name".
 
     frequent: texts, count and the squares SQUARES of the `shown` most frequent tokens. model:
-    shape (2,), tied (1,), mean_share (1,) (the mean row's part of the mean squared norm), digest, corpora (n, 2) tokens
+    shape (2,), tied (1,), mean_share (1,) (the mean row's part of the mean squared norm), digest, texts_digest (of each corpus's ids), corpora (n, 2) tokens
     and documents; ranks (b + 1,) and toward (b,), the mean cosine of a row with the mean row between two ranks. Then
     size, adjacency, corpus, and group/<name>.
     """
@@ -289,6 +289,7 @@ def survey(model: Checkpoint, corpora: Sequence[Tokens], seed: int, *, draws: in
             "digest": pack([digest(model.rows(ranked).tobytes())]),
             "ranks": np.array(ranks),
             "toward": np.array([along[a:b].mean() for a, b in itertools.pairwise(ranks)]),
+            "texts_digest": pack(digest(c.ids.tobytes()) for c in corpora),
             "corpora": np.array([[len(c.ids), len(c.offsets) - 1] for c in corpora]),
             "often": np.array([often.size]),
         },

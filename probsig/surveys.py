@@ -14,6 +14,7 @@ Arrays are small and plain numbers; texts of tokens are packed as UTF-8 JSON in 
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +47,8 @@ def signature_cosines(counts: Bigrams, tokens: Sequence[int], name: str) -> NDAr
 def survey(corpus: Tokens, counts: Bigrams, *, most: int = 40, neighbours: int = 8, least: int = 50) -> Arrays:
     """What the corpus looks like.
 
-    size (4,): tokens, documents, distinct tokens, distinct pairs. often (1,): tokens seen `least` times.
+    digest (32,): the SHA-256 of the ids. size (4,): tokens, documents, distinct tokens, distinct pairs. often (1,):
+    tokens seen `least` times.
     ranks, frequency: the rank-frequency curve at log-spaced ranks. top (most,) ids, top_count, top_texts, and cosines
     next and previous of their signatures (most, most). nearest: for the first 20 of them and the tokens of GROUPS, the
     ids (k, neighbours) whose phi^next is nearest among the tokens seen `least` times, with nearest_cosine, nearest_of
@@ -60,6 +62,7 @@ def survey(corpus: Tokens, counts: Bigrams, *, most: int = 40, neighbours: int =
     top = token_signatures.frequent(frequency, most, 1)
     size = [corpus.ids.size, len(corpus.offsets) - 1, ranked.size, counts.counts.size]
     out: Arrays = {
+        "digest": np.frombuffer(hashlib.sha256(corpus.ids.tobytes()).digest(), dtype=np.uint8),
         "size": np.array(size, dtype=np.int64),
         "ranks": ranks,
         "frequency": ranked[ranks - 1],
