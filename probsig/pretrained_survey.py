@@ -264,7 +264,8 @@ def survey(model: Checkpoint, corpora: Sequence[Tokens], seed: int, *, draws: in
 
     frequent: texts, count and the squares SQUARES of the `shown` most frequent tokens. model:
     shape (2,), tied (1,), mean_share (1,) (the mean row's part of the mean squared norm), digest (of the rows),
-    texts_digest (of each corpus's ids), corpora (n, 2) tokens and documents; ranks (b + 1,) and toward (b,), the mean cosine of a row with the mean row between two ranks. Then
+    texts_digest (of each corpus's ids), corpora (n, 2) tokens and documents; ranks (b + 1,) and toward (b,), the mean
+    cosine of a row with the mean row between two ranks. Then
     size, adjacency, corpus, and group/<name>.
     """
     each = [count(corpus.ids, corpus.vocab_size, offsets=corpus.offsets) for corpus in corpora]
