@@ -11,7 +11,7 @@ import html
 import importlib
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,25 +70,28 @@ def cell(text: str) -> str:
 def opened(name: str, *, text: str, scale: str, seed: int, tokenizer: str, max_tokens: int | None) -> Tokens:
     """The corpus of a chapter's parameters.
 
-    At the scale "smoke" it is made up (`toy_corpus`). Else `text` says where it is from: "stand-in" and "open" name
-    what `corpora.open_corpus` finds under the name (the stored numbers are of the stand-ins), and anything else is a
-    file or folder. Raises what `open_corpus` raises.
+    At the scale "smoke" it is made up (`toy_corpus`). Else `text` says where it is from: "stand-in", a file of that
+    name in the folder of PROBSIG_DATA (the stored numbers are of the stand-ins); "open", what `corpora.open_corpus`
+    finds under the name, the Pile on the hub among it (which needs `max_tokens`); anything else is a file or folder.
+    Raises what `open_corpus` raises.
     """
     if scale == "smoke":
         return ToyCorpus.of(seed, name=name)
     corpora = importlib.import_module("probsig.corpora")  # not an import that `provenance` follows, see above
-    where = name if text in ("stand-in", "open") else text
-    return corpora.open_corpus(where, tokenizer, max_tokens=max_tokens)
+    if text == "stand-in":
+        return corpora.open_corpus(name, tokenizer, max_tokens=max_tokens, place="file")
+    return corpora.open_corpus(name if text == "open" else text, tokenizer, max_tokens=max_tokens)
 
 
-def texts(corpus: Any) -> list[str]:
-    """The texts of a corpus's documents, put together from the bytes of its tokens.
+def texts(corpus: Any) -> Iterator[str]:
+    """The texts of a corpus's documents, put together from the bytes of its tokens, one after the other.
 
-    >>> texts(ToyCorpus.of(0, documents=1))[0][:4].strip() != ""
+    >>> next(texts(ToyCorpus.of(0)))[:4].strip() != ""
     True
     """
-    pieces, ends = corpus.tokenizer.pieces, corpus.offsets.tolist()
-    return [b"".join(pieces[i] for i in corpus.ids[a:b].tolist()).decode() for a, b in itertools.pairwise(ends)]
+    pieces = corpus.tokenizer.pieces
+    for start, end in itertools.pairwise(corpus.offsets.tolist()):
+        yield b"".join(pieces[i] for i in corpus.ids[start:end].tolist()).decode(errors="ignore")
 
 
 def training_sets(
@@ -106,7 +109,8 @@ def training_sets(
     """
     if tokens is not None and tokens < 2:
         raise ValueError(f"tokens is {tokens}: pass 2 or more, or None for all.")
-    corpora = [opened(name, max_tokens=None, **options) for name in names]
+    most = tokens if options["text"] == "open" else None  # the hub gives no whole subset
+    corpora = [opened(name, max_tokens=most, **options) for name in names]
     groups = {
         group: {text: id for text in texts if (id := corpora[0].tokenizer.id(text)) is not None}
         for group, texts in GROUPS.items()

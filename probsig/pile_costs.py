@@ -9,29 +9,33 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from probsig import seeds, token_store
-from probsig.bigrams import count
+from probsig.bigram_files import write_table
+from probsig.bigrams import Bigrams, count
 from probsig.language_data import Tokens, documents
+from probsig.merging import FAN_IN, merged_blocks
 from probsig.sharded import Ids, count_sharded
 from probsig.storage import write_whole
 
 Arrays = dict[str, NDArray]
 SHARES = 0.5 ** np.arange(6, -1, -1)  # of the documents, the last is all
 COUNTED = 20_000_000  # tokens that are counted to measure the rate
+TURNS = 3
 SHOWN = 4_000_000  # characters that are tokenised once more to measure the rate
 
 
-def measure(corpora: Sequence[Tokens], texts: Sequence[Sequence[str]], seed: int) -> Arrays:
+def measure(corpora: Sequence[Tokens], texts: Sequence[Iterable[str]], seed: int) -> Arrays:
     """The rates and the growth on some corpora of one tokenizer, whose documents' texts are given beside them.
 
     bytes, tokens, seconds (corpora,): of tokenising about SHOWN characters of each. count_tokens, count_seconds (1,):
-    of counting ids from a file into a table on disk. add_entries, add_seconds (1,): of adding up the tables of halves.
+    of counting ids from a file into a table on disk. add_entries, add_seconds (1,): of adding up tables on disk.
     growth_tokens, growth_pairs (SHARES,): the distinct pairs in random parts of the documents of all corpora.
     Raises ValueError where there are no corpora or vocabularies differ.
     """
@@ -48,7 +52,7 @@ def measure(corpora: Sequence[Tokens], texts: Sequence[Sequence[str]], seed: int
     return out | {name: np.array([row[i] for row in grown]) for i, name in enumerate(("growth_tokens", "growth_pairs"))}
 
 
-def _tokenise(corpus: Tokens, texts: Sequence[str]) -> tuple[int, int, float]:
+def _tokenise(corpus: Tokens, texts: Iterable[str]) -> tuple[int, int, float]:
     """Bytes, tokens and seconds of tokenising some of a corpus's texts into files."""
     few, size = [], 0
     for text in texts:
@@ -64,34 +68,46 @@ def _tokenise(corpus: Tokens, texts: Sequence[str]) -> tuple[int, int, float]:
 
 
 def _count(corpora: Sequence[Tokens], vocab_size: int) -> tuple[NDArray, NDArray]:
-    """Tokens and seconds of counting from a file to a table on disk, the ids repeated until there are COUNTED."""
+    """Tokens and seconds (best of TURNS) of counting from a file to a table on disk, the corpora repeated until there
+    are COUNTED tokens."""
+    lengths = np.concatenate([np.diff(corpus.offsets) for corpus in corpora])
     once = np.concatenate([np.asarray(corpus.ids) for corpus in corpora])
-    ids = np.tile(once, -(-COUNTED // len(once)))
+    again = -(-COUNTED // len(once))
+    ids, offsets = np.tile(once, again), np.concatenate([[0], np.cumsum(np.tile(lengths, again))])
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         write_whole(place / "ids", ids.view(np.uint8).data)
-        source = Ids(np.memmap(place / "ids", ids.dtype, "r"), vocab_size)
+        source = Ids(np.memmap(place / "ids", ids.dtype, "r"), vocab_size, offsets)
         count_sharded(Ids(once[:1000], vocab_size), place / "warm")  # compiles
-        begun = time.perf_counter()
-        count_sharded(source, place / "counts", memory=2**29)
-        seconds = time.perf_counter() - begun
-    return np.array([len(ids)]), np.array([seconds])
+        spent = [_timed(lambda i=i: count_sharded(source, place / f"{i}", memory=2**29)) for i in range(TURNS)]
+    return np.array([len(ids)]), np.array([min(spent)])
 
 
 def _add(corpora: Sequence[Tokens], vocab_size: int, seed: int) -> tuple[NDArray, NDArray]:
-    """Entries read and written, and seconds, of adding up the tables of two halves of each corpus."""
-    entries, spent = 0, 0.0
-    for i, corpus in enumerate(corpora):
-        order = seeds.stream(seed, "halves", str(i)).permutation(len(corpus.offsets) - 1)
-        halves = [documents(corpus, np.sort(half)) for half in np.array_split(order, 2)]
-        first, second = (count(ids, vocab_size, offsets=offsets) for ids, offsets in halves)
-        if i == 0:
-            first + second  # compiles
-        begun = time.perf_counter()
-        both = first + second
-        spent += time.perf_counter() - begun
-        entries += first.counts.size + second.counts.size + both.counts.size
-    return np.array([entries]), np.array([spent])
+    """Entries read and written, and seconds (best of TURNS), of adding up FAN_IN tables on disk into one on disk, as
+    `count_sharded` does it; the tables are of random parts of the documents of all corpora."""
+    with tempfile.TemporaryDirectory() as folder:
+        place, parts = Path(folder), []
+        for k in range(FAN_IN):
+            tables = []
+            for i, corpus in enumerate(corpora):
+                order = seeds.stream(seed, "parts", str(i)).permutation(len(corpus.offsets) - 1)
+                ids, offsets = documents(corpus, np.sort(np.array_split(order, FAN_IN)[k]))
+                tables.append(count(ids, vocab_size, offsets=offsets))
+            sum(tables[1:], start=tables[0]).save(place / f"part-{k}")
+            parts.append(Bigrams.load(place / f"part-{k}"))
+        spent = [
+            _timed(lambda i=i: write_table(place / f"sum-{i}", vocab_size, 1, merged_blocks(parts)))
+            for i in range(TURNS + 1)  # the first compiles
+        ]
+        entries = sum(part.counts.size for part in parts) + Bigrams.load(place / "sum-0").counts.size
+    return np.array([entries]), np.array([min(spent[1:])])
+
+
+def _timed(work: Callable[[], Any]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
 
 
 def _growth(corpora: Sequence[Tokens], vocab_size: int, share: float, seed: int) -> tuple[int, int]:
@@ -106,13 +122,11 @@ def _growth(corpora: Sequence[Tokens], vocab_size: int, share: float, seed: int)
     return tokens, sum(tables[1:], start=tables[0]).counts.size
 
 
-def power(tokens: NDArray, pairs: NDArray, last: int = 3) -> tuple[float, float]:
-    """The law pairs = a tokens^b through the `last` points, as (a, b), by least squares of logarithms.
-
-    The exponent falls as texts grow, so beyond the points the law is an upper bound.
+def power(tokens: NDArray, pairs: NDArray) -> tuple[float, float]:
+    """The law pairs = a tokens^b through the last three points, as (a, b), by least squares of logarithms.
 
     >>> power(np.array([1.0, 100.0, 10_000.0]), np.array([2.0, 20.0, 200.0]))
     (2.0, 0.5)
     """
-    b, log_a = np.polyfit(np.log(tokens[-last:]), np.log(pairs[-last:]), 1)
+    b, log_a = np.polyfit(np.log(tokens[-3:]), np.log(pairs[-3:]), 1)
     return round(float(np.exp(log_a)), 9), round(float(b), 9)

@@ -13,10 +13,10 @@ Arrays are small and plain numbers; texts of tokens are packed as UTF-8 JSON in 
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import itertools
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -30,6 +30,7 @@ from probsig.language_data import Tokens, documents
 from probsig.language_texts import GROUPS, opened, pack
 
 Arrays = dict[str, NDArray]
+COVER = (0.5, 0.9, 0.99)
 SIGNATURES = {"next": token_signatures.next_token, "previous": token_signatures.previous_token}
 
 
@@ -48,22 +49,25 @@ def survey(corpus: Tokens, counts: Bigrams, *, most: int = 40, neighbours: int =
     """What the corpus looks like.
 
     digest (32,): the SHA-256 of the ids. size (4,): tokens, documents, distinct tokens, distinct pairs. often (1,):
-    tokens seen `least` times.
+    tokens seen `least` times. cover: how many tokens make up each share of COVER of the text.
     ranks, frequency: the rank-frequency curve at log-spaced ranks. top (most,) ids, top_count, top_texts, and cosines
     next and previous of their signatures (most, most). nearest: for the first 20 of them and the tokens of GROUPS, the
     ids (k, neighbours) whose phi^next is nearest among the tokens seen `least` times, with nearest_cosine, nearest_of
-    and the texts of all. For each group: its texts, counts, cosines of both signatures, and each token's likeliest next
-    tokens with their probabilities.
+    and the texts of all. For each group: its texts, counts, cosines of both signatures, each token's likeliest next
+    tokens with their probabilities, begins (k, 2), the share of next tokens that begin with "*" and with ")", and null
+    (2,), the mean and the 95 % quantile of cosines of phi^next between tokens of the group's range of frequency.
     """
     frequency = np.bincount(corpus.ids, minlength=corpus.vocab_size)
     ranked = np.sort(frequency[frequency > 0])[::-1]
     ranks = np.unique(np.geomspace(1, ranked.size, 60).round().astype(np.int64))
     text = corpus.tokenizer.text
     top = token_signatures.frequent(frequency, most, 1)
+    covered = np.cumsum(ranked) / ranked.sum()
     size = [corpus.ids.size, len(corpus.offsets) - 1, ranked.size, counts.counts.size]
     out: Arrays = {
         "digest": np.frombuffer(hashlib.sha256(corpus.ids.tobytes()).digest(), dtype=np.uint8),
         "size": np.array(size, dtype=np.int64),
+        "cover": np.array([np.searchsorted(covered, share) + 1 for share in COVER]),
         "ranks": ranks,
         "frequency": ranked[ranks - 1],
         "top": top,
@@ -85,19 +89,36 @@ def survey(corpus: Tokens, counts: Bigrams, *, most: int = 40, neighbours: int =
 def _group(counts: Bigrams, frequency: NDArray, members: Mapping[str, int], text: Callable[[int], str]) -> Arrays:
     tokens = list(members.values())
     rows = token_signatures.next_token(counts, tokens)
-    likely, share = [], []
+    likely, share, begins = [], [], []
     for row in range(len(tokens)):
         span = slice(*rows.indptr[row : row + 2])
         order = np.argsort(-rows.data[span], kind="stable")[:4]
         likely.append([text(token) for token in rows.indices[span][order]])
         share.append([float(value) for value in rows.data[span][order]])
+        after = [(text(token)[:1], value) for token, value in zip(rows.indices[span], rows.data[span], strict=True)]
+        begins.append([sum(value for first, value in after if first == sign) for sign in "*)"])
     return {
         "texts": pack(members),
         "count": frequency[tokens],
         **{name: signature_cosines(counts, tokens, name) for name in SIGNATURES},
         "likely": pack(json.dumps(entry, ensure_ascii=False) for entry in likely),
         "share": np.array([entry + [0.0] * (4 - len(entry)) for entry in share]),
+        "begins": np.array(begins, dtype=float).reshape(len(tokens), 2),
+        "null": _of_like_frequency(counts, frequency, tokens),
     }
+
+
+def _of_like_frequency(counts: Bigrams, frequency: NDArray, tokens: list[int]) -> NDArray[np.float64]:
+    """The mean and the 95 % quantile of cosines of phi^next between up to 300 tokens, evenly spread by id, seen as
+    often as a group's rarest present member to its most frequent; nan with fewer than 3."""
+    present = [int(frequency[token]) for token in tokens if frequency[token] > 0]
+    alike = np.flatnonzero((frequency >= min(present, default=1)) & (frequency <= max(present, default=0)))
+    alike = alike[counts.row_totals()[alike] > 0]
+    if alike.size < 3:
+        return np.full(2, np.nan)
+    chosen = alike[np.linspace(0, alike.size - 1, min(alike.size, 300)).astype(int)]
+    pairs = cosines(SIGNATURES["next"](counts, chosen)).pairs.astype(float)
+    return np.array([pairs.mean(), np.quantile(pairs, 0.95)])
 
 
 def _nearest(
@@ -130,7 +151,10 @@ def estimation(corpus: Tokens, counts: Bigrams, seed: int, *, parts: int = 6, ba
     Tokens with n >= 2 next tokens stand in `bands` bands of n, a factor 10 wide, from 10 on (edges (bands + 1,)).
     fractions (parts,): 1/2, 1/4, ... of the documents, drawn `draws` times without replacement; error and independent
     (draws, parts, bands): the mean over a band's tokens of |phi^ - phi|^2 against the whole corpus, and what
-    independent draws would give; tokens (bands,) in each band. sizes (k,): numbers of tokens C, most frequent first;
+    independent draws would give, of the tokens that occur in the part; absent and absent_independent, the share of
+    tokens that do not, and what independent draws would give; tokens (bands,) in each band. branches and below
+    (bands,): the median over a band's tokens of 1/|phi|^2, estimated without bias, and the share that occur less often.
+    sizes (k,): numbers of tokens C, most frequent first;
     reliability_next and reliability_previous (draws, k): Spearman-Brown reliability of R_cos from random halves of the
     documents; least (k,): how often the rarest of the C was seen.
     """
@@ -142,9 +166,9 @@ def estimation(corpus: Tokens, counts: Bigrams, seed: int, *, parts: int = 6, ba
     of_band = [np.flatnonzero((n >= low) & (n < high)) for low, high in itertools.pairwise(edges)]
     whole = token_signatures.next_token(counts, np.arange(corpus.vocab_size))
     square = whole.multiply(whole).sum(axis=1)
-    error, independent = np.full((2, draws, parts, bands), np.nan)
+    error, independent, absent, absent_independent = np.full((4, draws, parts, bands), np.nan)
     frequency = np.bincount(corpus.ids, minlength=corpus.vocab_size)
-    ranked = token_signatures.frequent(frequency, 10_000, 20)
+    ranked = token_signatures.frequent(frequency, 10_000, 50)
     sizes = [C for C in (50, 100, 200, 500, 1000, 2000, 5000, 10_000) if C <= ranked.size]
     steady = {name: np.full((draws, len(sizes)), np.nan) for name in SIGNATURES}
     for draw in range(draws):
@@ -157,6 +181,9 @@ def estimation(corpus: Tokens, counts: Bigrams, seed: int, *, parts: int = 6, ba
             found = difference.multiply(difference).sum(axis=1)
             for band, tokens in enumerate(of_band):
                 seen = tokens[m[tokens] > 0]
+                if tokens.size:
+                    absent[draw, part, band] = 1 - seen.size / tokens.size
+                    absent_independent[draw, part, band] = ((1 - m.sum() / n.sum()) ** n[tokens]).mean()
                 if seen.size:
                     finite = (1 / m[seen] - 1 / n[seen]) * n[seen] / (n[seen] - 1)
                     error[draw, part, band] = found[seen].mean()
@@ -173,9 +200,26 @@ def estimation(corpus: Tokens, counts: Bigrams, seed: int, *, parts: int = 6, ba
         "fractions": fractions,
         "error": error,
         "independent": independent,
+        "absent": absent,
+        "absent_independent": absent_independent,
+        **_branches(counts, n, of_band),
         "sizes": np.array(sizes, dtype=np.int64),
         "least": frequency[ranked[np.array(sizes, dtype=np.int64) - 1]],
         **{f"reliability_{name}": values for name, values in steady.items()},
+    }
+
+
+def _branches(counts: Bigrams, n: NDArray, of_band: Sequence[NDArray]) -> Arrays:
+    """The number of branches of the laws of each band, and the share of tokens that occur less often than that."""
+    pairs = np.zeros(len(n))
+    again = counts.counts * (counts.counts - 1.0)
+    rows = np.flatnonzero(np.diff(counts.indptr))
+    pairs[rows] = np.add.reduceat(again, counts.indptr[rows])
+    branches = np.divide(n * (n - 1.0), pairs, out=np.full(len(n), np.inf), where=pairs > 0)
+    some = [tokens if tokens.size else None for tokens in of_band]
+    return {
+        "branches": np.array([np.nan if t is None else np.median(branches[t]) for t in some]),
+        "below": np.array([np.nan if t is None else (n[t] < branches[t]).mean() for t in some]),
     }
 
 
@@ -185,10 +229,14 @@ def stored(name: str, **options) -> runs.Run:
     `options` are those of `opened`. Raises what `opened` raises, and MissingRun under CI.
     """
 
-    @functools.cache
+    lock, made = threading.Lock(), []
+
     def counted() -> tuple[Tokens, Bigrams]:
-        corpus = opened(name, **options)
-        return corpus, count(corpus.ids, corpus.vocab_size, offsets=corpus.offsets)
+        with lock:  # pieces are made side by side
+            if not made:
+                corpus = opened(name, **options)
+                made.append((corpus, count(corpus.ids, corpus.vocab_size, offsets=corpus.offsets)))
+        return made[0]
 
     pieces = {
         "survey": lambda draft: survey(*counted()),
@@ -198,40 +246,41 @@ def stored(name: str, **options) -> runs.Run:
 
 
 def stored_shared(names: Sequence[str], most: int = 500, **options) -> runs.Run:
-    """R_cos between the signatures of every two corpora: found, or computed now and stored.
-
-    Its arrays are next and previous (n, n), see `shared_cosines`, and tokens (n, n), how many were compared.
-    """
+    """R_cos between the signatures of every two corpora: found, or computed now and stored, see `shared_cosines`."""
 
     def compare(draft) -> Arrays:
-        counts = []
-        for name in names:
-            corpus = opened(name, **options)
-            counts.append(count(corpus.ids, corpus.vocab_size, offsets=corpus.offsets))
-        n = len(names)
-        out = {name: np.eye(n) for name in SIGNATURES} | {"tokens": np.zeros((n, n), dtype=np.int64)}
-        for i, j in itertools.combinations(range(n), 2):
-            for name in SIGNATURES:
-                value, out["tokens"][i, j] = shared_cosines(counts[i], counts[j], most, name)
-                out[name][i, j] = out[name][j, i] = value
-            out["tokens"][j, i] = out["tokens"][i, j]
-        return out
+        return shared_cosines([opened(name, **options) for name in names], most, options["seed"])
 
     config = {"corpora": list(names), "most": most, **options}
     return runs.run("language-shared", config, {"shared": compare}, modules=["probsig.surveys"])
 
 
-def shared_cosines(first: Bigrams, second: Bigrams, most: int, name: str, least: int = 50) -> tuple[float, int]:
-    """R_cos between two corpora: the correlation of the cosines of one of `SIGNATURES` over the `most` tokens that
-    stand highest in the lower of their two counts, and how many there are; nan with fewer than 3.
+def shared_cosines(corpora: Sequence[Tokens], most: int, seed: int, least: int = 50) -> Arrays:
+    """R_cos between the signatures of every two corpora, over the same tokens for all pairs: the `most` that stand
+    highest in the least of their frequencies, seen `least` times in each.
 
-    >>> counts = count(np.array([0, 1, 0, 2, 1, 2, 0, 0], dtype=np.uint16), 3)
-    >>> shared_cosines(counts, counts, 10, "next", least=1)
-    (1.0, 3)
+    next and previous (n, n): the correlation of cosines; on the diagonal the reliability of a corpus's own, from random
+    halves of its documents. tokens (1,): how many were compared; with fewer than 3 the rest is nan.
+
+    >>> from probsig.toy_corpus import ToyCorpus
+    >>> found = shared_cosines([ToyCorpus.of(0), ToyCorpus.of(1)], 20, seed=0)
+    >>> found["next"].shape, int(found["tokens"][0]), bool(found["next"][0, 1] == found["next"][1, 0] < 1)
+    ((2, 2), 20, True)
     """
-    both = np.minimum(first.row_totals(), second.row_totals())
-    tokens = token_signatures.frequent(both, most, least)
+    counts = [count(c.ids, c.vocab_size, offsets=c.offsets) for c in corpora]
+    both = [np.minimum(one.row_totals(), one.transpose().row_totals()) for one in counts]
+    tokens = token_signatures.frequent(np.min(both, axis=0), most, least)
+    n = len(corpora)
+    out: Arrays = {name: np.full((n, n), np.nan) for name in SIGNATURES} | {"tokens": np.array([len(tokens)])}
     if len(tokens) < 3:
-        return float("nan"), len(tokens)
-    a, b = (cosines(SIGNATURES[name](counts, tokens)) for counts in (first, second))
-    return correlations(a, b).overall, len(tokens)
+        return out
+    for name, signature in SIGNATURES.items():
+        own = [cosines(signature(one, tokens)) for one in counts]
+        for i, j in itertools.combinations(range(n), 2):
+            out[name][i, j] = out[name][j, i] = correlations(own[i], own[j]).overall
+        for i, corpus in enumerate(corpora):
+            order = seeds.stream(seed, "halves", str(i)).permutation(len(corpus.offsets) - 1)
+            parts = [documents(corpus, np.sort(half)) for half in np.array_split(order, 2)]
+            halves = [count(ids, corpus.vocab_size, offsets=offsets) for ids, offsets in parts]
+            out[name][i, i] = reliability.split_half(*halves, tokens, signature).reliability
+    return out

@@ -89,12 +89,14 @@ def test_at_smoke_a_text_is_made_up_and_elsewhere_opened(monkeypatch):
     assert not asked
     for text in ("stand-in", "open", "a/folder"):
         T.opened("cc", text=text, scale="laptop", seed=3, tokenizer="llama-2", max_tokens=7)
-    assert asked == [((where, "llama-2"), {"max_tokens": 7}) for where in ("cc", "cc", "a/folder")]
+    most = {"max_tokens": 7}
+    assert asked[0] == (("cc", "llama-2"), {**most, "place": "file"})
+    assert asked[1:] == [((where, "llama-2"), most) for where in ("cc", "a/folder")]
 
 
 def test_texts_of_a_corpus_are_its_tokens_joined():
     corpus = ToyCorpus.of(0, documents=4)
-    found, name = T.texts(corpus), ToyTokenizer().text
+    found, name = list(T.texts(corpus)), ToyTokenizer().text
     ends = corpus.offsets.tolist()
     assert found == ["".join(name(i) for i in corpus.ids[a:b]) for a, b in itertools.pairwise(ends)]
     assert len(found) == 4

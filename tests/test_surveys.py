@@ -102,14 +102,50 @@ def test_clustered_documents_have_one(toy):
     assert 0.5 < found["reliability_next"].min() and found["reliability_next"].max() <= 1
 
 
-def test_a_corpus_agrees_with_itself_and_less_with_another(toy):
-    _, counts = toy
-    other = ToyCorpus.of(seed=2, documents=120)
-    theirs = count(other.ids, other.vocab_size, offsets=other.offsets)
-    assert surveys.shared_cosines(counts, counts, 40, "next", 5)[0] == pytest.approx(1, abs=1e-9)
-    value, tokens = surveys.shared_cosines(counts, theirs, 40, "next", 5)
-    assert 0.3 < value < 0.999 and tokens == 40
-    assert np.isnan(surveys.shared_cosines(counts, theirs, 40, "next", 10**9)[0])
+def test_shared_cosines_are_over_the_same_tokens(toy):
+    corpora = [ToyCorpus.of(seed, documents=120) for seed in (1, 2, 3)]
+    found = surveys.shared_cosines(corpora, 40, seed=0, least=5)
+    counts = [count(c.ids, c.vocab_size, offsets=c.offsets) for c in corpora]
+    both = np.min([np.minimum(one.row_totals(), one.transpose().row_totals()) for one in counts], axis=0)
+    tokens = token_signatures.frequent(both, 40, 5)
+    assert found["tokens"][0] == len(tokens) > 20
+    own = [geometry.pairs(geometry.cosine(token_signatures.next_token(c, tokens).toarray())) for c in counts]
+    assert found["next"][0, 2] == pytest.approx(geometry.pearson(own[0], own[2]), abs=1e-5)
+    assert np.array_equal(found["previous"], found["previous"].T) and (np.diag(found["next"]) > 0.5).all()
+    none = surveys.shared_cosines(corpora, 40, seed=0, least=10**9)
+    assert none["tokens"][0] == 0 and np.isnan(none["next"]).all()
+
+
+def test_branches_are_those_of_the_law():
+    """A token with b equally likely followers has b branches, and its estimate has no bias."""
+    rng = np.random.default_rng(0)
+    ids = np.column_stack([np.zeros(20_000, int), 1 + rng.integers(0, 8, 20_000)]).ravel()
+    counts = count(ids, 9, offsets=np.arange(0, 40_001, 2))
+    found = surveys._branches(counts, counts.row_totals(), [np.array([0]), np.array([], dtype=int)])
+    assert found["branches"][0] == pytest.approx(8, rel=0.02) and found["below"][0] == 0
+    assert np.isnan(found["branches"][1])
+
+
+def test_clumped_tokens_are_absent_more_often(toy):
+    corpus, _ = toy
+    once = np.repeat(np.arange(corpus.vocab_size), 12)  # every token sits in one document of its own
+    ids, offsets = once.astype(np.uint16), np.arange(0, len(once) + 1, 12)
+    clumped = type(corpus)(ids, offsets, corpus.tokenizer)
+    found = surveys.estimation(clumped, count(ids, corpus.vocab_size, offsets=offsets), seed=0, draws=3)
+    assert found["absent"][:, 1, 0].mean() == pytest.approx(0.75, abs=0.05)
+    assert found["absent_independent"][:, 1, 0].mean() < 0.1
+
+
+def test_a_group_is_held_against_tokens_of_its_frequency(toy):
+    corpus, counts = toy
+    found = surveys.survey(corpus, counts, least=5)
+    assert found["digits/begins"].shape == (10, 2) and (found["digits/begins"].sum(axis=1) <= 1 + 1e-12).all()
+    star = corpus.tokenizer.id("/a"), corpus.tokenizer.id("**"), corpus.tokenizer.id("*")
+    law = token_signatures.next_token(counts, [star[0]]).toarray()[0]
+    assert found["slashes/begins"][0, 0] == pytest.approx(law[star[1]] + law[star[2]])
+    mean, high = found["slashes/null"]
+    assert 0 <= mean <= high <= 1
+    assert found["cover"][0] <= found["cover"][1] <= found["cover"][2] <= found["size"][2]
 
 
 def test_stored_at_smoke_is_made_up_and_found_again(tmp_path, monkeypatch):
