@@ -20,8 +20,9 @@ import hashlib
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from numpy.typing import NDArray
 from probsig import documents, packaged_text, token_store
 from probsig.documents import CorpusError
 from probsig.parameters import closest
-from probsig.storage import digest
+from probsig.storage import StorageError, digest
 from probsig.tokenizers import Tokenizer, tokenizer
 
 PILE = {
@@ -100,26 +101,34 @@ def open_corpus(
     Raises CorpusError (one sentence) for an unknown name, damaged or empty text, and for text that changed since it was
     tokenised; StorageError for a damaged or full cache; ValueError and ImportError as `tokenizer` does.
     """
-    if max_tokens is not None and max_tokens < 1:
-        raise ValueError(f"max_tokens is {max_tokens}: pass a positive number, or None for all.")
+    if max_tokens is not None:
+        if not isinstance(max_tokens, Integral) or max_tokens < 1:
+            raise ValueError(f"max_tokens is {max_tokens}: pass a positive whole number, or None for all.")
+        max_tokens = int(max_tokens)
     if place is not None and place not in PLACES:
         raise ValueError(f"place is {place!r}: pass one of {', '.join(map(repr, PLACES))}, or None.")
+    if problem not in documents.PROBLEMS:
+        raise ValueError(f"problem is {problem!r}: pass one of {', '.join(map(repr, documents.PROBLEMS))}.")
     by = by if isinstance(by, Tokenizer) else tokenizer(by)
-    source, stamp = _found(str(name), place, max_tokens, repository, revision)
     options = [max_tokens, special_tokens, problem]
-    key = digest(repr([sorted(source.items()), by.digest, options]).encode())[:16]
-    folder = cache() / "corpora" / f"{re.sub('[^A-Za-z0-9.-]+', '-', Path(name).name) or 'corpus'}-{key}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):  # another process or thread may be at the same text
-        stored = token_store.read(folder)
-        if stored is None:
-            left_out: list[str] = []
-            texts = _documents(source, max_tokens, problem, left_out)
-            described = {**source, "stamp": stamp, "sha256": _content(source)}
-            chosen = {"max_tokens": max_tokens, "special_tokens": special_tokens, "left_out": left_out}
-            token_store.write(folder, texts, by, described, **chosen)
-            stored = token_store.read(folder)
-            assert stored is not None
+
+    def folder_of(source: dict[str, Any]) -> Path:
+        key = digest(repr([sorted(source.items()), by.digest, options]).encode())[:16]
+        return cache() / "corpora" / f"{re.sub('[^A-Za-z0-9.-]+', '-', Path(name).name) or 'corpus'}-{key}"
+
+    source, stamp = _found(str(name), place, max_tokens, repository, revision, folder_of)
+    folder = folder_of(source)
+    stored = token_store.read(folder)
+    if stored is None:
+        with _lock(folder):  # another process or thread may be at the same text
+            if (stored := token_store.read(folder)) is None:
+                left_out: list[str] = []
+                texts = _documents(source, problem, left_out)
+                described = {**source, "stamp": stamp, "sha256": _content(source)}
+                chosen = {"max_tokens": max_tokens, "special_tokens": special_tokens, "left_out": left_out}
+                token_store.write(folder, texts, by, described, **chosen)
+                stored = token_store.read(folder)
+    assert stored is not None
     if stored[0]["source"]["stamp"] != stamp:  # copied or touched, or changed
         if stored[0]["source"]["sha256"] != _content(source):
             raise CorpusError(
@@ -134,10 +143,30 @@ def open_corpus(
     return Corpus(Path(name).name, ids, offsets, by, source["place"], record["digest"], record)
 
 
+def _lock(folder: Path) -> Any:
+    """A lock beside a folder of the cache, held."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(f"{folder}.lock").acquire()
+    except OSError as error:
+        raise StorageError(
+            f"The folder {folder.parent} for token ids cannot be written ({error.strerror or error}): make room, or "
+            "name another with PROBSIG_CACHE, and run again."
+        ) from error
+
+
 def _found(
-    name: str, place: str | None, max_tokens: int | None, repository: str, revision: str | None
+    name: str,
+    place: str | None,
+    max_tokens: int | None,
+    repository: str,
+    revision: str | None,
+    folder_of: Callable[[dict[str, Any]], Path],
 ) -> tuple[dict[str, Any], Any]:
-    """Where the text of a name is, and a stamp that changes when its files do."""
+    """Where the text of a name is, and a stamp that changes when its files do.
+
+    The hub is not asked for what was tokenised from it before: that opens without a network.
+    """
     path = _file(name)
     if path is not None and place in (None, "file"):
         files = documents.files(path)
@@ -153,11 +182,14 @@ def _found(
         raise CorpusError(f"PROBSIG_DATA names no folder with {name}.jsonl.gz or the like: set it, or name a path.")
     refused = None
     if place in (None, "hub"):
+        source = {"place": "hub", "path": repository, "revision": revision, "name": name}
+        if token_store.read(folder_of(source)) is not None:
+            return source, None
         refused = _unreachable(repository, revision)
         if refused is None:
             if max_tokens is None:
                 raise CorpusError(f"The Pile's {PILE[name]} is too large to read whole from the hub: pass max_tokens.")
-            return {"place": "hub", "path": repository, "revision": revision, "name": name}, None
+            return source, None
         if place == "hub":
             raise CorpusError(f"The hub gives no {repository} ({refused}): set PROBSIG_DATA to a folder with the text.")
     missing = packaged_text.missing(name)
@@ -188,7 +220,7 @@ def _content(source: dict[str, Any]) -> str | None:
     return sha.hexdigest()
 
 
-def _documents(source: dict[str, Any], max_tokens: int | None, problem: str, left_out: list[str]) -> Iterator[str]:
+def _documents(source: dict[str, Any], problem: str, left_out: list[str]) -> Iterator[str]:
     if source["place"] == "file":
         return documents.read(source["path"], problem, left_out.append)
     if source["place"] == "hub":
@@ -197,10 +229,19 @@ def _documents(source: dict[str, Any], max_tokens: int | None, problem: str, lef
 
 
 def pile(repository: str, name: str, revision: str | None = None) -> Iterator[str]:
-    """The documents of a subset of the Pile, streamed from the hub or from a folder of JSONL files of the same form."""
+    """The documents of a subset of the Pile, streamed from the hub or from a folder of JSONL files of the same form.
+
+    Raises CorpusError where a row has no `text` or no `meta.pile_set_name`.
+    """
     for row in _stream(repository, revision):
-        if row["meta"]["pile_set_name"] == PILE[name]:
-            yield row["text"]
+        try:
+            subset, text = row["meta"]["pile_set_name"], row["text"]
+        except (KeyError, TypeError) as error:
+            raise CorpusError(
+                f"The rows of {repository} have no text and meta.pile_set_name as the Pile's have: name another."
+            ) from error
+        if subset == PILE[name]:
+            yield text
 
 
 def _stream(repository: str, revision: str | None) -> Any:

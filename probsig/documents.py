@@ -138,6 +138,8 @@ def _document(line: bytes, path: Path, number: int) -> str | CorpusError:
         return CorpusError(f"Line {number} of {path} {what}: {remedy}.")
     except (KeyError, TypeError, AttributeError):
         return CorpusError(f"Line {number} of {path} is no JSON object with a text under 'text': {remedy}.")
+    except (ValueError, RecursionError):
+        return CorpusError(f"Line {number} of {path} has too long a number or is nested too deeply: {remedy}.")
     return text
 
 
@@ -169,7 +171,7 @@ def _parquet(path: Path) -> Iterator[str | CorpusError]:
         batches = file.iter_batches(batch_size=256, columns=["text"])
         while True:
             try:
-                texts = next(batches).column(0).to_pylist()
+                texts = next(batches).column(0)
             except StopIteration:
                 return
             except (OSError, ValueError):
@@ -177,5 +179,13 @@ def _parquet(path: Path) -> Iterator[str | CorpusError]:
                 return
             for text in texts:
                 row += 1
-                remedy = "mend the row, or pass problem='skip' to leave it out"
-                yield text if isinstance(text, str) else CorpusError(f"Row {row} of {path} holds no text: {remedy}.")
+                yield _cell(text, path, row)
+
+
+def _cell(value: Any, path: Path, row: int) -> str | CorpusError:
+    remedy = "mend the row, or pass problem='skip' to leave it out"
+    try:
+        text = value.as_py()
+    except UnicodeDecodeError as error:
+        return CorpusError(f"Row {row} of {path} is no UTF-8 (byte {error.start} of the text): {remedy}.")
+    return text if isinstance(text, str) else CorpusError(f"Row {row} of {path} holds no text: {remedy}.")

