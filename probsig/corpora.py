@@ -107,6 +107,8 @@ def open_corpus(
         max_tokens = int(max_tokens)
     if place is not None and place not in PLACES:
         raise ValueError(f"place is {place!r}: pass one of {', '.join(map(repr, PLACES))}, or None.")
+    if not str(name).strip():
+        raise ValueError(f"The name of the corpus is empty: pass a path or one of {', '.join(PILE)}.")
     if problem not in documents.PROBLEMS:
         raise ValueError(f"problem is {problem!r}: pass one of {', '.join(map(repr, documents.PROBLEMS))}.")
     by = by if isinstance(by, Tokenizer) else tokenizer(by)
@@ -137,8 +139,8 @@ def open_corpus(
     record, ids, offsets = stored
     if record["left_out"] or record["empty"]:
         bad = record["left_out"]
-        both = [f"{record['empty']} empty"] * bool(record["empty"])
-        both += [f"{len(bad)} damaged (the first: {bad[0]})"] * bool(bad)
+        both = [f"{record['empty']} empty"] if record["empty"] else []
+        both += [f"{len(bad)} damaged (the first: {bad[0]})"] if bad else []
         warnings.warn(f"Documents of {name} that are left out: {' and '.join(both)}.", stacklevel=2)
     return Corpus(Path(name).name, ids, offsets, by, source["place"], record["digest"], record)
 

@@ -187,6 +187,11 @@ def _tokenise(
             if most is not None:
                 encoded = encoded[: most - now["tokens"]]
             now["characters"] += len(text)
+            if len(encoded) and int(encoded.max()) >= tokenizer.embedding_rows:
+                raise CorpusError(
+                    f"{tokenizer.name} gives the id {int(encoded.max())} in document {now['read']} and has "
+                    f"{tokenizer.embedding_rows} rows: pass the tokenizer with the rows of its model."
+                )
             if len(encoded):
                 offsets.write(np.int64(now["tokens"]).astype("<i8").tobytes())
                 ids.write(encoded.astype(plan["dtype"], copy=False).tobytes())

@@ -239,3 +239,12 @@ def test_the_development_corpora(name, monkeypatch):
     text = corpus.tokenizer.pieces
     whole = b"".join(text[i] for i in corpus.document(3).tolist())
     assert np.array_equal(corpus.tokenizer.encode(whole.decode()), corpus.document(3))
+
+
+def test_empty_documents_alone_are_no_obstacle(tmp_path):
+    path = jsonl(tmp_path / "mine.jsonl", ["", "a"])
+    for _ in range(2):
+        with pytest.warns(UserWarning, match=r"^Documents of \S+ that are left out: 1 empty\.$"):
+            assert len(corpora.open_corpus(path, letters()).ids) == 1
+    with pytest.raises(ValueError, match=r"^The name of the corpus is empty: pass a path or one of arxiv"):
+        corpora.open_corpus(" ", letters())

@@ -327,3 +327,11 @@ def test_damaged_files_are_one_sentence(tmp_path):
         (tmp_path / "corpus.json").write_text(damaged)
         with pytest.raises(StorageError, match=r"^\S+corpus\.json is damaged: remove .* run again\.$"):
             token_store.read(tmp_path)
+
+
+def test_an_id_beyond_the_rows_is_one_sentence(tmp_path):
+    with pytest.raises(
+        CorpusError, match=r"^letters gives the id 110 in document 1 and has 100 rows: pass the tokenizer"
+    ):
+        write(tmp_path / "corpus", ["n"], by=Letters(100))
+    assert not (tmp_path / "corpus").exists()
