@@ -49,12 +49,15 @@ def test_all_kinds_say_the_same(tmp_path):
 
 
 def test_a_folder_is_its_files_in_the_order_of_their_paths(tmp_path):
-    (tmp_path / "z").mkdir()
+    (tmp_path / "z" / "many").mkdir(parents=True)
     write(tmp_path / "z" / "1.txt", b"third")
     write(tmp_path / "b.txt", b"second")
     write(tmp_path / "a.jsonl", lines(["first"]))
     write(tmp_path / "notes.doc", b"not read")
     assert list(documents.read(tmp_path)) == ["first", "second", "third"]
+    for number in (5, 11, 0, 7, 2, 9, 4, 1, 10, 3, 8, 6):  # as a system may list them
+        write(tmp_path / "z" / "many" / f"{number:02}.txt", str(number).encode())
+    assert list(documents.read(tmp_path / "z" / "many")) == [str(number) for number in range(12)]
 
 
 def test_blank_lines_are_no_documents(tmp_path):
