@@ -122,7 +122,7 @@ def distributions(models: Models, chosen: Sequence[int] = CHOSEN, side: int = 0,
         for k in chosen:
             ax.stairs(share[k], edges, linewidth=1.6, label=f"{10 * k} to {10 * k + 10} %")
         ax.set(xlabel="percentile of the signature's cosine", ylabel="density", ylim=(0, top))
-        ax.legend(title="percentile of the embedding's", fontsize=9, loc="upper left")
+        ax.legend(title="percentile of the embedding's", fontsize=9, loc="upper center")
     else:
         figure, grid = plt.subplots(5, 2, figsize=(figures.WIDTH, 8.0), sharex=True, sharey=True)
         for ax, k in zip(grid.T.ravel(), chosen, strict=True):
