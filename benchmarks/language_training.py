@@ -71,9 +71,7 @@ def main(shapes):
     for name in shapes:
         vocab_size, batch, length = SIZES[name]
         lines += [f"Shape {name}, V = {vocab_size:,}, {batch} x {length} tokens:", ""]
-        lines += [
-            "| method | seconds | tokens a second | times the first | share of the product rate | peak, GiB |"
-        ]
+        lines += ["| method | seconds | tokens a second | times the first | share of the product rate | peak, GiB |"]
         lines += ["|---|---|---|---|---|---|"]
         first = None
         for way in WAYS:
