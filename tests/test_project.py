@@ -14,7 +14,6 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LARGEST = 2_000_000
-NAMED_LARGE = {"notebooks/addition/training.ipynb"}  # fourteen figures at twice the resolution
 
 
 def declared():
@@ -75,7 +74,7 @@ def test_one_version():
 
 def test_no_large_file():
     large = {name for name in tracked() if (ROOT / name).stat().st_size > LARGEST}
-    assert large <= NAMED_LARGE
+    assert large == set()
 
 
 def test_no_path_of_a_machine():
