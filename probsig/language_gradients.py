@@ -22,8 +22,8 @@ from probsig.velocity_shares import Judge
 
 @dataclass(frozen=True)
 class Scale:
-    """Tokens and ids of the text, the model's shape, the recipe, and how many rows the gradient is taken over (None:
-    all)."""
+    """How a network is trained and looked at: at most `tokens` tokens and `keep` ids of the text, the model's `shape`,
+    the recipe, and over how many rows the gradient is taken (None: all)."""
 
     tokens: int
     keep: int

@@ -33,12 +33,19 @@ from numpy.typing import ArrayLike, NDArray
 from probsig.expansions.linear import covariance
 
 Array = NDArray[np.float64]
-FORMS = ("printed", "centred", "unigram", "own", "attention", "third_order")
-FORMS += ("stack", "stack_own", "stack_norms", "skip")
+FORMS = (
+    *("printed", "centred", "unigram", "own", "attention", "third_order"),
+    *("stack", "stack_own", "stack_norms", "skip"),
+)
 
 
 def without_norms(model: Any) -> Any:
-    """The model with every RMSNorm replaced by the identity, in place; raises ValueError where it has none."""
+    """The model with every RMSNorm replaced by the identity, in place; raises ValueError where it has none.
+
+    >>> from probsig.language_models import SHAPES, build
+    >>> without_norms(build("llama-2", SHAPES["smoke"], 10, seed=0)).model.norm
+    Identity()
+    """
     from torch import nn
 
     places = [
@@ -58,16 +65,21 @@ def velocity_and_formulas(model: Any, inputs: NDArray, targets: NDArray, at_once
     """The velocity of W_E over all rows and what every formula says of it: "velocity", FORMS and "context" (the centred
     force sent to every earlier place by uniform attention, before W_OV), (V, d) each, and "loss" (), in nats.
 
-    Raises ValueError where no place has a target.
+    model: one that `language_models.build` made. inputs, targets: (R, T), targets below 0 are left out. at_once: how
+    many rows the model reads at a time. Raises ValueError where no place has a target.
+
+    >>> from probsig.language_models import SHAPES, build
+    >>> model = build("llama-2", SHAPES["smoke"], 10, init=1e-3, seed=0)
+    >>> said = velocity_and_formulas(model, np.array([[3, 1, 4]]), np.array([[1, 4, -1]]))
+    >>> said["velocity"].shape, round(float(said["loss"]), 2), np.flatnonzero(said["velocity"].any(axis=1)).tolist()
+    ((10, 32), 2.3, [1, 3])
     """
     import torch
 
     from probsig.language_models import chunked_loss
 
     W_E, W_U = model.get_input_embeddings().weight.detach(), model.get_output_embeddings().weight.detach()
-    total = np.count_nonzero(targets >= 0)
-    if not total:
-        raise ValueError("no place of these rows has a target: pass rows of a text of 2 tokens or more.")
+    total = _places(targets)
     law = torch.from_numpy(np.bincount(targets[targets >= 0], minlength=len(W_U)) / total).to(W_U)
     middle, common, where = W_U.mean(dim=0), law @ W_U, W_U.device
     layers, last = model.model.layers, model.model.norm
@@ -114,6 +126,37 @@ def velocity_and_formulas(model: Any, inputs: NDArray, targets: NDArray, at_once
     return arrays | {"third_order": arrays["centred"] - decay + arrays["attention"], "loss": np.float64(loss)}
 
 
+def signatures(inputs: NDArray, targets: NDArray, tokens: ArrayLike, vocab_size: int) -> tuple[Array, Array]:
+    """N and A of some tokens, (tokens, V) each, of these very rows: row s is N_.s and A_.s.
+
+    Places without a target count for neither; attention reaches over the border of two documents, as the model's does.
+    Raises ValueError where no place has a target.
+
+    >>> N, A = signatures(np.array([[0, 1]]), np.array([[1, 0]]), [0, 1], 2)
+    >>> N.tolist(), A.tolist()
+    ([[0.0, 0.5], [0.5, 0.0]], [[0.25, 0.5], [0.25, 0.0]])
+    """
+    tokens = np.asarray(tokens)
+    place = np.full(vocab_size, -1)
+    place[tokens] = np.arange(tokens.size)
+    N, A = np.zeros((2, tokens.size, vocab_size))
+    total, asked = _places(targets), targets >= 0
+    here = asked & (place[inputs] >= 0)
+    np.add.at(N, (place[inputs[here]], targets[here]), 1 / total)
+    for row, goal, there in zip(place[inputs], targets, asked, strict=True):
+        t, i = np.nonzero(np.tril(np.ones((len(row), len(row)), dtype=bool)) & there[:, None] & (row >= 0)[None, :])
+        np.add.at(A, (row[i], goal[t]), 1 / (total * (t + 1)))
+    return N, A
+
+
+def _places(targets: NDArray) -> int:
+    """P, how many places have a target."""
+    total = np.count_nonzero(targets >= 0)
+    if not total:
+        raise ValueError("no place of these rows has a target: pass rows of a text of 2 tokens or more.")
+    return total
+
+
 def _to_earlier(force: Any) -> Any:
     """(B, T, d): what uniform causal attention sends back, sum_{t >= i} force_t / t with t = 1 at the first place."""
     import torch
@@ -124,7 +167,9 @@ def _to_earlier(force: Any) -> Any:
 
 def _norm_back(force: Any, norm: Any, x: Any) -> Any:
     """A force after an RMSNorm, at its input x: the force times the Jacobian's transpose."""
-    if not hasattr(norm, "variance_epsilon"):
+    from torch import nn
+
+    if isinstance(norm, nn.Identity):
         return force
     size = (x.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon).sqrt()
     force, x = force * norm.weight.detach(), x / size
@@ -138,25 +183,3 @@ def _through(force: Any, values: Sequence[Any], norms: Sequence[tuple[Any, Any]]
         branch = _to_earlier(force) @ value
         force = force + (_norm_back(branch, *before) if before else branch)
     return force
-
-
-def signatures(inputs: NDArray, targets: NDArray, tokens: ArrayLike, vocab_size: int) -> tuple[Array, Array]:
-    """N and A of some tokens, (tokens, V) each, of these very rows: row s is N_.s and A_.s.
-
-    Places without a target count for neither; attention reaches over the border of two documents, as the model's does.
-
-    >>> N, A = signatures(np.array([[0, 1]]), np.array([[1, 0]]), [0, 1], 2)
-    >>> N.tolist(), A.tolist()
-    ([[0.0, 0.5], [0.5, 0.0]], [[0.25, 0.5], [0.25, 0.0]])
-    """
-    tokens = np.asarray(tokens)
-    place = np.full(vocab_size, -1)
-    place[tokens] = np.arange(tokens.size)
-    N, A = np.zeros((2, tokens.size, vocab_size))
-    total, asked = np.count_nonzero(targets >= 0), targets >= 0
-    here = asked & (place[inputs] >= 0)
-    np.add.at(N, (place[inputs[here]], targets[here]), 1 / total)
-    for row, goal, there in zip(place[inputs], targets, asked, strict=True):
-        t, i = np.nonzero(np.tril(np.ones((len(row), len(row)), dtype=bool)) & there[:, None] & (row >= 0)[None, :])
-        np.add.at(A, (row[i], goal[t]), 1 / (total * (t + 1)))
-    return N, A

@@ -5,7 +5,8 @@ bands of frequency, shuffles of tokens that keep frequencies, the share up to on
 the correlation of the cosines of tokens' velocities with those of their signatures. Velocities and formulas are those
 of `language_velocity`.
 
-Axes: velocities and formulas (V, d), rows tokens.
+Axes: velocities and formulas are (V, d), rows tokens; often (V,) is how often each token has a target after it, the
+n_s of the formulas times the number of places.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ Array = NDArray[np.float64]
 MAPS = {"next": ("centred",), "attention": ("context",), "both": ("centred", "context")}
 """What a free linear map is given: W_U^T of the centred N, of the centred A, or both side by side."""
 GEOMETRY = ("next", "attention", "next centred", "attention centred")
+"""What the cosines of the velocity's rows are set beside: the rows of N, of A, and both about their means."""
 BANDS = (10, 100, 1000)  # ranks by frequency where a band ends
-DRAWS, GROUP, LEAST, MOST, FOLDS = 5, 50, 20, 500, 4
-PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)  # of `mapped`, in units of the mean squared singular value
+DRAWS, GROUP = 5, 50  # shuffles of each kind; tokens of a similar frequency that are shuffled among themselves
+LEAST, MOST = 20, 500  # of the tokens whose geometry is compared: how often each is seen, and how many they are
+FOLDS, PENALTIES = 4, (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)  # of `mapped`
 
 
 def cosine(v: Array, f: Array) -> float:
@@ -50,9 +53,9 @@ def bands(often: ArrayLike) -> list[NDArray[np.int64]]:
 
 
 def shuffled(f: Array, often: ArrayLike, group: int | None, stream: np.random.Generator) -> Array:
-    """A formula with its tokens shuffled: s gets n_s f_r / n_r of another token r, so every row keeps its frequency.
+    """A formula (V, k) with its tokens shuffled: s gets n_s f_r / n_r of another token r and keeps its frequency.
 
-    group: r is among `group` neighbours in frequency; None takes any token that occurs.
+    group: r is among `group` neighbours in frequency; None takes any token that occurs. Others' rows are 0.
 
     >>> shuffled(np.array([[4.0], [2.0], [0.0]]), [4, 1, 0], None, seeds.stream(0, "d")).ravel().tolist()
     [8.0, 1.0, 0.0]
@@ -70,7 +73,12 @@ def mapped(v: Array, f: Array, often: ArrayLike, seed: int) -> float:
     """The share of v that a formula f (V, k) explains up to a linear map of the hidden space, one for all tokens.
 
     The map is fitted by ridge regression on three quarters of the tokens that occur and judged on the rest, four times;
-    errors weigh 1 / n_s, since v_s adds up n_s places. The best of the PENALTIES counts.
+    errors weigh 1 / n_s, since v_s adds up n_s places. A penalty is in units of the mean squared singular value of the
+    weighed f, and the best of the PENALTIES counts. Under 0 where the map is worse on new tokens than none.
+
+    >>> f = np.arange(1.0, 9).reshape(8, 1)
+    >>> round(mapped(f @ [[2.0, 3.0]], f, np.ones(8), 0), 3)
+    1.0
     """
     often = np.asarray(often, dtype=float)
     there = np.flatnonzero(often)
@@ -88,10 +96,11 @@ def mapped(v: Array, f: Array, often: ArrayLike, seed: int) -> float:
 
 
 class Judge:
-    """Some rows of a text, and how formulas are judged on them; `seed` is that of the shuffles.
+    """Some rows of a text, inputs and targets (R, T), and how formulas are judged on them; `seed` is of the shuffles.
 
-    `often` (V,) is how often each token has a target after it, `tokens` those whose geometry is compared: at most MOST,
-    seen LEAST times, and 3 in any case.
+    `often` (V,) is that of these rows, `tokens` those whose geometry is compared: the most frequent, at most MOST, that
+    are seen LEAST times, and 3 in any case, `pairs` the cosines of their signatures in the four ways of GEOMETRY.
+    Raises ValueError where no place has a target.
     """
 
     def __init__(self, inputs: NDArray, targets: NDArray, vocab_size: int, seed: int):

@@ -1,0 +1,175 @@
+"""Velocities of language models: autograd's, and the formulas are Corollary 4's, at its orders."""
+
+import numpy as np
+import pytest
+import torch
+
+from probsig import language_velocity as L
+from probsig import seeds, sequences
+from probsig.expansions import language
+from probsig.language_data import IGNORED
+from probsig.language_models import ARCHITECTURES, Shape, build
+
+V, TINY = 12, Shape(layers=2, heads=2, head_dim=4, hidden=8, ffn=12)
+SCALES = np.array([0.1, 0.07, 0.05])
+
+
+def network(architecture="qwen2.5", norms=True, init=0.5, seed=0):
+    model = build(architecture, TINY, V, init=init, seed=seed).double()
+    return model if norms else L.without_norms(model)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Seven rows of nine tokens, some places without a target."""
+    X = seeds.stream(0, "rows").integers(0, V, (7, 10))
+    inputs, targets = X[:, :-1].astype(np.int32), X[:, 1:].astype(np.int32).copy()
+    targets[[0, 2, 2], [3, 0, 8]] = IGNORED
+    return inputs, targets
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """Rows that all have targets, and the law of sequences that they are."""
+    X = seeds.stream(1, "rows").integers(0, V, (6, 7))
+    return X[:, :-1], X[:, 1:], sequences.SequenceLaw(X, np.full(6, 1 / 6), V)
+
+
+def values(model):
+    return sum((layer.self_attn.o_proj.weight @ layer.self_attn.v_proj.weight) for layer in model.model.layers)
+
+
+def relative(v, f):
+    return np.linalg.norm(v - f) / np.linalg.norm(v)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("norms", [True, False])
+def test_the_velocity_is_the_gradient_of_the_mean_loss(rows, architecture, norms):
+    model, (inputs, targets) = network(architecture, norms), rows
+    found = L.velocity_and_formulas(model, inputs, targets, at_once=3)
+    logits = model(input_ids=torch.from_numpy(inputs).long()).logits
+    loss = torch.nn.functional.cross_entropy(logits.reshape(-1, V), torch.from_numpy(targets).long().reshape(-1))
+    loss.backward()
+    expected = -model.get_input_embeddings().weight.grad.numpy()
+    assert relative(expected, found["velocity"]) < 1e-6  # norms and rope are float32 inside
+    assert found["loss"] == pytest.approx(loss.item(), rel=1e-6)
+    assert len(model.model.norm._forward_hooks) == 0
+
+
+def test_formulas_are_those_of_the_corollary(whole):
+    inputs, targets, law = whole
+    model = network(norms=False)
+    found = L.velocity_and_formulas(model, inputs, targets)
+    W_E, W_U = (layer.weight.detach().numpy() for layer in (model.model.embed_tokens, model.lm_head))
+    maps, unit = values(model).detach().numpy(), law.length / (law.length - 1)  # the paper divides by L, not L - 1
+    for ours, theirs in (
+        ("printed", "bigram"),
+        ("centred", "first_order"),
+        ("third_order", "third_order_no_mlp"),
+    ):
+        expected = unit * language.corollary_4_embedding(law, W_E, W_U, theirs, maps)
+        np.testing.assert_allclose(found[ours], expected, atol=1e-14)
+    N, A = unit * law.bigrams(), unit * law.attention_signature()
+    np.testing.assert_allclose(found["context"], language.centred(A).T @ W_U, atol=1e-14)
+    np.testing.assert_allclose(found["unigram"], (N - np.outer(N.sum(axis=1), N.sum(axis=0))).T @ W_U, atol=1e-14)
+    np.testing.assert_allclose(found["own"], found["skip"], atol=1e-14)  # without a last norm there is nothing between
+
+
+def test_what_comes_through_the_skip_path(rows):
+    """Branches that give nothing leave the last norm alone, whose flow is known in closed form (prop-rmsnorm)."""
+    model = network()
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.self_attn.o_proj.weight.zero_()
+            layer.mlp.down_proj.weight.zero_()
+    found = L.velocity_and_formulas(model, *rows)
+    np.testing.assert_allclose(found["skip"], found["velocity"], atol=1e-14)
+    W = model.model.embed_tokens.weight.detach().numpy()
+    size = np.sqrt((W**2).mean(axis=1, keepdims=True) + model.config.rms_norm_eps)
+    along = (W * found["own"]).mean(axis=1, keepdims=True) * W / size**2
+    np.testing.assert_allclose(found["velocity"], (found["own"] - along) / size, atol=1e-6)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_shares_rise_to_one_at_the_orders_of_the_corollary(whole, architecture):
+    """Residuals over the velocity: the centred form's falls as eps^2, the third order's as eps^4."""
+    inputs, targets, _ = whole
+    left = {"printed": [], "centred": [], "third_order": []}
+    for scale in SCALES:
+        found = L.velocity_and_formulas(network(architecture, norms=False, init=float(scale)), inputs, targets)
+        for form, residuals in left.items():
+            residuals.append(relative(found["velocity"], found[form]))
+    slopes = {form: np.polyfit(np.log(SCALES), np.log(residuals), 1)[0] for form, residuals in left.items()}
+    assert slopes["printed"] == pytest.approx(0, abs=0.1)
+    assert slopes["centred"] == pytest.approx(2, abs=0.1)
+    assert slopes["third_order"] == pytest.approx(4, abs=0.25)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_stack_is_all_of_it_at_small_embeddings(rows, architecture):
+    """Only embeddings are small, and the stack's residual falls as their size; other forms' does not."""
+    stack, third = [], []
+    for scale in (1e-2, 1e-3):
+        model = network(architecture, norms=False)
+        with torch.no_grad():
+            model.model.embed_tokens.weight.mul_(scale)
+        found = L.velocity_and_formulas(model, *rows)
+        stack.append(relative(found["velocity"], found["stack"]))
+        third.append(relative(found["velocity"], found["third_order"]))
+    assert stack[1] < 1e-2
+    assert stack[0] / stack[1] == pytest.approx(10, rel=0.2)
+    assert third[1] > 0.05
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("norms", [True, False])
+def test_the_normed_stack_lacks_the_pattern_and_the_mlp_alone(rows, architecture, norms):
+    """Where attention is uniform and MLPs give nothing, it is the velocity, norms or not, at weights of any size."""
+    model = network(architecture, norms)
+    with torch.no_grad():
+        for k, layer in enumerate(model.model.layers):
+            layer.self_attn.q_proj.weight.zero_()
+            layer.mlp.down_proj.weight.zero_()
+            if norms:
+                layer.input_layernorm.weight.mul_(1 + k)
+    found = L.velocity_and_formulas(model, *rows)
+    assert relative(found["velocity"], found["stack_norms"]) < 1e-6
+    assert (relative(found["velocity"], found["stack_own"]) < 1e-6) == (not norms)
+
+
+def test_signatures_against_loops(rows):
+    inputs, targets = rows
+    N, A = np.zeros((2, V, V))
+    total = (targets >= 0).sum()
+    for row, goal in zip(inputs, targets, strict=True):
+        for t in range(len(row)):
+            if goal[t] < 0:
+                continue
+            N[row[t], goal[t]] += 1 / total
+            for i in range(t + 1):
+                A[row[i], goal[t]] += 1 / (total * (t + 1))
+    tokens = [5, 0, 7]
+    found = L.signatures(inputs, targets, tokens, V)
+    np.testing.assert_allclose(found[0], N[tokens], atol=1e-15)
+    np.testing.assert_allclose(found[1], A[tokens], atol=1e-15)
+
+
+def test_formulas_come_from_these_signatures(rows):
+    """Also where a place has no target, the centred form and the context are N and A less their means, through W_U."""
+    model = network()
+    found = L.velocity_and_formulas(model, *rows)
+    W_U = model.lm_head.weight.detach().numpy()
+    for S, form in zip(L.signatures(*rows, range(V), V), ("centred", "context"), strict=True):
+        np.testing.assert_allclose(found[form], (S - S.mean(axis=1, keepdims=True)) @ W_U, atol=1e-14)
+
+
+def test_errors_name_the_culprit(rows):
+    with pytest.raises(ValueError, match="no RMSNorm"):
+        L.without_norms(network(norms=False))
+    inputs, targets = rows
+    nothing = np.full_like(targets, IGNORED)
+    with pytest.raises(ValueError, match="has a target"):
+        L.velocity_and_formulas(network(), inputs, nothing)
+    with pytest.raises(ValueError, match="has a target"):
+        L.signatures(inputs, nothing, [0], V)
