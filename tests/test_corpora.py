@@ -187,6 +187,21 @@ def test_without_a_hub_the_package_is_taken_or_named(tmp_path, monkeypatch):
     assert corpora.open_corpus("wikipedia-en", letters()).place == "package"
 
 
+@pytest.mark.parametrize("name", packaged_text.FURTHER)
+def test_what_is_no_subset_of_the_pile_is_not_asked_of_the_hub(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(corpora, "_stream", lambda *repository: pytest.fail("the hub was asked"))
+    monkeypatch.setattr(packaged_text, "missing", lambda name: None)
+    monkeypatch.setattr(packaged_text, "read", lambda name, folder: iter(["shipped", "twice"]))
+    corpus = corpora.open_corpus(name, letters())
+    assert corpus.place == "package" and corpus.offsets.tolist() == [0, 7, 12]
+    assert corpus.record["source"]["path"] == packaged_text.origin(name)
+    with pytest.raises(CorpusError, match=rf"^The hub has no {name}, which is no subset of the Pile: pass place="):
+        corpora.open_corpus(name, letters(), place="hub")
+    monkeypatch.setenv("PROBSIG_DATA", str(tmp_path / "data"))
+    jsonl(tmp_path / "data" / f"{name}.jsonl", ["mine"])
+    assert corpora.open_corpus(name, letters()).place == "file"
+
+
 def test_empty_and_damaged_documents_are_counted_and_said(tmp_path):
     path = tmp_path / "mine.jsonl"
     path.write_bytes(b'{"text": "ab"}\n{"text": ""}\n{"text": "c\n{"text": "d"}\n')
@@ -201,7 +216,7 @@ def test_empty_and_damaged_documents_are_counted_and_said(tmp_path):
 
 def test_what_cannot_be_opened_is_one_sentence(tmp_path):
     cases = [
-        (("wikipedia",), {}, r"^There is no corpus 'wikipedia' \(did you mean 'wikipedia-en'\?\): pass the path"),
+        (("wikipedia-e",), {}, r"^There is no corpus 'wikipedia-e' \(did you mean 'wikipedia-en'\?\): pass the path"),
         (("cc",), {"place": "file"}, r"^PROBSIG_DATA names no folder with cc\.jsonl\.gz or the like: "),
         (("cc",), {"place": "cloud"}, r"^place is 'cloud': pass one of 'file', 'hub', 'package', or None\.$"),
         (

