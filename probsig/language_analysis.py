@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from probsig import reliability, token_signatures
 from probsig.alignment import Cosines, correlations, cosines, percentile_table
 from probsig.bigrams import Bigrams, count
-from probsig.language_data import TrainingSet
+from probsig.language_data import REST, TrainingSet
 
 Arrays = dict[str, NDArray]
 SIDES = ("next", "previous")
@@ -177,23 +177,38 @@ def leaderboard(W_E: NDArray, W_U: NDArray, reference: Reference, C: int) -> NDA
     return out
 
 
+def shared(sets: Sequence[TrainingSet], most: int, least: int = 20) -> NDArray[np.int64]:
+    """The tokenizer's ids of the tokens that occur `least` times in every one of some training sets: the `most` that
+    stand highest in the lowest of their frequencies, most frequent first.
+
+    >>> from probsig.language_data import renumbered
+    >>> texts = ([7, 7, 7, 2, 2, 3], [7, 2, 2, 2, 4, 4])
+    >>> both = [renumbered(np.array(ids), np.array([0, 6]), 9, None, "by hand") for ids in texts]
+    >>> shared(both, most=5, least=1)
+    array([2, 7])
+    """
+    low = np.full(max(one.original for one in sets), np.iinfo(np.int64).max)
+    for one in sets:
+        frequency, there = np.zeros_like(low), one.kept != REST
+        frequency[one.kept[there]] = one.frequency[there]
+        low = np.minimum(low, frequency)
+    return token_signatures.frequent(low, most, least)
+
+
 def cross(
-    W_E: NDArray, W_U: NDArray, data: TrainingSet, others: Sequence[TrainingSet], most: int = 500
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """R_cos with the signatures of other training sets, over the `most` tokens that stand highest in the lower of the
-    two frequencies: (2, others), and how many tokens there were (others,)."""
-    values, numbers = np.full((2, len(others)), np.nan), np.zeros(len(others), dtype=np.int64)
-    for o, other in enumerate(others):
-        theirs = other.new_ids(data.kept)
-        both = np.where(theirs >= 0, np.minimum(data.frequency, other.frequency[theirs]), 0)
-        tokens = token_signatures.frequent(both, most, LEAST)
-        numbers[o] = len(tokens)
-        if len(tokens) < 3:
+    W_E: NDArray, W_U: NDArray, data: TrainingSet, others: Sequence[TrainingSet], tokens: Sequence[NDArray[np.int64]]
+) -> NDArray[np.float64]:
+    """R_cos with the signatures of other training sets, each over its `tokens` (ids of the tokenizer): (2, others); nan
+    where they are fewer than 3."""
+    values = np.full((2, len(others)), np.nan)
+    for o, (other, old) in enumerate(zip(others, tokens, strict=True)):
+        if len(old) < 3:
             continue
+        own, theirs = data.new_ids(old), other.new_ids(old)
         for s, (side, W) in enumerate(zip(SIDES, (W_E, W_U), strict=True)):
-            signature = cosines(SIGNATURE[side](other.counts, theirs[tokens]), absent="zero")
-            values[s, o] = correlations(cosines(W[tokens]), signature).overall
-    return values, numbers
+            signature = cosines(SIGNATURE[side](other.counts, theirs), absent="zero")
+            values[s, o] = correlations(cosines(W[own]), signature).overall
+    return values
 
 
 def group(W_E: NDArray, data: TrainingSet, old_ids: Mapping[str, int]) -> Arrays:

@@ -117,13 +117,15 @@ def training_set(
     is cut there; None takes all, in order), with at most `keep` ids (None keeps all that occur), those of `also` among
     them.
 
-    Raises ValueError for a corpus of fewer than 2 tokens and a `keep` below 2.
+    Raises ValueError for a corpus of fewer than 2 tokens, and for `tokens` or a `keep` below 2.
 
     >>> from probsig.toy_corpus import ToyCorpus
     >>> few = training_set(ToyCorpus.of(0), tokens=1000, keep=20, seed=0, name="toy")
     >>> len(few.ids), few.vocab_size, int(few.kept[-1])
     (1000, 20, -1)
     """
+    if tokens is not None and tokens < 2:
+        raise ValueError(f"tokens is {tokens}: pass 2 or more, or None for all.")
     if keep is not None and keep < 2:
         raise ValueError(f"keep is {keep}: pass 2 ids or more, or None for all that occur.")
     if len(corpus.ids) < 2:
@@ -148,7 +150,8 @@ def renumbered(
     also: Iterable[int] = (),
 ) -> TrainingSet:
     """Ids renumbered by frequency, ties by the old id, then those of `also` that are not among them; beyond `keep` - 1
-    ids all share the last. Raises ValueError where `keep` leaves no room for `also`.
+    ids all share the last. Raises ValueError where `keep` leaves no room for `also`, and for one of `also` outside the
+    vocabulary.
 
     >>> few = renumbered(np.array([5, 3, 3, 9, 3, 5]), np.array([0, 6]), 10, 2, "by hand")
     >>> few.ids.tolist(), few.kept.tolist()
@@ -157,13 +160,16 @@ def renumbered(
     frequency = np.bincount(ids, minlength=vocab_size)
     order = np.argsort(-frequency, kind="stable")[: np.count_nonzero(frequency)]
     also = np.unique(np.array(list(also), dtype=np.int64))
-    room = len(order) + len(also) if keep is None else keep
-    if room < len(also) + 2:
+    if len(also) and not 0 <= also[0] <= also[-1] < vocab_size:
+        outside = also[0] if also[0] < 0 else also[-1]
+        raise ValueError(f"The id {outside} is to be kept and is outside the vocabulary of {vocab_size}: leave it out.")
+    room = vocab_size if keep is None else keep
+    if keep is not None and room < len(also) + 2:
         raise ValueError(f"keep is {keep}, too few for the {len(also)} tokens that are to be kept: pass more.")
     kept = np.append(order, np.setdiff1d(also, order))
     if len(kept) > room:
         often = order[~np.isin(order, also)][: room - 1 - len(also)]
-        chosen = np.append(often, also)
+        chosen = np.sort(np.append(often, also))
         kept = np.append(chosen[np.argsort(-frequency[chosen], kind="stable")], REST)
     table = np.full(vocab_size, len(kept) - 1, dtype=np.int64)
     table[kept[kept != REST]] = np.arange(np.count_nonzero(kept != REST))

@@ -10,6 +10,7 @@ The texts come from the caller, who opens them only when something has to be tra
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 
 from probsig import runs
 from probsig.drafts import Draft
-from probsig.language_analysis import Reference, analyse, cross, group, leaderboard
+from probsig.language_analysis import Reference, analyse, cross, group, leaderboard, shared
 from probsig.language_data import TrainingSet
 
 Sets = tuple[Sequence[TrainingSet], Mapping[str, Mapping[str, int]]]
@@ -77,11 +78,16 @@ def model(
     sets: gives the training sets, `name` among them, and the groups of tokens (`language_texts.training_sets`), made
     with `SCALES[scale]`; the others are what the model is crossed with. tokens: another number than the scale's.
     The piece "model" holds the log of `language_training` with, under kept/<step>/, what `language_analysis.analyse`,
-    `leaderboard`, `cross` and `group` give; and under data/, sizes, least (how often the rarest of C was seen),
-    ceilings, top (the tokenizer's ids of the heatmap's tokens), size (tokens, documents, ids), epoch (the steps of
-    one), digests (SHA-256 of the ids of each training set, in the order of `sets`).
-    Raises ValueError for an unknown architecture or scale, and what training raises.
+    `leaderboard`, `cross` (over the tokens of each pair of texts; "common" over those that all share) and `group` give;
+    and under data/, sizes, least (how often the rarest of C was seen), ceilings, top (the tokenizer's ids of the
+    heatmap's tokens), size (tokens, documents, ids), epoch (the steps of one), cross_tokens (others,) and common_tokens
+    (1,), how many tokens those are, names/<group> (its members, UTF-8 JSON), digests (SHA-256 of the ids of each
+    training set, in the order of `sets`).
+    Raises ValueError for an unknown architecture or scale, for `tokens` below 2, for a `name` that is not among the
+    sets, and what training raises.
     """
+    if tokens is not None and tokens < 2:
+        raise ValueError(f"tokens is {tokens}: pass 2 or more, or None for the scale's own.")
     for what, value, allowed in (("architecture", architecture, ARCHITECTURES), ("scale", scale, SCALES)):
         if value not in allowed:
             raise ValueError(f"{what} is {value!r}: pass one of {', '.join(map(repr, allowed))}.")
@@ -110,17 +116,23 @@ def _train(
 ) -> dict[str, np.ndarray]:
     from probsig import language_models, language_training
 
-    data = next(one for one in sets if one.name == name)
+    data = next((one for one in sets if one.name == name), None)
+    if data is None:
+        raise ValueError(
+            f"There is no text {name!r} among {', '.join(repr(one.name) for one in sets)}: pass one of them."
+        )
     shape = language_models.SHAPES[how.shape]
     sizes = {"vocab_size": data.vocab_size, "original": data.original}
     built = language_models.build(architecture, shape, init=init, seed=seed, **sizes)
     recipe = language_training.Recipe(epochs=epochs, batch=how.batch, length=how.length, lr=how.lr)
     reference, epoch = Reference(data, how.length), recipe.epoch(data)
+    pairwise, common = [shared([data, other], 500) for other in sets], shared([data, *sets], 500)
 
     def keep(step: int, W_E: Any, W_U: Any) -> dict[str, np.ndarray]:
         out = analyse(W_E, W_U, reference, seed)
         out["leaders"] = leaderboard(W_E, W_U, reference, min(500, len(reference.tokens)))
-        out["cross"], out["cross_tokens"] = cross(W_E, W_U, data, sets)
+        out["cross"] = cross(W_E, W_U, data, sets, pairwise)
+        out["common"] = cross(W_E, W_U, data, sets, [common] * len(sets))
         for named, members in groups.items():
             out |= {f"{named}/{key}": array for key, array in group(W_E, data, members).items()}
         return out
@@ -145,6 +157,12 @@ def _train(
         "top": data.kept[reference.tokens[:40]],
         "size": np.array([len(data.ids), len(data.offsets) - 1, data.vocab_size], dtype=np.int64),
         "epoch": np.array([epoch], dtype=np.int64),
+        "cross_tokens": np.array([len(old) for old in pairwise], dtype=np.int64),
+        "common_tokens": np.array([len(common)], dtype=np.int64),
+        **{
+            f"names/{named}": np.frombuffer(json.dumps(list(members)).encode(), np.uint8)
+            for named, members in groups.items()
+        },
         "digests": np.array([list(hashlib.sha256(one.ids.tobytes()).digest()) for one in sets], dtype=np.uint8),
     }
     return log.arrays() | {f"data/{key}": array for key, array in facts.items()}

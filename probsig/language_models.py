@@ -16,7 +16,7 @@ Axes: W_E and W_U are (V, d), ids (B, T).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -32,13 +32,23 @@ LOGITS = 1 << 25  # how many are held at a time
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a model: key-value heads are as many as heads."""
+    """The sizes of a model: key-value heads are as many as heads.
+
+    Raises ValueError for a size that is no whole number above 0, and for an odd head_dim, which rope cannot turn.
+    """
 
     layers: int
     heads: int
     head_dim: int
     hidden: int
     ffn: int
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value < 1 or value != int(value):
+                raise ValueError(f"{name} is {value}: pass a whole number above 0.")
+        if self.head_dim % 2:
+            raise ValueError(f"head_dim is {self.head_dim}: pass an even number, rope turns its coordinates in pairs.")
 
 
 SHAPES = {
@@ -63,7 +73,7 @@ def build(
     deviation 0.02 throughout, as transformers has it) or the standard deviation of every matrix. Weights come from the
     streams (seed, "language model", name of the parameter), so a matrix does not depend on the others.
     original: the V of the init "vocab" where it is not `vocab_size`.
-    Raises ValueError for an unknown architecture or init and for fewer than 2 ids.
+    Raises ValueError for an unknown architecture or init, fewer than 2 ids, and an `original` below `vocab_size`.
 
     >>> model = build("llama-2", SHAPES["smoke"], 10, seed=0)
     >>> [W.shape for W in embeddings(model)], sum(weights.numel() for weights in model.parameters())
@@ -76,6 +86,8 @@ def build(
         raise ValueError(f"init is {init!r}: pass one of {', '.join(map(repr, INITS))}, or a positive number.")
     if vocab_size < 2:
         raise ValueError(f"vocab_size is {vocab_size}: a language model needs 2 ids or more.")
+    if original is not None and original < vocab_size:
+        raise ValueError(f"original is {original}, below the {vocab_size} ids that were kept of it: pass what it was.")
     with torch.device("meta"):
         model = _network(architecture, shape, vocab_size)
     model.to_empty(device="cpu")
@@ -140,41 +152,51 @@ def chunked_loss(model: Any, ids: torch.Tensor, targets: torch.Tensor) -> torch.
     out.
 
     Logits are made for some places at a time, and their gradient at once, so that never more than LOGITS of them are
-    held. Under autocast the products run in its type and sums are float32.
+    held. Under autocast the products run in its type and sums are float32. Differentiate it once: its gradient is
+    handed over, not copied.
     """
-    hidden = model.model(input_ids=ids).last_hidden_state
-    return _Loss.apply(hidden.reshape(-1, hidden.shape[-1]), model.get_output_embeddings().weight, targets.reshape(-1))
+    hidden, W_U = model.model(input_ids=ids).last_hidden_state, model.get_output_embeddings().weight
+    return _Loss.apply(hidden.reshape(-1, hidden.shape[-1]), W_U, targets.reshape(-1), torch.is_grad_enabled())
 
 
 class _Loss(torch.autograd.Function):
-    """Cross entropy whose gradient is made with its value."""
+    """Cross entropy whose gradient, if one is wanted, is made with its value."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: torch.Tensor, W_U: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, hidden: torch.Tensor, W_U: torch.Tensor, targets: torch.Tensor, wanted: bool) -> torch.Tensor:
         fast = torch.is_autocast_enabled(hidden.device.type)
         kind = torch.get_autocast_dtype(hidden.device.type) if fast else W_U.dtype
-        W, asked = W_U.to(kind), targets >= 0
-        number = asked.sum().clamp(min=1)
-        by_hidden, by_W = torch.zeros_like(hidden), torch.zeros_like(W_U)
+        W, asked = W_U.to(kind), (targets >= 0).to(W_U.dtype)[:, None]
+        each = asked / asked.sum().clamp(min=1)
         total = torch.zeros((), dtype=W_U.dtype, device=hidden.device)
+        if wanted:
+            by_hidden, by_W = torch.empty_like(hidden), torch.zeros_like(W_U)
         places = max(1, LOGITS // len(W))
         with torch.autocast(hidden.device.type, enabled=False):
             for start in range(0, len(hidden), places):
                 part = slice(start, start + places)
-                h, there, goal = hidden[part].to(kind), asked[part], targets[part].clamp(min=0)[:, None]
-                logits = (h @ W.T).to(W_U.dtype)
-                logits -= torch.logsumexp(logits, dim=1, keepdim=True)
-                total -= (logits.gather(1, goal)[:, 0] * there).sum()
-                logits.exp_()
-                logits.scatter_add_(1, goal, -torch.ones_like(goal, dtype=logits.dtype))
-                logits *= (there / number)[:, None]
-                slope = logits.to(kind)
-                by_hidden[part] = (slope @ W).to(hidden.dtype)
-                by_W += slope.T @ h
-        ctx.save_for_backward(by_hidden, by_W)
-        return total / number
+                h, goal = hidden[part].to(kind), targets[part].clamp(min=0)[:, None]
+                logits = torch.log_softmax((h @ W.T).to(W_U.dtype), dim=1)
+                total -= (logits.gather(1, goal) * each[part]).sum()
+                if not wanted:
+                    continue
+                slope = logits.exp_().scatter_add_(1, goal, logits.new_full(goal.shape, -1.0)).to(kind)
+                by_hidden[part] = (slope @ W).to(W_U.dtype) * each[part]
+                _add_product(by_W, slope.T, (h.to(W_U.dtype) * each[part]).to(kind))
+        if wanted:
+            ctx.gradients = by_hidden, by_W
+        return total
 
     @staticmethod
-    def backward(ctx: Any, *above: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
-        by_hidden, by_W = ctx.saved_tensors
-        return by_hidden * above[0], by_W * above[0], None
+    def backward(ctx: Any, *above: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None, None]:
+        by_hidden, by_W = ctx.gradients
+        del ctx.gradients  # so that W_U's gradient is handed over and not copied
+        return by_hidden.mul_(above[0]), by_W.mul_(above[0]), None, None
+
+
+def _add_product(out: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
+    """out += left @ right, the sum in the type of `out`."""
+    if out.dtype == right.dtype:
+        out.addmm_(left, right)
+    else:
+        out += left @ right

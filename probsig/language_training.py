@@ -2,8 +2,9 @@
 
 AdamW with torch's defaults, one cosine from the learning rate to zero over the whole run, no warm-up, no clipping,
 no dropout: the paper names the optimiser, its rate and the cosine, and nothing else. On a GPU the matrix products run
-in bfloat16 under autocast and weights, gradients and moments stay float32; on a CPU all is float32 on one thread, so
-the bits do not depend on the number of threads, and several runs go side by side.
+in bfloat16 under autocast and weights, gradients and moments stay float32; a batch that is too large for its memory is
+cut in two, again and again, which changes nothing but rounding. On a CPU all is float32 on one thread, so the bits do
+not depend on the number of threads, and several runs go side by side.
 
 The loop knows nothing of geometry: `measure(step, W_E, W_U)` gives numbers, `keep(step, W_E, W_U)` arrays. A step
 number s means "after s updates", so 0 is the start. W_E and W_U are (V, d), float32.
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from probsig import seeds
 from probsig.drafts import Draft
@@ -33,13 +34,13 @@ Keep = Callable[[int, NDArray, NDArray], Mapping[str, NDArray]]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long and how fast: `batch` rows of `length` tokens a step, made in `accumulate` parts of equal size.
+    """How long and how fast: `epochs` times over the rows, `batch` rows of `length` tokens a step.
 
-    Raises ValueError for numbers that are not positive and for a batch that `accumulate` does not divide.
+    Raises ValueError for numbers that are not positive, and for counts that are not whole.
 
-    >>> Recipe(batch=3, accumulate=2)
+    >>> Recipe(epochs=1.5)
     Traceback (most recent call last):
-    ValueError: accumulate is 2 and does not divide the batch of 3 rows.
+    ValueError: epochs is 1.5: pass a whole number.
     """
 
     epochs: int = 1
@@ -47,14 +48,13 @@ class Recipe:
     length: int = 256
     lr: float = 1e-4
     weight_decay: float = 0.01
-    accumulate: int = 1
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if not (math.isfinite(value) and value > 0) and not (name == "weight_decay" and value == 0):
                 raise ValueError(f"{name} is {value}: pass a positive number.")
-        if self.batch % self.accumulate:
-            raise ValueError(f"accumulate is {self.accumulate} and does not divide the batch of {self.batch} rows.")
+            if name in ("epochs", "batch", "length") and value != int(value):
+                raise ValueError(f"{name} is {value}: pass a whole number.")
 
     def steps(self, data: TrainingSet) -> int:
         """The number of updates, the last rows of an epoch that fill no batch left out; 1 an epoch at least."""
@@ -73,7 +73,7 @@ class Log:
     steps: list[int] = field(default_factory=list)
     metrics: list[dict[str, float]] = field(default_factory=list)
     kept: dict[str, NDArray] = field(default_factory=dict)
-    losses: list[torch.Tensor] = field(default_factory=list)  # of the steps since the last event, left on the device
+    losses: list[torch.Tensor] = field(default_factory=list)  # of the steps since the last event, where they were made
 
     def arrays(self) -> dict[str, NDArray]:
         """steps (m,), metric/<name> (m,), nan where it was not measured, and kept/<step>/<name>."""
@@ -141,6 +141,7 @@ def train(
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
     identity = {"data": data.name, "tokens": len(data.ids), "vocab": data.vocab_size, "seed": seed, **asdict(recipe)}
     log, done = Log(), 0
+    step = _Steps(model, optimizer, where)
     found = draft.load(identity) if draft else None
     if found:
         done, log = found[0], _load(found[1], model, optimizer)
@@ -153,17 +154,17 @@ def train(
             log.metrics.append({**loss, **measure(done, W_E, W_U)})
             log.losses.clear()
         if done in kept and not any(name.startswith(f"{done}/") for name in log.kept):
-            log.kept |= {f"{done}/{name}": np.asarray(array) for name, array in keep(done, W_E, W_U).items()}
+            log.kept |= {f"{done}/{name}": np.atleast_1d(array) for name, array in keep(done, W_E, W_U).items()}
 
     bar = tqdm(total=steps, initial=done, desc=data.name, unit="step", mininterval=2, disable=not progress, leave=False)
-    with bar, _one_thread(where), _enough_memory(recipe):
+    with bar, _one_thread(where):
         look()
         for batch in _batches(len(inputs), recipe, seed, done, steps):
             if draft and draft.due():
                 draft.save(identity, done, _state(model, optimizer, log))
             for group in optimizer.param_groups:
                 group["lr"] = recipe.lr * 0.5 * (1 + math.cos(math.pi * done / steps))
-            log.losses.append(_step(model, optimizer, inputs[batch], targets[batch], recipe.accumulate, where))
+            log.losses.append(step(inputs[batch], targets[batch]))
             done += 1
             bar.update()
             if done in measured | kept:
@@ -181,25 +182,46 @@ def _batches(rows: int, recipe: Recipe, seed: int, done: int, steps: int) -> Ite
             yield order[step * recipe.batch : (step + 1) * recipe.batch]
 
 
-def _step(model: Any, optimizer: Any, inputs: NDArray, targets: NDArray, parts: int, where: torch.device) -> Any:
-    """One update; the mean loss over the tokens that are predicted, a tensor on the device."""
-    optimizer.zero_grad(set_to_none=True)
-    predicted, total = np.count_nonzero(targets >= 0), torch.zeros((), device=where)
-    for ids, goal in zip(np.array_split(inputs, parts), np.array_split(targets, parts), strict=True):
-        share = np.count_nonzero(goal >= 0) / max(predicted, 1)
-        if not share:
-            continue
-        both = (torch.from_numpy(part.astype(np.int64)).to(where, non_blocking=True) for part in (ids, goal))
-        with torch.autocast("cuda", torch.bfloat16, enabled=where.type == "cuda"):
-            loss = chunked_loss(model, *both)
-        (loss * share).backward()
-        total += loss.detach() * share
-    optimizer.step()
-    return total
+class _Steps:
+    """The updates, each in as many parts as the memory of the device asks for."""
+
+    def __init__(self, model: Any, optimizer: Any, where: torch.device) -> None:
+        self.model, self.optimizer, self.where, self.parts = model, optimizer, where, 1
+
+    def __call__(self, inputs: NDArray, targets: NDArray) -> torch.Tensor:
+        """One update; the mean loss over the tokens that are predicted, a tensor on the device."""
+        while True:
+            try:
+                loss = self._gradient(inputs, targets)
+            except torch.OutOfMemoryError as error:
+                if self.parts >= len(inputs):
+                    shape = f"one row of {inputs.shape[1]} tokens"
+                    raise MemoryError(
+                        f"The GPU's memory is too small for {shape}: pass shorter rows or a smaller model; what was "
+                        "saved is kept."
+                    ) from error
+                self.parts = min(2 * self.parts, len(inputs))
+            else:
+                self.optimizer.step()
+                return loss
+
+    def _gradient(self, inputs: NDArray, targets: NDArray) -> torch.Tensor:
+        self.optimizer.zero_grad(set_to_none=True)
+        predicted, total = np.count_nonzero(targets >= 0), torch.zeros((), device=self.where)
+        for ids, goal in zip(*(np.array_split(a, self.parts) for a in (inputs, targets)), strict=True):
+            share = np.count_nonzero(goal >= 0) / max(predicted, 1)
+            if not share:
+                continue
+            both = (torch.from_numpy(a.astype(np.int64)).to(self.where, non_blocking=True) for a in (ids, goal))
+            with torch.autocast("cuda", torch.bfloat16, enabled=self.where.type == "cuda"):
+                loss = chunked_loss(self.model, *both)
+            (loss * share).backward()
+            total += loss.detach() * share
+        return total
 
 
 def _numbers(losses: list[torch.Tensor]) -> NDArray[np.float32]:
-    return torch.stack(losses).cpu().numpy() if losses else np.zeros(0, dtype=np.float32)
+    return np.array([float(loss) for loss in losses], dtype=np.float32)  # after a resume some are not on the device
 
 
 def _state(model: Any, optimizer: Any, log: Log) -> dict[str, NDArray]:
@@ -209,14 +231,7 @@ def _state(model: Any, optimizer: Any, log: Log) -> dict[str, NDArray]:
         for i, state in optimizer.state_dict()["state"].items()
         for name, value in state.items()
     }
-    return (
-        weights
-        | moments
-        | {f"log/{n}": a for n, a in log.arrays().items()}
-        | {
-            "log/losses": _numbers(log.losses),
-        }
-    )
+    return weights | moments | {f"log/{n}": a for n, a in log.arrays().items()} | {"log/losses": _numbers(log.losses)}
 
 
 def _load(arrays: Mapping[str, NDArray], model: Any, optimizer: Any) -> Log:
@@ -244,14 +259,3 @@ def _one_thread(where: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextlib.contextmanager
-def _enough_memory(recipe: Recipe) -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise MemoryError(
-            f"The GPU's memory is too small for {recipe.batch // recipe.accumulate} rows of {recipe.length} tokens at "
-            "once: pass a larger `accumulate` or a smaller batch; what was saved is kept."
-        ) from error

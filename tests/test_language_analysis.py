@@ -201,27 +201,29 @@ def test_a_signatures_own_column_is_one(reference, dense, name):
 def test_a_text_crossed_with_itself_gives_its_own_r_cos(matrices, data, reference, found):
     names = seeds.stream(0, "names").permutation(data.vocab_size)  # the same text, its rows in another order
     renamed = TrainingSet("renamed", names[data.ids], data.offsets, data.kept[np.argsort(names)], V)
-    values, numbers = A.cross(*matrices, data, [data, renamed])
-    assert numbers.tolist() == [len(reference.tokens)] * 2
+    tokens = A.shared([data, renamed], 500, least=A.LEAST)
+    assert tokens.tolist() == data.kept[reference.tokens].tolist()
+    values = A.cross(*matrices, data, [data, renamed], [tokens, tokens])
     np.testing.assert_allclose(values, found["rcos"][:, 0, [-1, -1]], atol=1e-9)
-    few, most = A.cross(*matrices, data, [data], most=50)
+    few = A.cross(*matrices, data, [data], [A.shared([data], 50)])
     np.testing.assert_allclose(few[:, 0], found["rcos"][:, 0, 0], atol=1e-9)
-    assert most.tolist() == [50]
 
 
 def test_crossed_with_another_text(matrices, data):
-    """The tokens stand in both 50 times or more, and come by the lower of the two frequencies; REST is none of them."""
+    """The tokens stand in both 20 times or more, and come by the lower of the two frequencies; REST is none of them."""
     other, tiny = text(seed=5, tokens=9_000, keep=70), text(seed=6, tokens=150)
-    values, numbers = A.cross(*matrices, data, [other, tiny], most=40)
+    chosen = [A.shared([data, one], 40) for one in (other, tiny)]
+    values = A.cross(*matrices, data, [other, tiny], chosen)
     ours = {int(id): row for row, id in enumerate(data.kept)}
     theirs = {int(id): row for row, id in enumerate(other.kept) if id != REST}
     low = {id: min(data.frequency[ours[id]], other.frequency[theirs[id]]) for id in ours.keys() & theirs.keys()}
-    shared = sorted((id for id in low if low[id] >= 50), key=lambda id: (-low[id], ours[id]))[:40]
-    assert numbers.tolist() == [len(shared), 0] == [40, 0] and np.isnan(values[:, 1]).all()
+    both = sorted((id for id in low if low[id] >= 20), key=lambda id: (-low[id], id))[:40]
+    assert chosen[0].tolist() == both and len(both) == 40 and len(chosen[1]) < 3 and np.isnan(values[:, 1]).all()
+    assert set(A.shared([data, other, tiny], 500, least=1)) <= set(A.shared([data, other], 500, least=1))
     N = table(other)
     for s, (W, M) in enumerate(zip(matrices, (N, N.T), strict=True)):
-        rows = law(M)[[theirs[id] for id in shared]]
-        assert values[s, 0] == pytest.approx(geometry.cosine_correlation(W[[ours[id] for id in shared]], rows), abs=RNG)
+        rows = law(M)[[theirs[id] for id in both]]
+        assert values[s, 0] == pytest.approx(geometry.cosine_correlation(W[[ours[id] for id in both]], rows), abs=RNG)
 
 
 def test_a_group_with_tokens_that_are_absent():

@@ -201,8 +201,19 @@ def test_documents_come_in_the_order_asked_for():
         ([[1, 2, 3]], {"keep": 1}, "keep is 1: pass 2 ids or more, or None for all that occur"),
         ([[1]], {"keep": None}, "x has 1 tokens: training needs 2 or more"),
         ([[1, 2, 3]], {"keep": 3, "also": [7, 8]}, "keep is 3, too few for the 2 tokens that are to be kept"),
+        ([[1, 2, 3]], {"tokens": 0}, "tokens is 0: pass 2 or more, or None for all"),
+        ([[1, 2, 3]], {"tokens": -3}, "tokens is -3: pass 2 or more, or None for all"),
+        ([[1, 2, 3]], {"also": [2, -1]}, "The id -1 is to be kept and is outside the vocabulary of"),
+        ([[1, 2, 3]], {"also": [2, 10**6]}, "The id 1000000 is to be kept and is outside the vocabulary of"),
     ],
 )
 def test_errors_name_the_culprit(texts, options, message):
     with pytest.raises(ValueError, match=message):
-        training_set(corpus(texts), None, seed=0, name="x", **options)
+        training_set(corpus(texts), **{"tokens": None, "keep": None, "seed": 0, "name": "x"} | options)
+
+
+def test_ties_go_by_the_old_id_with_and_without_a_cap():
+    ids, offsets = np.array([7, 7, 7, 2, 2, 2, 1, 1, 0]), np.array([0, 9])
+    assert renumbered(ids, offsets, 10, None, "x", [2]).kept.tolist() == [2, 7, 1, 0]
+    assert renumbered(ids, offsets, 10, 3, "x", [2]).kept.tolist() == [2, 7, REST]
+    assert renumbered(np.array([4, 4]), np.array([0, 2]), 10, None, "x").kept.tolist() == [4]

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import json
 
 import numpy as np
 import pytest
@@ -86,6 +87,9 @@ def test_what_is_stored(stored):
         "data/size": (3,),
         "data/epoch": (1,),
         "data/digests": (2, 32),
+        "data/cross_tokens": (2,),
+        "data/common_tokens": (1,),
+        **{f"data/names/{name}": (len(json.dumps(list(members))),) for name, members in groups.items()},
     }
     kept = {
         "rcos": (2, 2, 1),
@@ -100,7 +104,7 @@ def test_what_is_stored(stored):
         "heat": (2, 2, n, n),
         "leaders": (2, 2, 11),
         "cross": (2, 2),
-        "cross_tokens": (2,),
+        "common": (2, 2),
     }
     for name, members in (("digits", 10), ("months", 12), ("slashes", 7)):
         assert len(groups[name]) == members
@@ -123,6 +127,9 @@ def test_facts_of_the_text(stored):
     digests = [hashlib.sha256(one.ids.tobytes()).hexdigest() for one in (data, other)]
     assert [bytes(row).hex() for row in facts["digests"]] == digests
     assert ((facts["ceilings"] > 0) & (facts["ceilings"] <= 1)).all()
+    tokens = language_analysis.shared([data, other], 500)
+    assert facts["common_tokens"].tolist() == [len(tokens)] and facts["cross_tokens"][1] == len(tokens)
+    assert json.loads(facts["names/digits"].tobytes()) == list("0123456789")
 
 
 def test_the_start_is_that_of_the_initial_weights(stored):
@@ -132,12 +139,15 @@ def test_the_start_is_that_of_the_initial_weights(stored):
     reference = Reference(data, 32)
     expected = language_analysis.analyse(*W, reference, 0)
     expected["leaders"] = language_analysis.leaderboard(*W, reference, len(reference.tokens))
-    expected["cross"], _ = language_analysis.cross(*W, data, [data, other])
+    tokens = [language_analysis.shared([data, one], 500) for one in (data, other)]
+    expected["cross"] = language_analysis.cross(*W, data, [data, other], tokens)
+    expected["common"] = language_analysis.cross(*W, data, [data, other], [tokens[1]] * 2)
     expected["months/embedding"] = language_analysis.group(W[0], data, groups["months"])["embedding"]
     for name, array in expected.items():
         np.testing.assert_array_equal(stored.arrays[f"model/kept/0/{name}"], array, err_msg=name)
-    raw = stored.arrays["model/kept/46/rcos"][:, 0]
-    np.testing.assert_allclose(stored.arrays["model/kept/46/cross"][:, :1], raw, atol=1e-12)  # with its own text
+    last = {name: stored.arrays[f"model/kept/46/{name}"] for name in ("cross", "common")}
+    assert np.array_equal(last["cross"][:, 1], last["common"][:, 1])  # two texts share what all share
+    assert not np.isclose(last["cross"][:, 0], last["common"][:, 0]).any()  # its own text has more tokens than that
 
 
 def test_a_model_learns_and_metrics_are_those_of_the_arrays(stored):
@@ -207,7 +217,7 @@ def test_two_seeds_differ_in_weights_and_order_and_not_in_the_text(stored, secon
 def test_interrupted_a_run_goes_on_to_the_same_bits(place, tmp_path, stored, monkeypatch):
     monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path))
     monkeypatch.setattr(drafts, "EVERY", -1.0)  # save before every step
-    steps, plain = [], language_training._step
+    steps, plain = [], language_training.chunked_loss
 
     def step(*arguments):
         steps.append(len(steps))
@@ -215,7 +225,7 @@ def test_interrupted_a_run_goes_on_to_the_same_bits(place, tmp_path, stored, mon
             raise KeyboardInterrupt
         return plain(*arguments)
 
-    monkeypatch.setattr(language_training, "_step", step)
+    monkeypatch.setattr(language_training, "chunked_loss", step)
     with pytest.raises(KeyboardInterrupt):
         X.model("arxiv", sets, seed=0, epochs=2, **QWEN)
     assert runs.find("language-model", stored.config) is None
@@ -251,11 +261,14 @@ def test_ci_trains_nothing_long(place, monkeypatch, scale, says):
         ({"init": "xavier"}, "init is 'xavier': pass one of"),
         ({"device": "tpu"}, "device is 'tpu': pass 'auto', 'cpu' or 'cuda'"),
         ({"epochs": 0}, "epochs is 0: pass a positive number"),
+        ({"epochs": 1.5}, "epochs is 1.5: pass a whole number"),
+        ({"tokens": 0}, "tokens is 0: pass 2 or more, or None for the scale's own"),
+        ({"name": "nowhere"}, "There is no text 'nowhere' among 'arxiv', 'cc': pass one of them"),
     ],
 )
 def test_errors_name_the_culprit(place, options, message):
     with pytest.raises(ValueError, match=message):
-        X.model("arxiv", sets, **{"seed": 5, **QWEN, **options})
+        X.model(**{"name": "arxiv", "sets": sets, "seed": 5, **QWEN, **options})
 
 
 def test_the_stream_of_the_order_is_the_seeds(stored):

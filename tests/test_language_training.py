@@ -88,14 +88,25 @@ def test_24_steps_are_those_of_a_plain_loop(double):
         assert np.abs(found[name] - array).max() < (3e-6 if double else 1e-3) * max(moved, 1e-3), name
 
 
-def test_gradients_gathered_in_parts_are_the_whole_batchs():
-    """Documents of 25 tokens leave the parts of a batch unequally many targets."""
+@pytest.mark.parametrize("refused", [{1}, {1, 3}, {2, 3}])  # which calls of the loss find the memory too small
+def test_a_batch_too_large_for_the_memory_is_cut_and_gives_the_same(monkeypatch, refused):
+    """Documents of 25 tokens leave the parts of a batch unequally many targets; a part that is refused after another
+    was differentiated leaves nothing behind."""
     one, whole = trained(double=True, **every_step())
-    for parts in (2, 4):
-        other, log = trained(T.Recipe(**{**vars(RECIPE), "accumulate": parts}), double=True, **every_step())
-        np.testing.assert_allclose(log.arrays()["metric/loss"], whole.arrays()["metric/loss"], rtol=1e-6)
-        for name, array in one.items():
-            assert np.abs(other[name] - array).max() < 1e-6, name
+    sizes, plain = [], T.chunked_loss
+
+    def small(model, ids, targets):
+        sizes.append(len(ids))
+        if len(sizes) in refused:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return plain(model, ids, targets)
+
+    monkeypatch.setattr(T, "chunked_loss", small)
+    other, log = trained(double=True, **every_step())
+    assert sizes[0] == 4 and set(sizes[6:]) == {4 // 2 ** len(refused)}
+    np.testing.assert_allclose(log.arrays()["metric/loss"], whole.arrays()["metric/loss"], rtol=1e-6)
+    for name, array in one.items():
+        assert np.abs(other[name] - array).max() < 1e-6, name
     data, shares = words(), set()
     targets = data.rows(RECIPE.length)[1]
     for batch in T._batches(len(targets), RECIPE, 0, 0, 24):
@@ -306,13 +317,16 @@ def test_devices(monkeypatch):
 
 
 def test_too_small_a_memory_is_one_sentence(monkeypatch):
-    def full(*_):
+    sizes = []
+
+    def full(_, ids, targets):
+        sizes.append(len(ids))
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr(T, "_step", full)
-    with pytest.raises(MemoryError, match="too small for 2 rows of 6 tokens at once: pass a larger `accumulate`") as e:
-        trained(T.Recipe(**{**vars(RECIPE), "accumulate": 2}))
-    assert isinstance(e.value.__cause__, torch.OutOfMemoryError)
+    monkeypatch.setattr(T, "chunked_loss", full)
+    with pytest.raises(MemoryError, match="too small for one row of 6 tokens: pass shorter rows or a smaller mod") as e:
+        trained()
+    assert isinstance(e.value.__cause__, torch.OutOfMemoryError) and sizes == [4, 2, 1]
 
 
 @pytest.mark.parametrize(
@@ -324,7 +338,9 @@ def test_too_small_a_memory_is_one_sentence(monkeypatch):
         ({"lr": math.nan}, "lr is nan: pass a positive number"),
         ({"lr": math.inf}, "lr is inf: pass a positive number"),
         ({"weight_decay": -0.1}, "weight_decay is -0.1: pass a positive number"),
-        ({"batch": 3, "accumulate": 2}, "accumulate is 2 and does not divide the batch of 3 rows"),
+        ({"epochs": 1.5}, "epochs is 1.5: pass a whole number"),
+        ({"batch": 2.5}, "batch is 2.5: pass a whole number"),
+        ({"length": 6.5}, "length is 6.5: pass a whole number"),
     ],
 )
 def test_recipes_that_are_refused(numbers, message):
