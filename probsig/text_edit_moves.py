@@ -1,0 +1,90 @@
+"""How the geometry of edited tokens moved: within groups, between pairs, and of partners that were swapped.
+
+Cosines come as square matrices (n, n) over the chosen tokens in the order of `text_edits.choose`, so shape is (arms,
+groups, size) and n its product.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probsig import geometry, seeds
+
+Array = NDArray[np.float64]
+Shape = tuple[int, int, int]
+
+
+def centred(W: NDArray) -> Array:
+    """The cosines (n, n) of rows (n, d) about their mean row.
+
+    >>> centred(np.array([[2.0, 0.0], [0.0, 0.0]])).tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+    """
+    W = np.asarray(W, dtype=np.float64)
+    return geometry.cosine(W - W.mean(axis=0))
+
+
+def square(pairs: NDArray) -> Array:
+    """The symmetric matrix with these entries above its diagonal, in the order of `geometry.pairs`, and ones on it.
+
+    >>> square(np.array([0.5])).tolist()
+    [[1.0, 0.5], [0.5, 1.0]]
+    """
+    n = round((1 + np.sqrt(1 + 8 * len(pairs))) / 2)
+    upper = np.zeros((n, n))
+    upper[np.triu_indices(n, k=1)] = pairs
+    return upper + upper.T + np.eye(n)
+
+
+def within(cosines: Array, shape: Shape) -> Array:
+    """The mean over the pairs of each group, (arms, groups).
+
+    >>> C = np.array([[1.0, 0.2, 0.0, 0.0], [0.2, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.4], [0.0, 0.0, 0.4, 1.0]])
+    >>> within(C, (2, 1, 2)).tolist()
+    [[0.2], [0.4]]
+    """
+    groups = np.arange(len(cosines)).reshape(-1, shape[2])
+    return np.array([geometry.pairs(cosines[np.ix_(group, group)]).mean() for group in groups]).reshape(shape[:2])
+
+
+def relabelled(moves: Array, shape: Shape, draws: int, seed: int) -> Array:
+    """What `within` gives, over the groups' mean, when the tokens of each arm are dealt to its groups at random,
+    (draws, arms)."""
+    stream, tokens = seeds.stream(seed, "labels"), np.arange(len(moves)).reshape(shape[0], -1)
+    out = np.empty((draws, shape[0]))
+    for draw in range(draws):
+        order = stream.permuted(tokens, axis=1).ravel()
+        out[draw] = within(moves[np.ix_(order, order)], shape).mean(axis=1)
+    return out
+
+
+def renamed(a: Array, b: Array, shape: Shape, draws: int, seed: int) -> Array:
+    """Correlations of the pairs of a with those of b, (draws,), when b's tokens change names within each stratum: the
+    tokens of group g of all arms, which are alike in frequency."""
+    stream, tokens = seeds.stream(seed, "names"), np.arange(len(a)).reshape(shape).transpose(1, 0, 2)
+    out = np.empty(draws)
+    for draw in range(draws):
+        order = np.empty(len(a), dtype=np.int64)
+        order[tokens.reshape(shape[1], -1)] = stream.permuted(tokens.reshape(shape[1], -1), axis=1)
+        out[draw] = geometry.pearson(geometry.pairs(a), geometry.pairs(b[np.ix_(order, order)]))
+    return out
+
+
+def exchanged(before: Array, after: Array, one: NDArray, two: NDArray, others: NDArray) -> Array:
+    """How far each pair (one[k], two[k]) kept the difference of its profiles, (k,): 1 kept, 0 lost, -1 exchanged.
+
+    A profile is the cosines with the tokens `others`, the two of the pair left out; the number is the regression of the
+    difference after on that before.
+
+    >>> C = np.array([[1.0, 0.0, 0.9], [0.0, 1.0, 0.1], [0.9, 0.1, 1.0]])
+    >>> swapped = C[np.ix_([1, 0, 2], [1, 0, 2])]
+    >>> exchanged(C, swapped, np.array([0]), np.array([1]), np.array([2])).tolist()
+    [-1.0]
+    """
+    out = []
+    for a, b in zip(one, two, strict=True):
+        rest = others[(others != a) & (others != b)]
+        D, later = before[a, rest] - before[b, rest], after[a, rest] - after[b, rest]
+        out.append((D @ later) / (D @ D))
+    return np.array(out)
