@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from probsig import language_experiments, language_texts
 from probsig.runs import Run
@@ -96,3 +96,13 @@ def means(values: Mapping[str, NDArray]) -> str:
     'a 0.20 ± 0.14'
     """
     return "; ".join(f"{k} {np.mean(v):.2f} ± {np.std(v, ddof=1) if len(v) > 1 else 0:.2f}" for k, v in values.items())
+
+
+def span(values: ArrayLike, digits: int = 2) -> str:
+    """From the least to the greatest of some numbers in words; one number where they are the same as printed.
+
+    >>> span([0.304, 0.1]), span([0.304, 0.296]), span([16, 8192], 0)
+    ('0.10 to 0.30', '0.30', '16 to 8,192')
+    """
+    ends = [round(float(end), digits) + 0.0 for end in (np.min(values), np.max(values))]  # + 0.0: no -0.00
+    return " to ".join(dict.fromkeys(f"{end:,.{digits}f}" for end in ends))
