@@ -89,13 +89,24 @@ def curve(models: Sequence[Run], side: str, C: int) -> tuple[NDArray, NDArray]:
     return run.arrays["model/steps"] / epoch(run), np.stack([m.arrays[f"model/metric/{side}/{size}"] for m in models])
 
 
-def means(values: Mapping[str, NDArray]) -> str:
+def spread(values: ArrayLike, digits: int = 2) -> str:
+    """Mean and standard deviation over seeds in words; of one seed its value.
+
+    >>> spread([0.1, 0.3]), spread([1234.0], 0)
+    ('0.20 ± 0.14', '1,234')
+    """
+    values = np.ravel(values)
+    told = f"{values.mean():,.{digits}f}"
+    return told if len(values) == 1 else f"{told} ± {values.std(ddof=1):.{digits}f}"
+
+
+def means(values: Mapping[str, ArrayLike]) -> str:
     """One line of means and spreads over seeds, by name.
 
-    >>> means({"a": np.array([0.1, 0.3])})
-    'a 0.20 ± 0.14'
+    >>> means({"a": np.array([0.1, 0.3]), "b": [0.5]})
+    'a 0.20 ± 0.14; b 0.50'
     """
-    return "; ".join(f"{k} {np.mean(v):.2f} ± {np.std(v, ddof=1) if len(v) > 1 else 0:.2f}" for k, v in values.items())
+    return "; ".join(f"{name} {spread(one)}" for name, one in values.items())
 
 
 def span(values: ArrayLike, digits: int = 2) -> str:

@@ -92,7 +92,7 @@ def test_a_peak_and_its_dip(monkeypatch):
 
 
 def test_means_say_their_spread():
-    assert language_results.means({"a": np.array([1.0]), "b": np.array([0.0, 2.0])}) == "a 1.00 ± 0.00; b 1.00 ± 1.41"
+    assert language_results.means({"a": np.array([1.0]), "b": np.array([0.0, 2.0])}) == "a 1.00; b 1.00 ± 1.41"
 
 
 @pytest.mark.parametrize(
