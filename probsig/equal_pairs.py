@@ -128,7 +128,7 @@ class Scale:
     looks: int
 
 
-SCALES = {"smoke": Scale(60, 1e-2, 1_000, 7), "laptop": Scale(600, 3e-3, 4_000, 25)}
+SCALES = {"smoke": Scale(40, 1e-2, 100_000, 6), "laptop": Scale(600, 3e-3, 100_000, 25)}
 
 
 def course(*, scale: str, seed: int) -> runs.Run:
