@@ -46,8 +46,9 @@ def run(
     texts: gives the training sets of `names`, in that order, made with the scale's tokens and ids, and the text of a
     token by its id. The piece "tokens" holds ids (C,) of the tokenizer, everywhere (C,) whether `narrow` shares it, and
     names (their texts, UTF-8); a piece a text, rows (2, C, d) of W_E and W_U, signatures (2, C (C - 1) / 2) the cosines
-    of all pairs, seen (C,) how often, size (tokens, documents, ids), loss (nats, over the last tenth of the steps) and
-    digest (SHA-256 of the ids). Raises ValueError for a `narrow` that is none of the names, and what training raises.
+    of all pairs (0 for a token that the text has not), seen (C,) how often, size (tokens, documents, ids), loss (nats,
+    over the last tenth of the steps) and digest (SHA-256 of the ids). Raises ValueError for a `narrow` that is none of
+    the names, and what training raises.
     """
     if narrow not in names:
         raise ValueError(f"narrow is {narrow!r}: pass one of {', '.join(map(repr, names))}.")
@@ -94,12 +95,17 @@ def _piece(
     looks = {"measure": lambda *_: {}, "measure_at": [steps * 9 // 10, steps]}  # only the loss
     log = language_training.train(model, data, recipe, seed=seed, device=device, draft=draft, **looks)
     new = data.new_ids(tokens)
+    there = new >= 0
+    signatures = np.zeros((2, len(new), len(new)))
+    for square, side in zip(signatures, SIDES, strict=True):
+        rows = SIGNATURE[side](data.counts, new[there])
+        square[np.ix_(there, there)] = cosines(rows, absent="zero").square()
+    upper = np.triu_indices(len(new), 1)
     matrices = language_models.embeddings(model)
-    signatures = [cosines(SIGNATURE[side](data.counts, np.maximum(new, 0)), absent="zero").pairs for side in SIDES]
     return {
-        "rows": np.array([np.where(new[:, None] >= 0, W[new], 0) for W in matrices], dtype=np.float16),
-        "signatures": np.array(signatures, dtype=np.float16),
-        "seen": np.where(new >= 0, data.frequency[new], 0),
+        "rows": np.array([np.where(there[:, None], W[new], 0) for W in matrices], dtype=np.float16),
+        "signatures": np.array([square[upper] for square in signatures], dtype=np.float16),
+        "seen": np.where(there, data.frequency[new], 0),
         "size": np.array([len(data.ids), len(data.offsets) - 1, data.vocab_size], dtype=np.int64),
         "loss": np.array([log.metrics[-1]["loss"]]),
         "digest": np.frombuffer(hashlib.sha256(data.ids.tobytes()).digest(), dtype=np.uint8),
