@@ -1,23 +1,32 @@
-"""The language models on one rented GPU: pack the texts here, run there without a network, bring the results back.
+"""The language models on rented GPUs: pack the texts here, run there without a network, bring the results back.
 
     python -m probsig.paper_scale pack packed/                       # here: ids of the five texts, under 55 MiB
     python -m probsig.paper_scale run packed/ out/ --minutes 8       # there, again and again until it says it is done
-    tar -xf out/finished.tar -C results/                             # here again
+    torchrun --nproc-per-node 8 -m probsig.paper_scale run packed/ out/ --minutes 8         # the same with eight GPUs
+    for tar in out/finished*.tar; do tar -xf $tar -C results/; done  # here again
 
-`run` goes through EXPERIMENTS in their order, the most valuable first. It stops by itself after the given minutes and
+`run` goes through EXPERIMENTS in their order, the most valuable first. It ends by itself within the given minutes and
 keeps the state of the run that it was in, so the next call goes on from there; the state stays on that machine, only
-finished runs come back. What is there needs this package, torch 2.6 or later, transformers 5, numba and scipy.
+finished runs come back, in files of at most 16 MiB. What is there needs this package, torch 2.6 or later, transformers
+5, numba and scipy.
+
+With several GPUs one model stays on one GPU: a process takes every n-th experiment and speaks to no other, so a run is
+the same whichever process made it, and the number of GPUs may change from call to call.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
+import json
 import os
 import signal
+import sys
 import tarfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +34,12 @@ import numpy as np
 
 from probsig import language_experiments, language_texts
 from probsig.language_data import TrainingSet
-from probsig.storage import StorageError, write_whole
+from probsig.storage import RECORD, StorageError, write_whole
 
-LARGEST = 55 * 2**20  # bytes that travel
+LARGEST = 55 * 2**20  # bytes that travel there
+TAR = 16 * 2**20  # bytes of a file that comes back
+END = tarfile.RECORDSIZE  # bytes at the end of a tar, at most
+SAVING = 0.1  # of the minutes: kept to save and to leave
 EXPERIMENTS = [
     *((name, "qwen2.5", 0, 1) for name in language_texts.NAMES),
     *((name, "llama-2", 0, 1) for name in language_texts.NAMES),
@@ -44,7 +56,7 @@ EXPERIMENTS = [
 
 
 def pack(folder: Path | str, scale: str, tokens: int | None, text: str = "stand-in") -> int:
-    """Write the training sets of both tokenizers into a folder; returns the number of bytes.
+    """Write the training sets of both tokenizers, and what they are, into a folder; returns the number of bytes.
 
     Raises StorageError where they are more than LARGEST: take fewer `tokens` of each text.
     """
@@ -52,7 +64,8 @@ def pack(folder: Path | str, scale: str, tokens: int | None, text: str = "stand-
     for architecture, by in language_experiments.ARCHITECTURES.items():
         opening = {"text": text, "scale": scale, "seed": 0, "tokenizer": by}
         sets, groups = language_texts.training_sets(language_texts.NAMES, tokens or how.tokens, how.keep, **opening)
-        arrays: dict[str, np.ndarray] = {}
+        about = {"scale": scale, "tokens": tokens, "text": text}
+        arrays: dict[str, np.ndarray] = {"about": language_texts.pack([json.dumps(about)])}
         for one in sets:
             arrays |= {f"{one.name}/ids": one.ids, f"{one.name}/offsets": one.offsets, f"{one.name}/kept": one.kept}
             arrays[f"{one.name}/original"] = np.array(one.original)
@@ -87,6 +100,17 @@ def unpack(folder: Path | str, architecture: str) -> language_experiments.Sets:
     return sets, groups
 
 
+def about(folder: Path | str, architecture: str) -> dict[str, Any]:
+    """The scale, tokens and text that `pack` was given. Raises StorageError where it wrote nothing."""
+    path = Path(folder) / f"{architecture}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return json.loads(language_texts.unpack(arrays["about"])[0])
+    except (FileNotFoundError, KeyError) as error:
+        why = "is not there" if isinstance(error, FileNotFoundError) else "does not say what it was made of"
+        raise StorageError(f"{path} {why}: run `pack {folder}` where the texts are.") from error
+
+
 def run(
     packed: Path | str,
     out: Path | str,
@@ -98,57 +122,114 @@ def run(
     text: str = "stand-in",
     experiments: Sequence[tuple[str, str, int, int]] = EXPERIMENTS,
 ) -> int:
-    """Run the experiments for some minutes; returns how many are left. Finished ones are in out/finished.tar.
+    """Run this process's share of the experiments for some minutes; returns how many of it are left.
 
-    `tokens`, `scale` and `text` are those of `pack`. Raises what `language_experiments.model` raises.
+    RANK, WORLD_SIZE and LOCAL_RANK, as torchrun sets them, say which share and which GPU. Finished runs are in
+    out/finished.tar, of several processes in out/finished-<rank>.tar; where one would exceed TAR bytes there is a
+    second with -2 in its name. A thread may still be at work when the minutes are over: it has been asked to stop.
+    `tokens`, `scale` and `text` are those of `pack`. Raises ValueError where they are not, or where there are more
+    processes than GPUs; StorageError for what is not packed; and what `language_experiments.model` raises.
     """
-    out, ends = Path(out), time.monotonic() + 60 * minutes
+    ends, out = time.monotonic() + 60 * minutes * (1 - SAVING), Path(out)
+    rank, world = _place(device)
+    asked = {"scale": scale, "tokens": tokens, "text": text}
+    for architecture in dict.fromkeys(architecture for _, architecture, _, _ in experiments):
+        made = about(packed, architecture)
+        other = [f"{name} {made[name]!r}, not {value!r}" for name, value in asked.items() if made[name] != value]
+        if other:
+            raise ValueError(f"{packed} was packed with {' and '.join(other)}: ask for what was packed, or pack again.")
     os.environ["PROBSIG_RUNS"] = str(out / "runs")
-    before = signal.signal(signal.SIGALRM, _time_is_up)
+    name, mine = "finished" if world == 1 else f"finished-{rank}", experiments[rank::world]
     done: list[str] = []
-    try:
-        for name, architecture, seed, epochs in experiments:
-            signal.alarm(max(1, int(ends - time.monotonic())))
-            try:
+    _collect(out, name, done)
+    for corpus, architecture, seed, epochs in mine:
+        try:
+            with _until(ends, 15 * minutes * SAVING):
                 found = language_experiments.model(
-                    name,
+                    corpus,
                     lambda architecture=architecture: unpack(packed, architecture),
                     architecture=architecture,
-                    scale=scale,
                     seed=seed,
                     epochs=epochs,
-                    tokens=tokens,
                     device=device,
-                    text=text,
+                    **asked,
                 )
-            except TimeIsUp:
-                break
-            finally:
-                signal.alarm(0)
-            done.append(found.name)
-            print(f"{len(done)} of {len(experiments)}: {found.name}, {found.record['seconds']:.0f} s", flush=True)
-    finally:
-        signal.signal(signal.SIGALRM, before)
-        _collect(out, done)
-    return len(experiments) - len(done)
+        except TimeIsUp:
+            break
+        done.append(found.name)
+        _collect(out, name, done)
+        print(f"{name}: {len(done)} of {len(mine)}, {found.name}, {found.record['seconds']:.0f} s", flush=True)
+    return len(mine) - len(done)
+
+
+def _place(device: str) -> tuple[int, int]:
+    """The number of this process and how many there are; its GPU, where there is one, becomes torch's current one."""
+    import torch
+
+    rank, world, local = (int(os.environ.get(*known)) for known in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))
+    if device != "cpu" and torch.cuda.is_available():
+        there = torch.cuda.device_count()
+        if local >= there:
+            raise ValueError(f"This process wants GPU {local} of {there}: pass torchrun --nproc-per-node {there}.")
+        torch.cuda.set_device(local)
+    return rank, world
 
 
 class TimeIsUp(Exception):
-    """Raised in the middle of a run when the minutes are over; its state was saved."""
+    """Raised in the main thread when the minutes are over or the machine is taken away."""
 
 
-def _time_is_up(*_: Any) -> None:
-    raise TimeIsUp
+@contextlib.contextmanager
+def _until(ends: float, again: float) -> Iterator[None]:
+    """Raise TimeIsUp at a time or at SIGTERM, and again every `again` seconds from then on.
+
+    A run works in another thread, so nothing is cut: the first makes `runs.run` ask that thread to save and stop, and
+    wait for it. The next ones end the waiting (its own, then its pool's) where the thread is at something long.
+    """
+
+    def ring(*_: Any) -> None:
+        signal.setitimer(signal.ITIMER_REAL, again)
+        raise TimeIsUp
+
+    before = {number: signal.signal(number, ring) for number in (signal.SIGALRM, signal.SIGTERM)}
+    try:
+        signal.setitimer(signal.ITIMER_REAL, max(1e-3, ends - time.monotonic()))
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _collect(out: Path, names: Sequence[str]) -> None:
-    """Write the finished runs of this folder into out/finished.tar."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name in names:
-            if (out / "runs" / name).is_dir():
-                tar.add(out / "runs" / name, arcname=name)
-    write_whole(out / "finished.tar", packed.getvalue())
+def _collect(out: Path, name: str, done: Sequence[str]) -> None:
+    """Write the finished runs of this folder into out/<name>.tar, and out/<name>-2.tar, ... where it gets too large."""
+    parts: list[list[Path]] = [[]]
+    room = TAR - END
+    for folder in (out / "runs" / run for run in done if (out / "runs" / run).is_dir()):  # others are in results/
+        size = sum(file.stat().st_size + 1024 for file in folder.iterdir()) + 512
+        if size > TAR - END:
+            print(f"{folder} has {size / 2**20:.1f} MiB, too much for a tar: fetch the folder itself.", file=sys.stderr)
+            continue
+        if size > room:
+            parts, room = [*parts, []], TAR - END
+        parts[-1].append(folder)
+        room -= size
+    for number, part in enumerate(parts, start=1):
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as tar:
+            for folder in part:
+                tar.add(folder, arcname=folder.name)
+        write_whole(out / f"{name}{f'-{number}' if number > 1 else ''}.tar", packed.getvalue())
+
+
+def _leave(out: Path, ends: float) -> None:
+    """End the process where a thread is still at something long, but not while a state is written."""
+    sys.stdout.flush()
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        states = "*.pieces/*/state"
+        while time.monotonic() < ends and not all((s / RECORD).is_file() for s in (out / "runs").glob(states)):
+            time.sleep(0.05)
+        os._exit(0)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -162,14 +243,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tokens", type=int, default=None, help="tokens of each text; the scale's by default")
     parser.add_argument("--text", default="stand-in", help="where the texts are from, as in the chapters")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    given = parser.parse_args(arguments)
+    given, begun = parser.parse_args(arguments), time.monotonic()
     if given.command == "pack":
         size = pack(given.packed, given.scale, given.tokens, given.text)
         print(f"{given.packed}: {size / 2**20:.1f} MiB")
         return
-    chosen = {"minutes": given.minutes, "scale": given.scale, "tokens": given.tokens, "text": given.text}
-    left = run(given.packed, given.out, device=given.device, **chosen)
+    chosen = {name: getattr(given, name) for name in ("minutes", "scale", "tokens", "text", "device")}
+    left = run(given.packed, given.out, **chosen)
     print("done" if not left else f"{left} left: run the same command again on this machine")
+    _leave(given.out, begun + 60 * given.minutes)
 
 
 if __name__ == "__main__":
