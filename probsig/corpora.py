@@ -29,13 +29,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from probsig import documents, packaged_text, token_store
 from probsig.documents import CorpusError
 from probsig.parameters import closest
-from probsig.storage import StorageError, digest
+from probsig.storage import digest
 from probsig.tokenizers import Tokenizer, tokenizer
 
 PILE = {
@@ -101,8 +100,9 @@ def open_corpus(
     by: a tokenizer or its name. max_tokens ends the corpus there; the hub needs it, since a subset has up to 10^10.
     place: one of PLACES, else the first that has the name. problem: "stop" at a damaged document, or "skip" and warn.
     special_tokens: put the model's own tokens around each document. repository, revision: of the hub, or a folder.
-    Raises CorpusError (one sentence) for an unknown name, damaged or empty text, and for text that changed since it was
-    tokenised; StorageError for a damaged or full cache; ValueError and ImportError as `tokenizer` does.
+    Raises CorpusError (one sentence) for an unknown name, damaged or empty text, for text that changed since it was
+    tokenised, and where the hub's stream breaks off (what was tokenised is kept, and the next call goes on from there);
+    StorageError for a damaged or full cache; ValueError and ImportError as `tokenizer` does.
     """
     if max_tokens is not None:
         if not isinstance(max_tokens, Integral) or max_tokens < 1:
@@ -125,7 +125,7 @@ def open_corpus(
     folder = folder_of(source)
     stored = token_store.read(folder)
     if stored is None:
-        with _lock(folder):  # another process or thread may be at the same text
+        with token_store.lock(folder):  # another process or thread may be at the same text
             if (stored := token_store.read(folder)) is None:
                 left_out: list[str] = []
                 texts = _documents(source, problem, left_out)
@@ -146,18 +146,6 @@ def open_corpus(
         both += [f"{len(bad)} damaged (the first: {bad[0]})"] if bad else []
         warnings.warn(f"Documents of {name} that are left out: {' and '.join(both)}.", stacklevel=2)
     return Corpus(Path(name).name, ids, offsets, by, source["place"], record["digest"], record)
-
-
-def _lock(folder: Path) -> Any:
-    """A lock beside a folder of the cache, held."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(f"{folder}.lock").acquire()
-    except OSError as error:
-        raise StorageError(
-            f"The folder {folder.parent} for token ids cannot be written ({error.strerror or error}): make room, or "
-            "name another with PROBSIG_CACHE, and run again."
-        ) from error
 
 
 def _found(
@@ -237,9 +225,9 @@ def _documents(source: dict[str, Any], problem: str, left_out: list[str]) -> Ite
 def pile(repository: str, name: str, revision: str | None = None) -> Iterator[str]:
     """The documents of a subset of the Pile, streamed from the hub or from a folder of JSONL files of the same form.
 
-    Raises CorpusError where a row has no `text` or no `meta.pile_set_name`.
+    Raises CorpusError where a row has no `text` or no `meta.pile_set_name`, and where the stream breaks off.
     """
-    for row in _stream(repository, revision):
+    for row in _rows(repository, name, revision):
         try:
             subset, text = row["meta"]["pile_set_name"], row["text"]
         except (KeyError, TypeError) as error:
@@ -248,6 +236,16 @@ def pile(repository: str, name: str, revision: str | None = None) -> Iterator[st
             ) from error
         if subset == PILE[name]:
             yield text
+
+
+def _rows(repository: str, name: str, revision: str | None) -> Iterator[Any]:
+    stream = _stream(repository, revision)
+    try:
+        yield from stream
+    except Exception as error:  # as in `_unreachable`
+        raise token_store.BrokenStream(
+            f"The stream of {name} ({PILE[name]}) from {repository} broke off ({_reason(error)})"
+        ) from error
 
 
 def _stream(repository: str, revision: str | None) -> Any:
@@ -263,5 +261,10 @@ def _unreachable(repository: str, revision: str | None) -> str | None:
     try:
         next(iter(_stream(repository, revision)))
     except Exception as error:  # datasets, its file systems and the hub's client have no common error
-        return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:200]
+        return _reason(error)
     return None
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, in a few words."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:200]

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from probsig import documents
+from probsig import documents, token_store
 from probsig.documents import CorpusError
 
 PACKAGES = {
@@ -65,7 +65,10 @@ def origin(name: str) -> str:
 
 
 def read(name: str, folder: Path) -> Iterator[str]:
-    """The documents of a name; generated text is kept in `folder`. Raises CorpusError when there is none."""
+    """The documents of a name; generated text is kept in `folder`, made once by whoever comes first.
+
+    Raises CorpusError when there is none, StorageError when `folder` cannot be written.
+    """
     why = missing(name)
     if why:
         raise CorpusError(f"There is no text for {name}: {why}.")
@@ -74,7 +77,9 @@ def read(name: str, folder: Path) -> Iterator[str]:
 
         path = folder / "dm-mathematics.jsonl.gz"
         if not path.is_file():
-            mathematics.generate(path, CHARACTERS, seed=0)
+            with token_store.lock(path):  # another process or thread may be at it, for another tokenizer
+                if not path.is_file():
+                    mathematics.generate(path, CHARACTERS, seed=0)
         return documents.read(path)
     if name == "python-source":
         return _source()

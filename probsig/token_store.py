@@ -11,7 +11,8 @@ A folder holds one tokenised corpus:
 
 The digest of the text is taken over every document's length in bytes (8 bytes, little-endian) and its UTF-8 bytes, so
 it also says where documents end. While the work goes on the two files have the ending .draft and `draft.json`, written
-about every `EVERY` characters, says how much of them counts; a killed run goes on from there to the same bytes.
+about every `EVERY` characters and where a stream breaks off, says how much of them counts; a run that was killed or
+broke off goes on from there to the same bytes.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -33,6 +35,18 @@ from probsig.storage import FULL, StorageError, digest, write_whole
 
 RECORD, STATE = "corpus.json", "draft.json"
 EVERY = 1 << 24  # characters between two saved states
+
+
+class BrokenStream(CorpusError):
+    """Text that broke off for a reason outside it, `what` in words; what was read of it counts.
+
+    >>> str(BrokenStream("The stream of cc broke off (no network)"))
+    'The stream of cc broke off (no network): run again.'
+    """
+
+    def __init__(self, what: str):
+        super().__init__(f"{what}: run again.")
+        self.what = what
 
 
 class Encoder(Protocol):
@@ -59,8 +73,9 @@ def write(
 
     Documents without a token are left out and counted. `max_tokens` ends the corpus there, within a document if need
     be. `source` (plain JSON) says where the text is from; `left_out` is what the reader left out, read at the end.
-    Raises CorpusError when no token comes of it, or when text that was already tokenised has changed since.
-    Raises StorageError when the disk is full: what was tokenised stays.
+    Raises CorpusError when no token comes of it, or when text that was already tokenised has changed since; and where
+    `documents` raises BrokenStream, with the number of tokens so far: they are kept, and the next run goes on from
+    there. Raises StorageError when the disk is full: what was tokenised stays.
     """
     folder = Path(folder)
     dtype = np.dtype("<u2" if tokenizer.embedding_rows <= 1 << 16 else "<u4")
@@ -137,6 +152,20 @@ def read(folder: Path | str) -> tuple[dict[str, Any], NDArray[Any], NDArray[np.i
     return record, arrays[0], arrays[1]
 
 
+def lock(path: Path | str) -> Any:
+    """A lock beside a file or folder that processes and threads must not make twice: held, until it is released or
+    the block that it begins ends. Raises StorageError when it cannot be written."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(f"{path}.lock").acquire()
+    except OSError as error:
+        raise StorageError(
+            f"The folder {path.parent} of the cache cannot be written ({error.strerror or error}): make room, or "
+            "name another with PROBSIG_CACHE, and run again."
+        ) from error
+
+
 def _remedy(folder: Path) -> str:
     return f"remove the folder {folder} and run again"
 
@@ -167,51 +196,58 @@ def _tokenise(
     ids, offsets = files
     most, special = plan["options"]["max_tokens"], plan["options"]["special_tokens"]
     sha, done, now, saved = hashlib.sha256(), state["read"], dict(state, read=0), state["characters"]
-    what = f"tokens of {_name(plan['source'])}"
-    bar = tqdm(unit="char", unit_scale=True, mininterval=1, delay=3, desc=what, leave=False)
+    name, told = f"tokens of {_name(plan['source'])}", f"The text of {_name(plan['source'])}"
+    bar = tqdm(unit="char", unit_scale=True, mininterval=1, delay=3, desc=name, leave=False)
+
+    def keep() -> None:
+        for file in files:
+            file.flush()
+            os.fsync(file.fileno())
+        kept = {**now, "text_sha256": sha.hexdigest(), "plan": plan}
+        write_whole(folder / STATE, json.dumps(kept).encode())
+
     with bar:
-        for text in documents:
-            data = text.encode()
-            sha.update(len(data).to_bytes(8, "little"))
-            sha.update(data)
-            now["read"] += 1
-            bar.update(len(text))
-            if now["read"] <= done:
-                if now["read"] == done and sha.hexdigest() != state["text_sha256"]:
+        try:
+            for text in documents:
+                data = text.encode()
+                sha.update(len(data).to_bytes(8, "little"))
+                sha.update(data)
+                now["read"] += 1
+                bar.update(len(text))
+                if now["read"] <= done:
+                    if now["read"] == done and sha.hexdigest() != state["text_sha256"]:
+                        raise CorpusError(f"{told} has changed since a part of it was tokenised: {_remedy(folder)}.")
+                    continue
+                encoded = tokenizer.encode(text, special_tokens=special)
+                if most is not None:
+                    encoded = encoded[: most - now["tokens"]]
+                now["characters"] += len(text)
+                if len(encoded) and int(encoded.max()) >= tokenizer.embedding_rows:
                     raise CorpusError(
-                        f"The text of {_name(plan['source'])} has changed since a part of it was tokenised: remove the "
-                        f"folder {folder} and run again."
+                        f"{tokenizer.name} gives the id {int(encoded.max())} in document {now['read']} and has "
+                        f"{tokenizer.embedding_rows} rows: pass the tokenizer with the rows of its model."
                     )
-                continue
-            encoded = tokenizer.encode(text, special_tokens=special)
-            if most is not None:
-                encoded = encoded[: most - now["tokens"]]
-            now["characters"] += len(text)
-            if len(encoded) and int(encoded.max()) >= tokenizer.embedding_rows:
-                raise CorpusError(
-                    f"{tokenizer.name} gives the id {int(encoded.max())} in document {now['read']} and has "
-                    f"{tokenizer.embedding_rows} rows: pass the tokenizer with the rows of its model."
-                )
-            if len(encoded):
-                offsets.write(np.int64(now["tokens"]).astype("<i8").tobytes())
-                ids.write(encoded.astype(plan["dtype"], copy=False).tobytes())
-                now["tokens"] += len(encoded)
-                now["documents"] += 1
-            else:
-                now["empty"] += 1
-            if now["tokens"] == most:
-                break
-            if now["characters"] - saved >= EVERY:
-                saved = now["characters"]
-                for file in files:
-                    file.flush()
-                    os.fsync(file.fileno())
-                kept = {**now, "text_sha256": sha.hexdigest(), "plan": plan}
-                write_whole(folder / STATE, json.dumps(kept).encode())
+                if len(encoded):
+                    offsets.write(np.int64(now["tokens"]).astype("<i8").tobytes())
+                    ids.write(encoded.astype(plan["dtype"], copy=False).tobytes())
+                    now["tokens"] += len(encoded)
+                    now["documents"] += 1
+                else:
+                    now["empty"] += 1
+                if now["tokens"] == most:
+                    break
+                if now["characters"] - saved >= EVERY:
+                    saved = now["characters"]
+                    keep()
+        except BrokenStream as error:
+            if now["read"] > done:
+                keep()
+            if not now["tokens"]:
+                raise
+            raise CorpusError(
+                f"{error.what} after {now['tokens']:,} tokens, which are kept: run again, and it goes on from there."
+            ) from error
     if now["read"] < done:
-        raise CorpusError(
-            f"The text of {_name(plan['source'])} has become shorter since a part of it was tokenised: remove the "
-            f"folder {folder} and run again."
-        )
+        raise CorpusError(f"{told} has become shorter since a part of it was tokenised: {_remedy(folder)}.")
     now["text_sha256"] = sha.hexdigest()
     return now

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from probsig import corpora, packaged_text
+from probsig import corpora, packaged_text, token_store
 from probsig.documents import CorpusError
 from probsig.storage import StorageError
 from probsig.tokenizers import Tokenizer
@@ -107,6 +107,39 @@ def test_what_the_hub_gave_opens_without_it(tmp_path, monkeypatch):
     assert (again.place, again.digest, again.ids.tolist()) == ("hub", first.digest, list(b"a pa"))
 
 
+def rows_of(texts, broken=None):
+    """A stream of the hub, which breaks off after some rows."""
+    for i, text in enumerate(texts):
+        if i == broken:
+            raise ConnectionError("Connection reset by peer.\nRetrying.")
+        yield {"text": text, "meta": {"pile_set_name": "Pile-CC"}}
+
+
+def test_a_stream_that_breaks_off_is_one_sentence_and_goes_on(monkeypatch):
+    texts, asked = ["a page", "another page", "the last"], {"place": "hub", "max_tokens": 100}
+    monkeypatch.setattr(corpora, "_stream", lambda *repository: rows_of(texts, 2))
+    begins = r"^The stream of cc \(Pile-CC\) from monology/pile-uncopyrighted broke off \(Connection reset by peer\)"
+    with pytest.raises(CorpusError, match=rf"{begins} after 18 tokens, which are kept: run again, and it goes on from"):
+        corpora.open_corpus("cc", letters(), **asked)
+    monkeypatch.setattr(corpora, "_stream", lambda *repository: rows_of(texts))
+    read = []
+    by = letters()
+    monkeypatch.setattr(
+        type(by), "encode", lambda self, text, **options: read.append(text) or np.array([*text.encode()])
+    )
+    corpus = corpora.open_corpus("cc", by, **asked)
+    assert read == ["the last"] and corpus.offsets.tolist() == [0, 6, 18, 26]
+    assert bytes(corpus.ids.astype(np.uint8)) == "".join(texts).encode()
+
+
+def test_a_stream_that_breaks_off_at_once_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpora, "_unreachable", lambda *repository: None)
+    monkeypatch.setattr(corpora, "_stream", lambda *repository: rows_of(["a page"], 0))
+    with pytest.raises(CorpusError, match=r"broke off \(Connection reset by peer\): run again\.$"):
+        corpora.open_corpus("cc", letters(), place="hub", max_tokens=100)
+    assert [path.suffix for path in (tmp_path / "cache" / "corpora").iterdir()] == [".lock"]
+
+
 def test_another_repository_is_one_sentence(tmp_path):
     pytest.importorskip("datasets")
     jsonl(tmp_path / "pile" / "train.jsonl", ["a page"], meta={"source": "web"})
@@ -133,7 +166,7 @@ def test_the_cache_damaged_or_unwritable_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("PROBSIG_CACHE", str(path))
     with pytest.raises(
         StorageError,
-        match=r"^The folder \S+ for token ids cannot be written \(.+\): make room, or name another with PROBS",
+        match=r"^The folder \S+ of the cache cannot be written \(.+\): make room, or name another with PROBS",
     ):
         corpora.open_corpus(path, letters())
 
@@ -141,7 +174,7 @@ def test_the_cache_damaged_or_unwritable_is_one_sentence(tmp_path, monkeypatch):
 def test_a_finished_corpus_opens_from_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
     path = jsonl(tmp_path / "mine.jsonl", ["one"])
     corpora.open_corpus(path, letters())
-    monkeypatch.setattr(corpora, "FileLock", lambda name: pytest.fail("a lock was asked for"))
+    monkeypatch.setattr(token_store, "FileLock", lambda name: pytest.fail("a lock was asked for"))
     assert corpora.open_corpus(path, letters()).ids.tolist() == list(b"one")
 
 

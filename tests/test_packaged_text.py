@@ -3,12 +3,15 @@
 import gzip
 import importlib.metadata
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from probsig import mathematics, packaged_text, tokenizers
 from probsig.documents import CorpusError
+from probsig.storage import StorageError
 
 
 @pytest.mark.parametrize("name", packaged_text.PACKAGES)
@@ -106,6 +109,41 @@ def test_generated_text_is_made_once_and_kept(tmp_path, monkeypatch):
     for _ in range(2):
         assert list(packaged_text.read("dm-mathematics", tmp_path)) == ["1 + 1?\n2"]
     assert calls == [0]
+
+
+SCRIPT = """
+import pathlib, time
+from probsig import mathematics, packaged_text, storage
+
+def generate(path, characters, seed):
+    with open("calls", "a") as file:
+        file.write("once ")
+    time.sleep(1)
+    storage.write_whole(path, b'')
+
+mathematics.generate, packaged_text.missing = generate, lambda name: None
+pathlib.Path("ready-{number}").touch()
+while not pathlib.Path("ready-{other}").exists():
+    time.sleep(0.01)
+packaged_text.read("dm-mathematics", pathlib.Path("cache"))
+"""
+
+
+def test_two_processes_generate_once(tmp_path):
+    both = [
+        subprocess.Popen([sys.executable, "-c", SCRIPT.format(number=i, other=1 - i)], cwd=tmp_path) for i in range(2)
+    ]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert (tmp_path / "calls").read_text() == "once "
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(packaged_text, "missing", lambda name: None)
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        StorageError, match=r"^The folder \S+file of the cache cannot be written \(.+\): make room, or "
+    ):
+        packaged_text.read("dm-mathematics", tmp_path / "file")
 
 
 def test_an_article_by_hand():

@@ -201,6 +201,29 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
         assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+@settings(deadline=None)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=4), min_size=1, max_size=8), st.data())
+def test_a_stream_that_broke_off_goes_on_to_the_same_bytes(tmp_path_factory, texts, data):
+    folder = tmp_path_factory.mktemp("corpus")
+    texts, part = ["x", *texts], folder / "part"
+    for end in data.draw(st.lists(st.integers(1, len(texts) - 1), min_size=1, max_size=3)):
+
+        def broken(end=end):
+            yield from texts[:end]
+            raise token_store.BrokenStream("The stream broke off")
+
+        kept = json.loads((part / "draft.json").read_bytes())["tokens"] if (part / "draft.json").exists() else 0
+        seen = max(kept, len("".join(texts[:end]).encode()))
+        with pytest.raises(
+            CorpusError, match=rf"^The stream broke off after {seen} tokens, which are kept: run again, "
+        ):
+            write(part, broken())
+    for name in ("part", "whole"):
+        write(folder / name, texts)
+    for name in ("ids", "offsets", "corpus.json"):
+        assert (part / name).read_bytes() == (folder / "whole" / name).read_bytes()
+
+
 def test_a_draft_that_lost_its_end_is_begun_anew(tmp_path, monkeypatch):
     monkeypatch.setattr(token_store, "EVERY", 1000)
     write(tmp_path / "whole", many())
