@@ -1,10 +1,10 @@
-"""What every test shares: one thread, no window, a folder of its own for new runs."""
+"""What tests share: one thread, no window, a folder of its own for new runs; work that stops in the middle."""
 
 import os
 import tempfile
 
 import hypothesis
-import matplotlib
+import pytest
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -13,6 +13,8 @@ def pytest_configure(config):
     """Set the environment before anything is collected; the kernels of nbval and papermill inherit it."""
     for name in THREADS:
         os.environ.setdefault(name, "1")
+    import matplotlib  # not before: it loads numpy, which reads the number of threads once
+
     os.environ.setdefault("PYTHONHASHSEED", "0")
     config.probsig_runs = tempfile.TemporaryDirectory(prefix="probsig-runs-")
     os.environ["PROBSIG_RUNS"] = config.probsig_runs.name  # a reader's own runs must not decide a test
@@ -25,3 +27,22 @@ def pytest_unconfigure(config):
     """Remove the runs that the tests made."""
     if hasattr(config, "probsig_runs"):
         config.probsig_runs.cleanup()
+
+
+@pytest.fixture
+def stops():
+    """A draft that is asked to stop at its `at`-th look at the clock: stops(folder, at)."""
+    from probsig import drafts
+
+    class Stops(drafts.Draft):
+        def __init__(self, folder, at):
+            super().__init__(folder)
+            self.left = at
+
+        def due(self):
+            self.left -= 1
+            if self.left == 0:
+                self.stop.set()
+            return self.stop.is_set()
+
+    return Stops

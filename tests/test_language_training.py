@@ -186,20 +186,6 @@ def test_one_thread_on_a_cpu_and_then_as_before():
     assert [log.arrays()["metric/threads"].tolist() for _, log in found] == [[1, 1], [1, 1]]
 
 
-class Stops(drafts.Draft):
-    """A draft that is asked to stop at its `at`-th look at the clock."""
-
-    def __init__(self, folder, at):
-        super().__init__(folder)
-        self.left = at
-
-    def due(self):
-        self.left -= 1
-        if self.left == 0:
-            self.stop.set()
-        return self.stop.is_set()
-
-
 LOOKS = {
     "measure": lambda step, W_E, W_U: {"x": float(W_E.sum()), **({"late": float(W_U[0, 0])} if step > 8 else {})},
     "measure_at": [0, 3, 8, 15, 24],
@@ -214,9 +200,9 @@ def whole():
 
 
 @pytest.mark.parametrize("at", [1, 2, 9, 13, 24])  # 13: after the first epoch
-def test_stopped_anywhere_a_run_goes_on_to_the_same_bits(tmp_path, whole, at):
+def test_stopped_anywhere_a_run_goes_on_to_the_same_bits(tmp_path, stops, whole, at):
     with pytest.raises(drafts.Stopped):
-        trained(draft=Stops(tmp_path / "state", at), **LOOKS)
+        trained(draft=stops(tmp_path / "state", at), **LOOKS)
     begun = []
     options = {**LOOKS, "measure": lambda step, *W: begun.append(step) or LOOKS["measure"](step, *W)}
     found, log = trained(draft=drafts.Draft(tmp_path / "state"), **options)
@@ -253,9 +239,9 @@ def test_killed_a_run_goes_on_to_the_same_bits(tmp_path, whole):
     assert same(found, whole[0]) and same(log.arrays(), whole[1].arrays())
 
 
-def test_the_state_of_another_run_is_not_taken_up(tmp_path):
+def test_the_state_of_another_run_is_not_taken_up(tmp_path, stops):
     with pytest.raises(drafts.Stopped):
-        trained(draft=Stops(tmp_path / "state", 9))
+        trained(draft=stops(tmp_path / "state", 9))
     for options in ({"seed": 1}, {"recipe": T.Recipe(**{**vars(RECIPE), "lr": 1e-3})}, {"data": words(name="other")}):
         found, _ = trained(draft=drafts.Draft(tmp_path / "state"), **options)
         assert same(found, trained(**options)[0])
@@ -279,10 +265,10 @@ def test_spare_rows_of_the_model_only_decay():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_stopped_on_a_gpu_a_run_goes_on(tmp_path):
+def test_stopped_on_a_gpu_a_run_goes_on(tmp_path, stops):
     options = {**LOOKS, "device": "cuda", "progress": False, "seed": 0}
     with pytest.raises(drafts.Stopped):
-        T.train(network(), words(), RECIPE, draft=Stops(tmp_path / "state", 7), **options)
+        T.train(network(), words(), RECIPE, draft=stops(tmp_path / "state", 7), **options)
     log = T.train(network(), words(), RECIPE, draft=drafts.Draft(tmp_path / "state"), **options)
     straight = T.train(network(), words(), RECIPE, **options)
     np.testing.assert_allclose(log.arrays()["metric/loss"], straight.arrays()["metric/loss"], rtol=1e-2)

@@ -207,23 +207,9 @@ def test_a_run_goes_on_from_given_weights_with_a_fresh_optimiser():
     assert moved.max() == pytest.approx(1e-3, rel=1e-3)  # a first step of Adam: the learning rate
 
 
-class Stops(drafts.Draft):
-    """A draft that is asked to stop at its `at`-th look at the clock."""
-
-    def __init__(self, folder, at):
-        super().__init__(folder)
-        self.left = at
-
-    def due(self):
-        self.left -= 1
-        if self.left == 0:
-            self.stop.set()
-        return self.stop.is_set()
-
-
 @pytest.mark.parametrize("options", [{"batch": 20, "samples": 100}, {"batch": None}, {"batch": 20, "depth": 2}])
 @pytest.mark.parametrize("at", [1, 4, 6])
-def test_stopped_anywhere_a_run_goes_on_to_the_same_bits(tmp_path, options, at):
+def test_stopped_anywhere_a_run_goes_on_to_the_same_bits(tmp_path, stops, options, at):
     options = {
         "samples": 100,
         **SMALL,
@@ -238,7 +224,7 @@ def test_stopped_anywhere_a_run_goes_on_to_the_same_bits(tmp_path, options, at):
 
     whole = train(law(), "ffn", measure=measure, **options)
     with pytest.raises(drafts.Stopped):
-        train(law(), "ffn", measure=measure, draft=Stops(tmp_path / "state", at), **options)
+        train(law(), "ffn", measure=measure, draft=stops(tmp_path / "state", at), **options)
     on = train(law(), "ffn", measure=measure, draft=drafts.Draft(tmp_path / "state"), **options)
     assert whole.steps.tolist() == on.steps.tolist() and whole.checkpoints.tolist() == on.checkpoints.tolist()
     for name in whole.metrics:
@@ -246,9 +232,9 @@ def test_stopped_anywhere_a_run_goes_on_to_the_same_bits(tmp_path, options, at):
     assert np.array_equal(whole.W_E, on.W_E) and np.array_equal(whole.W_U, on.W_U)
 
 
-def test_the_state_of_another_protocol_is_not_taken_up(tmp_path):
+def test_the_state_of_another_protocol_is_not_taken_up(tmp_path, stops):
     options = {**SMALL, "batch": None, "measure_at": [0, 2, 4], "measure": lambda step, *W: {"x": 0.0}}
     with pytest.raises(drafts.Stopped):
-        train(law(), "linear", steps=4, draft=Stops(tmp_path / "state", 2), **options)
+        train(law(), "linear", steps=4, draft=stops(tmp_path / "state", 2), **options)
     other = train(law(), "linear", steps=5, draft=drafts.Draft(tmp_path / "state"), **options)
     assert np.array_equal(other.W_E, train(law(), "linear", steps=5, **options).W_E)
