@@ -6,6 +6,8 @@ groups, size) and n its product.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,16 +61,37 @@ def relabelled(moves: Array, shape: Shape, draws: int, seed: int) -> Array:
     return out
 
 
-def renamed(a: Array, b: Array, shape: Shape, draws: int, seed: int) -> Array:
-    """Correlations of the pairs of a with those of b, (draws,), when b's tokens change names within each stratum: the
-    tokens of group g of all arms, which are alike in frequency."""
-    stream, tokens = seeds.stream(seed, "names"), np.arange(len(a)).reshape(shape).transpose(1, 0, 2)
-    out = np.empty(draws)
-    for draw in range(draws):
-        order = np.empty(len(a), dtype=np.int64)
-        order[tokens.reshape(shape[1], -1)] = stream.permuted(tokens.reshape(shape[1], -1), axis=1)
-        out[draw] = geometry.pearson(geometry.pairs(a), geometry.pairs(b[np.ix_(order, order)]))
+def names(shape: Shape, draws: int, seed: int) -> NDArray[np.int64]:
+    """New names of the tokens, (draws, n): a permutation within each stratum, the tokens of group g of all arms, which
+    are alike in frequency.
+
+    >>> names((2, 2, 1), 3, seed=0).tolist()
+    [[2, 1, 0, 3], [2, 3, 0, 1], [0, 3, 2, 1]]
+    """
+    stream = seeds.stream(seed, "names")
+    strata = np.arange(np.prod(shape)).reshape(shape).transpose(1, 0, 2).reshape(shape[1], -1)
+    out = np.empty((draws, strata.size), dtype=np.int64)
+    for order in out:
+        order[strata] = stream.permuted(strata, axis=1)
     return out
+
+
+def renamed(a: Array, b: Array, shape: Shape, draws: int, seed: int) -> Array:
+    """Correlations of the pairs of a with those of b, (draws,), when b's tokens take new `names`."""
+    orders = names(shape, draws, seed)
+    return np.array([geometry.pearson(geometry.pairs(a), geometry.pairs(b[np.ix_(o, o)])) for o in orders])
+
+
+def joint(a: Array, signatures: Sequence[Array]) -> Array:
+    """The coefficients, one a signature, of the least-squares fit of the pairs of a by those of all signatures and a
+    constant.
+
+    >>> one, two = square(np.array([0.0, 1.0, 2.0])), square(np.array([1.0, 0.0, 1.0]))
+    >>> joint(square(np.array([-1.0, 2.0, 3.0])), [one, two]).round(9).tolist()
+    [2.0, -1.0]
+    """
+    columns = np.column_stack([*map(geometry.pairs, signatures), np.ones(len(a) * (len(a) - 1) // 2)])
+    return np.linalg.lstsq(columns, geometry.pairs(a), rcond=None)[0][:-1]
 
 
 def exchanged(before: Array, after: Array, one: NDArray, two: NDArray, others: NDArray) -> Array:

@@ -86,3 +86,31 @@ def test_a_pair_is_left_out_of_its_own_profile():
     rest = M.exchanged(C, later, tokens[:1], tokens[1:2], np.arange(38, 48))
     changed = M.exchanged(C, later, tokens[:1], tokens[1:2], tokens)
     assert changed[0] == pytest.approx(found[0], rel=1e-12) == rest[0]
+
+
+def test_new_names_are_permutations_within_strata():
+    found = M.names(SHAPE, 50, seed=1)
+    stratum = np.tile(np.repeat(np.arange(3), 4), 4)
+    assert (np.sort(found, axis=1) == np.arange(N)).all() and (stratum[found] == stratum).all()
+    assert len(np.unique(found[:, 0])) > 10  # a token takes names of every arm
+
+
+def test_the_joint_fit_finds_what_moves_were_made_of():
+    parts = [symmetric(name) for name in ("one", "two", "three")]
+    made = 0.5 * parts[0] - 2 * parts[2] + 3
+    np.testing.assert_allclose(M.joint(made, parts), [0.5, 0, -2], atol=1e-12)
+    noise = symmetric("noise")
+    residual = geometry.pairs(noise) - sum(
+        c * geometry.pairs(S) for c, S in zip(M.joint(noise, parts), parts, strict=True)
+    )
+    for part in parts:  # normal equations
+        assert abs(geometry.pearson(residual, geometry.pairs(part))) < 1e-12
+
+
+def test_without_its_leading_direction_a_matrix_has_none_of_it():
+    stream = seeds.stream(0, "rows")
+    strong, rest = stream.standard_normal((30, 1)) * 9, stream.standard_normal((30, 5))
+    W = strong @ stream.standard_normal((1, 5)) + 0.1 * rest + 7
+    found, (left, sizes, right) = M.without_leading(W), np.linalg.svd(W - W.mean(axis=0), full_matrices=False)
+    np.testing.assert_allclose(found, left[:, 1:] * sizes[1:] @ right[1:], atol=1e-10)
+    assert np.abs(found @ right[0]).max() < 1e-10 and np.abs(found.sum(axis=0)).max() < 1e-10
