@@ -19,7 +19,7 @@ def pytest_configure(config):
     config.probsig_runs = tempfile.TemporaryDirectory(prefix="probsig-runs-")
     os.environ["PROBSIG_RUNS"] = config.probsig_runs.name  # a reader's own runs must not decide a test
     matplotlib.use("agg")
-    hypothesis.settings.register_profile("book")  # a busy machine is no failure
+    hypothesis.settings.register_profile("book", deadline=None)  # a busy machine is no failure
     hypothesis.settings.load_profile("book")
 
 
