@@ -46,3 +46,14 @@ def stops():
             return self.stop.is_set()
 
     return Stops
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder of its own for the runs of a test file."""
+    from probsig import storage
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROBSIG_RUNS", str(tmp_path_factory.mktemp("runs")))
+        patch.setattr(storage, "checkout", lambda: None)
+        yield patch

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probsig import drafts, language_analysis, language_training, runs, seeds, storage
+from probsig import drafts, language_analysis, language_training, runs, seeds
 from probsig import language_experiments as X
 from probsig.language_analysis import Reference
 from probsig.language_models import SHAPES, build, embeddings
@@ -28,15 +28,6 @@ def sets():
 
 def never():
     raise AssertionError("the texts were opened")
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder of its own for the runs of this file."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PROBSIG_RUNS", str(tmp_path_factory.mktemp("runs")))
-        patch.setattr(storage, "checkout", lambda: None)
-        yield patch
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 
-from probsig import drafts, geometry, language_training, runs, storage, text_edits
+from probsig import drafts, geometry, language_training, runs, text_edits
 from probsig import text_edit_experiments as X
 from probsig.language_data import training_set
 from probsig.language_models import SHAPES, build, embeddings
@@ -31,15 +31,6 @@ def both():
 
 def never():
     raise AssertionError("the text was opened")
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder of its own for the runs of this file."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PROBSIG_RUNS", str(tmp_path_factory.mktemp("runs")))
-        patch.setattr(storage, "checkout", lambda: None)
-        yield patch
 
 
 @pytest.fixture(scope="module")
