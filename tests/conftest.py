@@ -57,3 +57,18 @@ def place(tmp_path_factory):
         patch.setenv("PROBSIG_RUNS", str(tmp_path_factory.mktemp("runs")))
         patch.setattr(storage, "checkout", lambda: None)
         yield patch
+
+
+@pytest.fixture(scope="module")
+def toys():
+    """A function that gives two small training sets, "other" and "toy", and a list with an entry for each call."""
+    from probsig.language_data import training_set
+    from probsig.toy_corpus import ToyCorpus
+
+    opened = []
+
+    def sets():
+        opened.append(1)
+        return [training_set(ToyCorpus.of(0, name=name), 6_000, 150, 0, name) for name in ("other", "toy")]
+
+    return sets, opened

@@ -55,16 +55,9 @@ def test_gram_matrices_add_as_the_theorem_says(few):
 
 
 @pytest.fixture(scope="module")
-def stored(tmp_path_factory):
-    opened = []
-
-    def sets():
-        opened.append(1)
-        return [training_set(ToyCorpus.of(0, name=name), 6_000, 150, 0, name) for name in ("other", "toy")]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PROBSIG_RUNS", str(tmp_path_factory.mktemp("runs")))
-        made = [E.heads("toy", sets, distances=d, scale="smoke", seed=1) for d in ([2], [1, 4], [2])]
+def stored(place, toys):
+    sets, opened = toys
+    made = [E.heads("toy", sets, distances=d, scale="smoke", seed=1) for d in ([2], [1, 4], [2])]
     return made, len(opened)
 
 

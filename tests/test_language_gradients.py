@@ -17,20 +17,13 @@ def test_when_a_share_has_fallen():
 
 
 @pytest.fixture(scope="module")
-def stored(tmp_path_factory):
+def stored(place, toys):
     """The two smoke runs of one text, and how often it was opened."""
-    opened = []
-
-    def sets():
-        opened.append(1)
-        return [training_set(ToyCorpus.of(0, name=name), 6_000, 150, 0, name) for name in ("other", "toy")]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PROBSIG_RUNS", str(tmp_path_factory.mktemp("runs")))
-        made = [
-            G.gradients("toy", sets, architecture="llama-2", norms=norms, scale="smoke", seed=3)
-            for norms in (True, False, True)
-        ]
+    sets, opened = toys
+    made = [
+        G.gradients("toy", sets, architecture="llama-2", norms=norms, scale="smoke", seed=3)
+        for norms in (True, False, True)
+    ]
     return made, len(opened)
 
 
