@@ -1,11 +1,17 @@
 """A notebook is stale after a change in its text, in a module it uses, in a result it read; and after no other."""
 
+import base64
+import io
 import json
 import shutil
 
+import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pytest
 import staleness
+from nbformat import v4
+from PIL import Image
 
 CHAPTER = """\
 ---
@@ -205,3 +211,26 @@ def test_a_removed_chapter_leaves_the_ledger(book):
     text.rename(text.with_name("renamed.md"))
     book.execute("part/renamed")
     assert list(book.records()) == ["part/renamed"]
+
+
+def test_figures_get_a_palette_that_the_eye_does_not_miss():
+    figure, (left, right) = plt.subplots(1, 2, figsize=(6, 3))
+    left.imshow(np.add.outer(np.arange(40), np.arange(40)))
+    for i in range(7):
+        right.plot(np.sin(np.linspace(0, 6, 50) + i))
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=200)
+    plt.close(figure)
+    data = {"image/png": base64.b64encode(drawn.getvalue()).decode(), "text/plain": "<Figure>"}
+    outputs = [v4.new_output("display_data", data=data, metadata={"image/png": {"width": 600}})]
+    nb = v4.new_notebook(cells=[v4.new_code_cell(outputs=[v4.new_output("stream", text="seen"), *outputs])])
+    staleness._lighten(nb)
+    shown = nb.cells[0].outputs[1]
+    light = Image.open(io.BytesIO(base64.b64decode(shown.data["image/png"])))
+    before = np.asarray(Image.open(drawn).convert("RGB")).astype(int)
+    error = np.abs(np.asarray(light.convert("RGB")).astype(int) - before).max(axis=2)
+    assert light.mode == "P" and error.shape == (600, 1200) and error.max() < 64 and (error > 16).mean() < 1e-3
+    assert len(shown.data["image/png"]) < len(data["image/png"]) / 2 and shown.metadata["image/png"]["width"] == 600
+    once = nb.cells[0].outputs[1].data["image/png"]
+    staleness._lighten(nb)
+    assert nb.cells[0].outputs[1].data["image/png"] == once
