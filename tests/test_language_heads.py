@@ -1,7 +1,5 @@
 """Models with several heads: what each predicts, one head as the plain model, the loss and the loop, resumed."""
 
-import threading
-
 import numpy as np
 import pytest
 import torch
@@ -113,25 +111,11 @@ def test_losses_and_gradients_against_all_logits_at_once():
         assert torch.allclose(mine[name], weight.grad, atol=1e-6), name
 
 
-class StopsAt(drafts.Draft):
-    """Asked to stop when it is looked at for the n-th time."""
-
-    def __init__(self, folder, n):
-        super().__init__(folder, threading.Event())
-        self.left = n
-
-    def due(self):
-        self.left -= 1
-        if self.left == 0:
-            self.stop.set()
-        return super().due()
-
-
 @pytest.mark.parametrize("at", [1, 7, 24])
-def test_stopped_and_taken_up_again_to_the_same_bits(tmp_path, at):
+def test_stopped_and_taken_up_again_to_the_same_bits(tmp_path, at, stops):
     _, whole = trained([2, 3], keep_at=(0, 6, 24))
     with pytest.raises(drafts.Stopped):
-        trained([2, 3], keep_at=(0, 6, 24), draft=StopsAt(tmp_path, at))
+        trained([2, 3], keep_at=(0, 6, 24), draft=stops(tmp_path, at))
     _, resumed = trained([2, 3], keep_at=(0, 6, 24), draft=drafts.Draft(tmp_path))
     assert whole.keys() == resumed.keys()
     for name, array in whole.items():
@@ -140,9 +124,9 @@ def test_stopped_and_taken_up_again_to_the_same_bits(tmp_path, at):
     assert whole["loss"][-4:].mean() < whole["loss"][:4].mean()
 
 
-def test_a_draft_of_other_distances_is_not_taken_up(tmp_path):
+def test_a_draft_of_other_distances_is_not_taken_up(tmp_path, stops):
     with pytest.raises(drafts.Stopped):
-        trained([2, 3], draft=StopsAt(tmp_path, 9))
+        trained([2, 3], draft=stops(tmp_path, 9))
     _, fresh = trained([2, 4], draft=drafts.Draft(tmp_path))
     _, alone = trained([2, 4])
     assert np.array_equal(fresh["24/W_E"], alone["24/W_E"])
