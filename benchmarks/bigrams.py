@@ -27,9 +27,10 @@ import numpy as np
 import scipy
 import scipy.sparse as sp
 
-from probsig import counting, provenance
-from probsig.bigrams import count
-from probsig.sharded import Ids, count_sharded
+from probsig.counts import kernels
+from probsig.counts.bigrams import count
+from probsig.counts.sharded import Ids, count_sharded
+from probsig.runs import machine
 
 V, TURNS, WORDS, BUDGET = 151_936, 5, 10**6, 256 * 2**20
 FORMAT = "| {} | {:.2f} | {:.0f} | {:.1f} | {:.1f} | {:.1f} |"
@@ -211,13 +212,13 @@ def phases(path):
     for _ in range(3):
         clock = [time.thread_time()]
         tally = np.zeros(V, np.uint32)
-        counting._tally(ids, offsets, 0, 0, len(ids), 1, tally)
+        kernels._tally(ids, offsets, 0, 0, len(ids), 1, tally)
         clock.append(time.thread_time())
-        layout = counting._layout(tally.astype(np.int64))
+        layout = kernels._layout(tally.astype(np.int64))
         columns, where = np.empty(layout.pairs, np.uint32), layout.starts.astype(np.uint64)
-        counting._scatter(ids, offsets, 0, 0, len(ids), 1, layout.bucket, layout.bits, where, columns)
+        kernels._scatter(ids, offsets, 0, 0, len(ids), 1, layout.bucket, layout.bits, where, columns)
         clock.append(time.thread_time())
-        counting._count_rows(layout, columns, 1)
+        kernels._count_rows(layout, columns, 1)
         clock.append(time.thread_time())
         for name, took in zip(("check and tally", "scatter", "rows"), np.diff(clock), strict=True):
             best[name] = min(best.get(name, np.inf), took / len(ids) * 1e9)
@@ -297,7 +298,7 @@ def main(sizes):
     versions = f"numpy {np.__version__}, numba {numba.__version__}, scipy {scipy.__version__}"
     busy = f"The machine's load was {load:.1f} at the start"
     busy += "." if load < 0.5 else ": other work shared its cores, and the rows for two cores say little."
-    lines += ["", f"{provenance.hardware()}; {versions}. {busy}"]
+    lines += ["", f"{machine.hardware()}; {versions}. {busy}"]
     text = "\n".join(lines) + "\n"
     print(text)
     Path(__file__).with_suffix(".md").write_text(text, encoding="utf-8")

@@ -44,10 +44,11 @@ def synthetic_ids(size: int, seed: int = 0) -> np.ndarray:
 
 def inputs(ids: np.ndarray, vocab_size: int, offsets: np.ndarray | None = None) -> tuple[sp.csr_array, np.ndarray]:
     """phi^next of the most frequent tokens, and embeddings that partly follow it (a random projection and noise)."""
-    from probsig import bigrams, token_signatures
+    from probsig.counts import bigrams
+    from probsig.signatures import tokens as signatures_tokens
 
     counts = bigrams.count(ids, vocab_size, offsets=offsets)
-    X = token_signatures.next_token(counts, token_signatures.frequent(counts.row_totals(), TOKENS, least=1))
+    X = signatures_tokens.next_token(counts, signatures_tokens.frequent(counts.row_totals(), TOKENS, least=1))
     rng = np.random.default_rng(1)
     signs = rng.choice([-1.0, 1.0], vocab_size)
     to = sp.csr_array((signs, (np.arange(vocab_size), rng.integers(0, WIDTH, vocab_size))), (vocab_size, WIDTH))
@@ -58,7 +59,8 @@ def inputs(ids: np.ndarray, vocab_size: int, offsets: np.ndarray | None = None) 
 
 def ours(X: sp.csr_array, W: np.ndarray, lap) -> dict[str, np.ndarray]:
     """The analysis with probsig."""
-    from probsig.alignment import correlations, cosines, percentile_table
+    from probsig.geometry.large import correlations, cosines
+    from probsig.geometry.percentiles import percentile_table
 
     phi = cosines(X)
     lap()

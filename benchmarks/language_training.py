@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from probsig import provenance
-from probsig.language_models import SHAPES, build, chunked_loss
+from probsig.language.networks import SHAPES, build, chunked_loss
+from probsig.runs import machine
 
 TURNS = {"laptop": 40, "paper": 6}
 SIZES = {"laptop": (8_192, 2, 256), "paper": (151_936, 1, 512)}
@@ -99,7 +99,7 @@ def main(shapes):
             cells = [way, f"{best:.3f}", f"{np.median(times):.3f}", f"{batch * length / best:.0f}", ratios]
             lines.append("| " + " | ".join([*cells, f"{share:.2f}", f"{peak:.1f}"]) + " |")
         lines.append("")
-    lines.append(f"{provenance.hardware()}; torch {torch.__version__.partition('+')[0]}.")
+    lines.append(f"{machine.hardware()}; torch {torch.__version__.partition('+')[0]}.")
     text = "\n".join(lines) + "\n"
     Path(__file__).with_suffix(".md").write_text(text, encoding="utf-8")
     print(text)

@@ -17,10 +17,12 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from probsig import engines, provenance, seeds
-from probsig.models import initial_weights
-from probsig.tasks import TASKS
-from probsig.training import MODELS
+from probsig import seeds
+from probsig.addition import engines
+from probsig.addition.training import MODELS
+from probsig.laws.tasks import TASKS
+from probsig.runs import machine
+from probsig.theory.models import initial_weights
 
 V = D = 200
 BATCH, SAMPLES, RATE = 100, 50_000, 1e-5
@@ -168,7 +170,7 @@ def main(steps):
         f"- Weights after 1,000 steps against the torch loop with the same batches: within {apart['linear']:.0e} "
         f"(F_lin) and {apart['ffn']:.0e} (F_ffn).",
         "",
-        f"{provenance.hardware()}; torch {torch.__version__}, numpy {np.__version__}, numba {numba.__version__}.",
+        f"{machine.hardware()}; torch {torch.__version__}, numpy {np.__version__}, numba {numba.__version__}.",
     ]
     text = "\n".join(lines) + "\n"
     print(text)

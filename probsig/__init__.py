@@ -8,4 +8,6 @@ has a gradient flow (`probsig.flow`), and the geometry of the two is compared (`
 '0.1.0'
 """
 
+from __future__ import annotations
+
 __version__ = "0.1.0"

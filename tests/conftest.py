@@ -32,7 +32,7 @@ def pytest_unconfigure(config):
 @pytest.fixture
 def stops():
     """A draft that is asked to stop at its `at`-th look at the clock: stops(folder, at)."""
-    from probsig import drafts
+    from probsig.runs import drafts
 
     class Stops(drafts.Draft):
         def __init__(self, folder, at):
@@ -51,19 +51,19 @@ def stops():
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder of its own for the runs of a test file."""
-    from probsig import storage
+    from probsig.runs import files as runs_files
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PROBSIG_RUNS", str(tmp_path_factory.mktemp("runs")))
-        patch.setattr(storage, "checkout", lambda: None)
+        patch.setattr(runs_files, "checkout", lambda: None)
         yield patch
 
 
 @pytest.fixture(scope="module")
 def toys():
     """A function that gives two small training sets, "other" and "toy", and a list with an entry for each call."""
-    from probsig.language_data import training_set
-    from probsig.toy_corpus import ToyCorpus
+    from probsig.text.sources.toy import ToyCorpus
+    from probsig.text.training_set import training_set
 
     opened = []
 

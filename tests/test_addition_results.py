@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from probsig import addition_results, experiments, geometry
+from probsig.experiments import addition
+from probsig.geometry import small
+from probsig.runs import results as runs_results
 
 
 def run(seed):
@@ -14,7 +16,7 @@ def run(seed):
 
 def test_seeds_stand_side_by_side():
     runs = [run(seed) for seed in range(3)]
-    over = addition_results.Over(runs)
+    over = runs_results.Over(runs)
     assert np.array_equal(over("mod", "linear", "R_order"), [one["mod/linear/R_order"] for one in runs])
     for which, place in ((0, 0), (1, 2), (-1, 3)):
         assert np.array_equal(over.at("add", "linear", "R_order", which), over("add", "linear", "R_order")[:, place])
@@ -24,9 +26,9 @@ def test_seeds_stand_side_by_side():
 
 @pytest.mark.parametrize("scale", ["smoke", "laptop", "paper"])
 def test_the_stage_of_the_papers_figures_is_a_checkpoint(scale):
-    config = experiments.addition_config(scale, 0)
-    clock = addition_results.Clock.of(config)
-    kept = experiments.checkpoints(config)
+    config = addition.addition_config(scale, 0)
+    clock = addition.Clock.of(config)
+    kept = addition.checkpoints(config)
     stage = clock.stage(config, -1)
     assert kept[stage] * config["learning_rate"] == pytest.approx(0.6)
     assert clock.stage(config, kept[-1] // clock.per_epoch) == len(kept) - 1
@@ -39,13 +41,13 @@ def test_the_stage_of_the_papers_figures_is_a_checkpoint(scale):
 def test_a_null_is_small_where_names_say_nothing_and_absent_without_variance():
     stream = np.random.default_rng(0)
     W, other = stream.normal(size=(2, 12, 30))
-    assert 0 < addition_results.null_size(W, other, seed=1) < 0.6
-    assert addition_results.null_size(W, other, seed=1) == addition_results.null_size(W, other, seed=1)
-    assert np.isnan(addition_results.null_size(W, np.ones((12, 3)), seed=1))
+    assert 0 < small.null_size(W, other, seed=1) < 0.6
+    assert small.null_size(W, other, seed=1) == small.null_size(W, other, seed=1)
+    assert np.isnan(small.null_size(W, np.ones((12, 3)), seed=1))
 
 
 def test_a_plane_is_of_the_principal_components():
     rows = np.random.default_rng(1).normal(size=(9, 5))
-    coords, share = addition_results.plane(rows)
-    expected, expected_share = geometry.pca(rows)
+    coords, share = small.plane(rows)
+    expected, expected_share = small.pca(rows)
     assert np.array_equal(coords, expected) and np.array_equal(share, expected_share)

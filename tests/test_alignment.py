@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
-from probsig import geometry, pair_kernels, sparse_products
-from probsig.alignment import Cosines, correlations, cosines, percentile_table
-from probsig.token_signatures import centred
+from probsig.geometry import percentiles, products, small
+from probsig.geometry.large import Cosines, correlations, cosines
+from probsig.geometry.percentiles import percentile_table
+from probsig.signatures.tokens import centred
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -34,11 +35,11 @@ def from_pairs(values):
 def test_sparse_cosines_against_scipys_product(seed, density, whole):
     X = sp.csr_array(sparse_rows(seed, density=density, whole=whole))
     unit = sp.csr_array(X / np.sqrt((X * X).sum(axis=1))[:, None])
-    plain = geometry.pairs((unit @ unit.T).toarray())
+    plain = small.pairs((unit @ unit.T).toarray())
     found = cosines(X)
     assert found.pairs.dtype == np.float32 and found.size == 40
     assert np.abs(found.pairs - plain).max() < 1e-7
-    shared = geometry.pairs(((X != 0).astype(int) @ (X != 0).astype(int).T).toarray())
+    shared = small.pairs(((X != 0).astype(int) @ (X != 0).astype(int).T).toarray())
     assert (found.pairs[shared == 0] == 0).all() and not np.signbit(found.pairs[found.pairs == 0]).any()
 
 
@@ -46,9 +47,9 @@ def test_sparse_cosines_against_scipys_product(seed, density, whole):
 @pytest.mark.parametrize("threads", [1, 3])
 def test_any_head_block_and_number_of_threads_give_the_same_cosines(monkeypatch, shared, threads):
     X = sp.csr_array(sparse_rows(7, n=90, density=0.3, whole=False))
-    expected = geometry.pairs(geometry.cosine(X.toarray()))
-    monkeypatch.setattr(sparse_products, "SHARED", shared)
-    monkeypatch.setattr(sparse_products, "BLOCK", 7)
+    expected = small.pairs(small.cosine(X.toarray()))
+    monkeypatch.setattr(products, "SHARED", shared)
+    monkeypatch.setattr(products, "BLOCK", 7)
     assert np.abs(cosines(X, threads=threads).pairs - expected).max() < 1e-7
 
 
@@ -56,7 +57,7 @@ def test_any_head_block_and_number_of_threads_give_the_same_cosines(monkeypatch,
 @given(SEEDS)
 def test_dense_cosines_against_geometry(seed):
     W = np.random.default_rng(seed).standard_normal((300, 5))
-    assert np.abs(cosines(W).pairs - geometry.pairs(geometry.cosine(W))).max() < 1e-7
+    assert np.abs(cosines(W).pairs - small.pairs(small.cosine(W))).max() < 1e-7
 
 
 def test_rows_of_any_length_have_a_direction():
@@ -70,7 +71,7 @@ def test_rows_of_any_length_have_a_direction():
 def test_centred_rows_are_never_made_dense_but_give_the_dense_cosines(seed, own):
     X = sparse_rows(seed, n=30)
     rows = centred(sp.csr_array(X), np.random.default_rng(seed).random(60) if own else None)
-    assert np.abs(cosines(rows).pairs - geometry.pairs(geometry.cosine(rows.toarray()))).max() < 1e-7
+    assert np.abs(cosines(rows).pairs - small.pairs(small.cosine(rows.toarray()))).max() < 1e-7
 
 
 def test_a_centred_row_without_entries_is_absent():
@@ -89,7 +90,7 @@ def test_square_is_symmetric_with_ones_and_selects_rows_in_any_order():
     W = np.random.default_rng(3).standard_normal((9, 4))
     whole = cosines(W).square()
     assert (whole == whole.T).all() and (np.diag(whole) == 1).all()
-    assert np.abs(whole - geometry.cosine(W)).max() < 1e-7
+    assert np.abs(whole - small.cosine(W)).max() < 1e-7
     some = [4, 0, 8, 4]
     assert (cosines(W).square(some) == whole[np.ix_(some, some)]).all()
 
@@ -102,7 +103,7 @@ def test_correlations_against_numpy(seed):
     a, b = cosines(W), cosines(sp.csr_array(sparse_rows(seed, n=25, d=12)))
     A, B = a.square().astype(float), b.square().astype(float)
     found = correlations(a, b)
-    assert abs(found.overall - np.corrcoef(geometry.pairs(A), geometry.pairs(B))[0, 1]) < 1e-9
+    assert abs(found.overall - np.corrcoef(small.pairs(A), small.pairs(B))[0, 1]) < 1e-9
     for i in range(25):
         others = np.arange(25) != i
         assert abs(found.mean_a[i] - A[i, others].mean()) < 1e-12 and abs(found.mean_b[i] - B[i, others].mean()) < 1e-12
@@ -117,11 +118,11 @@ def test_correlations_far_from_the_first_rows_mean():
     rng = np.random.default_rng(0)
     A, B = (1 - 1e-5 * rng.random((30, 30)) for _ in range(2))
     A[0], B[0], A[:, 0], B[:, 0], B[5], B[:, 5] = -1, -1, -1, -1, 0.3, 0.3
-    a, b = from_pairs(geometry.pairs(A)), from_pairs(geometry.pairs(B))
+    a, b = from_pairs(small.pairs(A)), from_pairs(small.pairs(B))
     A, B = a.square().astype(float), b.square().astype(float)
     found = correlations(a, b)
     assert np.isnan(found.by_token[[0, 5]]).all()
-    assert abs(found.overall - np.corrcoef(geometry.pairs(A), geometry.pairs(B))[0, 1]) < 1e-9
+    assert abs(found.overall - np.corrcoef(small.pairs(A), small.pairs(B))[0, 1]) < 1e-9
     for i in set(range(30)) - {0, 5}:
         others = np.arange(30) != i
         assert abs(found.by_token[i] - np.corrcoef(A[i, others], B[i, others])[0, 1]) < 1e-9
@@ -178,8 +179,8 @@ def test_the_stated_error_bounds_every_rank(number):
     rng = np.random.default_rng(5)
     values = np.concatenate([rng.standard_normal(40_000) * 0.1, np.full(9_000, 0.0), np.full(5_000, 0.5)])
     values = values.astype(np.float32)
-    bins, mixed = pair_kernels.fine_bins(values, number)
-    found = pair_kernels.twice_below(values.view(np.uint32), bins)
+    bins, mixed = percentiles.fine_bins(values, number)
+    found = percentiles.twice_below(values.view(np.uint32), bins)
     exact = 2 * rankdata(values) - 1
     assert np.abs(found - exact).max() <= mixed
     assert (found[values == 0] == exact[values == 0]).all()

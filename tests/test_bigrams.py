@@ -8,9 +8,10 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 
-from probsig import bigram_files, merging
-from probsig.bigrams import Bigrams, count, merged
-from probsig.storage import StorageError
+from probsig.counts import files as counts_files
+from probsig.counts import merging
+from probsig.counts.bigrams import Bigrams, count, merged
+from probsig.runs.files import StorageError
 
 IDS = st.lists(st.integers(0, 8), max_size=60)
 
@@ -138,7 +139,7 @@ def test_a_save_that_fails_leaves_no_table(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(StorageError, match="because the disk is full: make room or choose another folder"):
-        bigram_files.write_table(folder, 2, 1, blocks())
+        counts_files.write_table(folder, 2, 1, blocks())
     assert list(folder.iterdir()) == []
     with pytest.raises(FileNotFoundError):
         Bigrams.load(folder)

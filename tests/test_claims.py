@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from IPython.core.formatters import DisplayFormatter
 from nbformat import v4, validate
 
-from probsig import claims
-from probsig.claims import CLAIM_MIME, ERRATUM_MIME, NOT_TESTED
+from book._ext import records
+from probsig.pages import claims
+from probsig.pages.claims import CLAIM_MIME, ERRATUM_MIME, NOT_TESTED
 
 INF = math.inf
 
@@ -239,7 +240,7 @@ def test_collect_reads_every_notebook_under_the_folder(tmp_path):
     store(tmp_path / "theory" / "one.ipynb", make(), make_erratum())
     store(tmp_path / "addition" / "two.ipynb", second)
     store(tmp_path / ".ipynb_checkpoints" / "two.ipynb", second)
-    found, errata = claims.collect(tmp_path)
+    found, errata = records.collect(tmp_path)
     assert [(record["key"], record["notebook"]) for record in found] == [
         ("b", "addition/two"),
         ("a-claim", "theory/one"),
@@ -257,16 +258,16 @@ def test_collect_wants_each_key_once(tmp_path, places):
             store(tmp_path / place, make())
     first, second = (place.removesuffix(".ipynb") for place in places)
     with pytest.raises(ValueError, match=f"the key 'a-claim' is used in {first} and in {second}"):
-        claims.collect(tmp_path)
+        records.collect(tmp_path)
 
 
 def test_collect_names_what_it_cannot_read(tmp_path):
     with pytest.raises(ValueError, match="is no folder"):
-        claims.collect(tmp_path / "none")
+        records.collect(tmp_path / "none")
     for content in ("{", "[]", "{}"):
         (tmp_path / "broken.ipynb").write_text(content, encoding="utf-8")
         with pytest.raises(ValueError, match=r"broken\.ipynb is no notebook: execute it again"):
-            claims.collect(tmp_path)
+            records.collect(tmp_path)
 
 
 def test_ipython_stores_the_record_of_a_cells_last_expression():

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probsig import closed_forms, signatures, tasks
-from probsig.closed_forms import FAMILIES, compare, corrected, enumerated, printed, sum_law
-from probsig.tasks import TASKS
+from probsig.laws import distribution, tasks
+from probsig.laws.tasks import TASKS
+from probsig.signatures import closed_forms
+from probsig.signatures import laws as signatures_laws
+from probsig.signatures.closed_forms import FAMILIES, compare, corrected, enumerated, printed, sum_law
 
 BAD = {  # task, convention -> (bad cells, cells, largest error) by family
     ("add", "membership"): [
@@ -174,7 +176,7 @@ def test_cosines_of_the_joint_signature_count_overlaps(m, extra, start):
         "mod": Fraction(1, 2 * m),
     }.items():
         law = TASKS[name](anchors, z, vocab_size=60)
-        cosine = cosine_of_equal_norms(signatures.joint(law, anchors, "companion", exact=True))
+        cosine = cosine_of_equal_norms(signatures_laws.joint(law, anchors, "companion", exact=True))
         assert (cosine == 1 - distance * slope).all()
 
 
@@ -187,22 +189,22 @@ def test_cooccurrence_cosines_depend_on_the_convention(name):
         (value,) = set(cosine[np.triu_indices(10, 1)].tolist())
         return value
 
-    membership = signatures.cooccurrence(law, anchors, "membership", exact=True)
+    membership = signatures_laws.cooccurrence(law, anchors, "membership", exact=True)
     assert off_diagonal(membership) == Fraction(4681, 16241)  # .2882
     zeroed = membership.copy()
     zeroed[np.arange(10), anchors] = Fraction(0)
     assert off_diagonal(zeroed) == Fraction(1641, 1801)  # .9112
-    assert off_diagonal(signatures.cooccurrence(law, anchors, "count", exact=True)) == Fraction(13, 53)  # .2453
-    assert off_diagonal(signatures.cooccurrence(law, anchors, "companion", exact=True)) == 1
+    assert off_diagonal(signatures_laws.cooccurrence(law, anchors, "count", exact=True)) == Fraction(13, 53)  # .2453
+    assert off_diagonal(signatures_laws.cooccurrence(law, anchors, "companion", exact=True)) == 1
 
 
 def test_label_signatures_are_one_law_in_two_tasks_and_ordered_in_the_first():
     anchors = list(range(11, 21))
     for name in ("add_same", "mod"):
         for convention in ("membership", "count"):
-            rows = signatures.label(TASKS[name](), anchors, convention, exact=True)
+            rows = signatures_laws.label(TASKS[name](), anchors, convention, exact=True)
             assert (rows == rows[0]).all()
-    rows = signatures.label(TASKS["add"](), anchors, "count", exact=True)
+    rows = signatures_laws.label(TASKS["add"](), anchors, "count", exact=True)
     assert (rows[:, 123:181][1, 1:] == rows[:, 123:181][0, :-1]).all()  # the law of 12 is that of 11 moved by one
     gram = dots(rows)
     assert float(gram[0, 1] / gram[0, 0]) == pytest.approx(0.9973, abs=5e-5)
@@ -217,13 +219,13 @@ def test_signatures_of_neighbouring_anchors_are_shifted_copies_only_as_companion
         law = make()
         Z, Y = list(law.groups["z"]), list(law.groups["labels"])
         if name == "add":
-            rows = signatures.label(law, A, convention, exact=True)[:, Y]
+            rows = signatures_laws.label(law, A, convention, exact=True)[:, Y]
             found[name] = bool((rows[1:, 1:] == rows[:-1, :-1]).all())
         elif name == "add_same":
-            rows = signatures.cooccurrence(law, A, convention, exact=True)[:, Z]
+            rows = signatures_laws.cooccurrence(law, A, convention, exact=True)[:, Z]
             found[name] = bool((rows[1:, :-1] == rows[:-1, 1:]).all())
         else:
-            rows = signatures.joint(law, A, convention, exact=True)[:, Y][:, :, Z]
+            rows = signatures_laws.joint(law, A, convention, exact=True)[:, Y][:, :, Z]
             found[name] = bool((rows[1:] == np.roll(rows[:-1], -1, axis=2)).all())
     assert found == dict.fromkeys(TASKS, convention == "companion")
 
@@ -233,7 +235,7 @@ def test_signatures_of_neighbouring_anchors_are_shifted_copies_only_as_companion
     [("add", (0.3286, 0.2972, 0.2385)), ("add_same", (0.3272, 0.2995, 0.2581)), ("mod", (0.3272, 0.2995, 0.2581))],
 )
 def test_joint_cosines_of_definition_2(name, cosines):
-    rows = signatures.joint(TASKS[name](), [11, 12, 15, 20], "membership").reshape(4, -1)
+    rows = signatures_laws.joint(TASKS[name](), [11, 12, 15, 20], "membership").reshape(4, -1)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     assert rows[0] @ rows[1:].T == pytest.approx(cosines, abs=5e-5)
 
@@ -244,8 +246,8 @@ def test_joint_cosines_of_definition_2(name, cosines):
         (lambda law: corrected(law, "count"), "convention 'count' has no closed forms: choose 'membership' or"),
         (lambda law: enumerated(law, "count"), "convention 'count' has no closed forms: choose 'membership' or"),
         (
-            lambda law: closed_forms.printed(tasks.Distribution([[1]], [1], [1], 2, "sort")),
-            "task 'sort' has no closed forms: pass a law made by probsig.tasks.TASKS",
+            lambda law: closed_forms.printed(distribution.Distribution([[1]], [1], [1], 2, "sort")),
+            "task 'sort' has no closed forms: pass a law made by probsig.laws.tasks.TASKS",
         ),
     ],
 )

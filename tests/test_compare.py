@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from probsig import compare, flow, models, tasks
+from probsig.laws import tasks
+from probsig.theory import flow, models, modules, orders, selection
 
 torch.set_num_threads(1)
 
@@ -35,7 +36,7 @@ class Recurrent(torch.nn.Module):
 
 @pytest.mark.parametrize("bias", [0.0, 0.3])
 def test_orders_of_a_recurrent_model(bias):
-    found = compare.compare(small(), Recurrent(12, bias), 12)
+    found = selection.compare(small(), Recurrent(12, bias), 12)
     assert found.proposition_1 < 1e-12
     assert found.proposition_2 < 1e-12
     assert found.hadamard > 0.5
@@ -48,20 +49,20 @@ def test_orders_of_a_recurrent_model(bias):
 
 def test_order_one_form_of_a_sum_model_is_the_zeroth_corollary():
     law = small("add")
-    W_E, W_U = flow.directions(law, 8, 0)
+    W_E, W_U = orders.directions(law, 8, 0)
     counts, p = law.counts(), law.probability
     labels = np.zeros((16, 16))
     np.add.at(labels.T, law.y, counts * p[:, None])  # [x, nu] = E[c_x e_y]
     expected = (labels - labels.sum(axis=1, keepdims=True) / 16) @ W_U
-    found = compare.expansion(law, W_E, W_U, lambda E: E.sum(dim=1), "labels")
+    found = selection.expansion(law, W_E, W_U, lambda E: E.sum(dim=1), "labels")
     assert np.allclose(found, expected, atol=1e-14)
 
 
 def test_autograd_is_the_velocity():
     law = small()
-    W_E, W_U = flow.directions(law, 8, 1)
+    W_E, W_U = orders.directions(law, 8, 1)
     ours = flow.velocity(law, W_E, W_U, models.FeedForward("tanh"))
-    theirs = compare.by_autograd(law, W_E, W_U, lambda E: torch.tanh(E.sum(dim=1)))
+    theirs = modules.by_autograd(law, W_E, W_U, lambda E: torch.tanh(E.sum(dim=1)))
     for a, b in zip(ours, theirs, strict=True):
         assert np.linalg.norm(a - b) < 1e-12 * np.linalg.norm(b)
 
@@ -69,13 +70,13 @@ def test_autograd_is_the_velocity():
 def test_dropout_fails_and_says_so():
     torch.manual_seed(0)
     module = torch.nn.Sequential(torch.nn.Flatten(1), torch.nn.Dropout(0.5), torch.nn.Linear(24, 8))
-    found = compare.compare(small(), module, 8)
+    found = selection.compare(small(), module, 8)
     assert found.proposition_1 > 0.01
     assert str(found).startswith("Proposition 1 FAILS")
 
 
 def test_unknown_form():
     law = small()
-    W_E, W_U = flow.directions(law, 4, 0)
+    W_E, W_U = orders.directions(law, 4, 0)
     with pytest.raises(ValueError, match="form is 'pairs'; choose one of labels, labels and pairs"):
-        compare.expansion(law, W_E, W_U, lambda E: E.sum(dim=1), "pairs")
+        selection.expansion(law, W_E, W_U, lambda E: E.sum(dim=1), "pairs")

@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from probsig import corpora, packaged_text, token_store
-from probsig.documents import CorpusError
-from probsig.storage import StorageError
-from probsig.tokenizers import Tokenizer
+from probsig.errors import CorpusError
+from probsig.runs.files import StorageError
+from probsig.text import corpora, store
+from probsig.text.sources import packages, pile
+from probsig.text.tokenizers import Tokenizer
 
 DATA = os.environ.get("PROBSIG_DATA")
 DEVELOPMENT = {
@@ -88,7 +89,7 @@ def test_the_hub_gives_the_documents_of_one_subset(tmp_path):
     options = {"place": "hub", "repository": str(tmp_path / "pile")}
     corpus = corpora.open_corpus("cc", letters(), max_tokens=100, **options)
     assert corpus.place == "hub" and corpus.offsets.tolist() == [0, 6, 18]
-    assert list(corpora.pile(options["repository"], "arxiv")) == ["an article"]
+    assert list(pile.pile(options["repository"], "arxiv")) == ["an article"]
     assert len(corpora.open_corpus("cc", letters(), max_tokens=8, **options).ids) == 8
     with pytest.raises(
         CorpusError, match=r"^The Pile's Pile-CC is too large to read whole from the hub: pass max_tokens\.$"
@@ -102,7 +103,7 @@ def test_what_the_hub_gave_opens_without_it(tmp_path, monkeypatch):
     jsonl(tmp_path / "pile" / "train.jsonl", ["a page"], meta=row["meta"])
     options = {"repository": str(tmp_path / "pile"), "max_tokens": 4}
     first = corpora.open_corpus("cc", letters(), place="hub", **options)
-    monkeypatch.setattr(corpora, "_stream", lambda *repository: pytest.fail("the hub was asked"))
+    monkeypatch.setattr(pile, "_stream", lambda *repository: pytest.fail("the hub was asked"))
     again = corpora.open_corpus("cc", letters(), **options)
     assert (again.place, again.digest, again.ids.tolist()) == ("hub", first.digest, list(b"a pa"))
 
@@ -117,11 +118,11 @@ def rows_of(texts, broken=None):
 
 def test_a_stream_that_breaks_off_is_one_sentence_and_goes_on(monkeypatch):
     texts, asked = ["a page", "another page", "the last"], {"place": "hub", "max_tokens": 100}
-    monkeypatch.setattr(corpora, "_stream", lambda *repository: rows_of(texts, 2))
+    monkeypatch.setattr(pile, "_stream", lambda *repository: rows_of(texts, 2))
     begins = r"^The stream of cc \(Pile-CC\) from monology/pile-uncopyrighted broke off \(Connection reset by peer\)"
     with pytest.raises(CorpusError, match=rf"{begins} after 18 tokens, which are kept: run again, and it goes on from"):
         corpora.open_corpus("cc", letters(), **asked)
-    monkeypatch.setattr(corpora, "_stream", lambda *repository: rows_of(texts))
+    monkeypatch.setattr(pile, "_stream", lambda *repository: rows_of(texts))
     read = []
     by = letters()
     monkeypatch.setattr(
@@ -133,8 +134,8 @@ def test_a_stream_that_breaks_off_is_one_sentence_and_goes_on(monkeypatch):
 
 
 def test_a_stream_that_breaks_off_at_once_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(corpora, "_unreachable", lambda *repository: None)
-    monkeypatch.setattr(corpora, "_stream", lambda *repository: rows_of(["a page"], 0))
+    monkeypatch.setattr(pile, "_unreachable", lambda *repository: None)
+    monkeypatch.setattr(pile, "_stream", lambda *repository: rows_of(["a page"], 0))
     with pytest.raises(CorpusError, match=r"broke off \(Connection reset by peer\): run again\.$"):
         corpora.open_corpus("cc", letters(), place="hub", max_tokens=100)
     assert [path.suffix for path in (tmp_path / "cache" / "corpora").iterdir()] == [".lock"]
@@ -174,7 +175,7 @@ def test_the_cache_damaged_or_unwritable_is_one_sentence(tmp_path, monkeypatch):
 def test_a_finished_corpus_opens_from_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
     path = jsonl(tmp_path / "mine.jsonl", ["one"])
     corpora.open_corpus(path, letters())
-    monkeypatch.setattr(token_store, "FileLock", lambda name: pytest.fail("a lock was asked for"))
+    monkeypatch.setattr(store, "FileLock", lambda name: pytest.fail("a lock was asked for"))
     assert corpora.open_corpus(path, letters()).ids.tolist() == list(b"one")
 
 
@@ -206,7 +207,7 @@ def test_an_offline_hub_falls_to_the_package_or_is_named(monkeypatch):
 
 
 def test_without_a_hub_the_package_is_taken_or_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(corpora, "_unreachable", lambda repository, revision: "no network")
+    monkeypatch.setattr(pile, "_unreachable", lambda repository, revision: "no network")
     with pytest.raises(
         CorpusError, match=r"^The hub gives no monology/pile-uncopyrighted \(no network\): set PROBSIG_DATA"
     ):
@@ -215,19 +216,19 @@ def test_without_a_hub_the_package_is_taken_or_named(tmp_path, monkeypatch):
         CorpusError, match=r"^There is no text for cc: the hub cannot be reached \(no network\) and no pack"
     ):
         corpora.open_corpus("cc", letters())
-    monkeypatch.setattr(packaged_text, "missing", lambda name: None)
-    monkeypatch.setattr(packaged_text, "read", lambda name, folder: iter(["shipped"]))
+    monkeypatch.setattr(packages, "missing", lambda name: None)
+    monkeypatch.setattr(packages, "read", lambda name, folder: iter(["shipped"]))
     assert corpora.open_corpus("wikipedia-en", letters()).place == "package"
 
 
-@pytest.mark.parametrize("name", packaged_text.FURTHER)
+@pytest.mark.parametrize("name", packages.FURTHER)
 def test_what_is_no_subset_of_the_pile_is_not_asked_of_the_hub(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(corpora, "_stream", lambda *repository: pytest.fail("the hub was asked"))
-    monkeypatch.setattr(packaged_text, "missing", lambda name: None)
-    monkeypatch.setattr(packaged_text, "read", lambda name, folder: iter(["shipped", "twice"]))
+    monkeypatch.setattr(pile, "_stream", lambda *repository: pytest.fail("the hub was asked"))
+    monkeypatch.setattr(packages, "missing", lambda name: None)
+    monkeypatch.setattr(packages, "read", lambda name, folder: iter(["shipped", "twice"]))
     corpus = corpora.open_corpus(name, letters())
     assert corpus.place == "package" and corpus.offsets.tolist() == [0, 7, 12]
-    assert corpus.record["source"]["path"] == packaged_text.origin(name)
+    assert corpus.record["source"]["path"] == packages.origin(name)
     with pytest.raises(CorpusError, match=rf"^The hub has no {name}, which is no subset of the Pile: pass place="):
         corpora.open_corpus(name, letters(), place="hub")
     monkeypatch.setenv("PROBSIG_DATA", str(tmp_path / "data"))
@@ -277,7 +278,7 @@ def test_two_at_once_do_not_spoil_each_other(tmp_path):
 def test_the_development_corpora(name, monkeypatch):
     if not DATA or not os.path.exists(os.path.join(DATA, f"{name}.jsonl.gz")):
         pytest.skip(f"PROBSIG_DATA names no folder with {name}.jsonl.gz, the development corpus")
-    if not packaged_text._files("dashscope"):
+    if not packages._files("dashscope"):
         pytest.skip("dashscope is not installed: pip install --no-deps -r requirements-data.txt")
     monkeypatch.setenv("PROBSIG_DATA", DATA)
     with warnings.catch_warnings():

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from probsig import documents
-from probsig.documents import CorpusError
+from probsig.errors import CorpusError
+from probsig.text.sources import files as sources_files
 
 arrow = pytest.importorskip("pyarrow")
 TEXTS = ["one", "two\nlines", "", "naïve 日本", "last"]
@@ -43,9 +43,9 @@ def test_all_kinds_say_the_same(tmp_path):
         parquet(tmp_path / "a.parquet"),
     ]
     for path in made:
-        assert list(documents.read(path)) == TEXTS, path
+        assert list(sources_files.read(path)) == TEXTS, path
     for suffix, pack in (("txt", bytes), ("txt.gz", gzip.compress), ("txt.zst", zstd)):
-        assert list(documents.read(write(tmp_path / f"b.{suffix}", pack("é\n2".encode())))) == ["é\n2"]
+        assert list(sources_files.read(write(tmp_path / f"b.{suffix}", pack("é\n2".encode())))) == ["é\n2"]
 
 
 def test_a_folder_is_its_files_in_the_order_of_their_paths(tmp_path):
@@ -54,14 +54,14 @@ def test_a_folder_is_its_files_in_the_order_of_their_paths(tmp_path):
     write(tmp_path / "b.txt", b"second")
     write(tmp_path / "a.jsonl", lines(["first"]))
     write(tmp_path / "notes.doc", b"not read")
-    assert list(documents.read(tmp_path)) == ["first", "second", "third"]
+    assert list(sources_files.read(tmp_path)) == ["first", "second", "third"]
     for number in (5, 11, 0, 7, 2, 9, 4, 1, 10, 3, 8, 6):  # as a system may list them
         write(tmp_path / "z" / "many" / f"{number:02}.txt", str(number).encode())
-    assert list(documents.read(tmp_path / "z" / "many")) == [str(number) for number in range(12)]
+    assert list(sources_files.read(tmp_path / "z" / "many")) == [str(number) for number in range(12)]
 
 
 def test_blank_lines_are_no_documents(tmp_path):
-    assert list(documents.read(write(tmp_path / "a.jsonl", b"\n" + lines(["x"]) + b"  \n"))) == ["x"]
+    assert list(sources_files.read(write(tmp_path / "a.jsonl", b"\n" + lines(["x"]) + b"  \n"))) == ["x"]
 
 
 GOOD, REST = lines(["good"]), lines(["rest"])
@@ -89,12 +89,12 @@ DAMAGED = {
 def test_a_damaged_line_is_named_and_the_rest_is_kept(what, tmp_path):
     data, sentence = DAMAGED[what]
     path = write(tmp_path / "a.jsonl", data)
-    reader = documents.read(path)
+    reader = sources_files.read(path)
     assert next(reader) == "good"
     with pytest.raises(CorpusError, match=sentence):
         next(reader)
     left_out = []
-    kept = list(documents.read(path, "skip", left_out.append))
+    kept = list(sources_files.read(path, "skip", left_out.append))
     assert kept == (["good"] if what == "cut" else ["good", "rest"]) and len(left_out) == 1
 
 
@@ -107,22 +107,22 @@ def test_a_packed_file_that_ends_early_keeps_what_stands_before(pack, tmp_path):
     with pytest.raises(
         CorpusError, match=r"^\S+ ends early or is damaged \(after line \d+\): fetch it again, or .*\.$"
     ):
-        list(documents.read(path))
+        list(sources_files.read(path))
     left_out = []
-    kept = list(documents.read(path, "skip", left_out.append))
+    kept = list(sources_files.read(path, "skip", left_out.append))
     assert 0 < len(kept) < 2000 and kept == texts[: len(kept)] and len(left_out) == 1
 
 
 def test_a_packed_file_in_two_parts_is_read_whole(tmp_path):
     for suffix, pack in (("gz", gzip.compress), ("zst", zstd)):
         path = write(tmp_path / f"a.jsonl.{suffix}", pack(lines(["one"])) + pack(lines(["two"])))
-        assert list(documents.read(path)) == ["one", "two"]
+        assert list(sources_files.read(path)) == ["one", "two"]
 
 
 def test_a_file_that_is_not_packed_as_its_name_says(tmp_path):
     for suffix in ("gz", "zst"):
         with pytest.raises(CorpusError, match=r"^\S+ ends early or is damaged \(after line 0\): fetch it again, or "):
-            list(documents.read(write(tmp_path / f"a.jsonl.{suffix}", lines(["one"]))))
+            list(sources_files.read(write(tmp_path / f"a.jsonl.{suffix}", lines(["one"]))))
 
 
 def test_rows_of_parquet_that_are_no_text_are_left_out_one_by_one(tmp_path):
@@ -132,14 +132,16 @@ def test_rows_of_parquet_that_are_no_text_are_left_out_one_by_one(tmp_path):
     texts = arrow.Array.from_buffers(arrow.string(), 3, [None, starts, arrow.py_buffer(b"a\xffb")])
     pyarrow.parquet.write_table(arrow.table({"text": texts}), tmp_path / "a.parquet")
     with pytest.raises(CorpusError, match=r"^Row 2 of \S+ is no UTF-8 \(byte 0 of the text\): mend the row, or .*\.$"):
-        list(documents.read(tmp_path / "a.parquet"))
+        list(sources_files.read(tmp_path / "a.parquet"))
     left_out = []
-    assert list(documents.read(tmp_path / "a.parquet", "skip", left_out.append)) == ["a", "b"] and len(left_out) == 1
+    assert (
+        list(sources_files.read(tmp_path / "a.parquet", "skip", left_out.append)) == ["a", "b"] and len(left_out) == 1
+    )
     many = [f"{i} " + "x" * 50 for i in range(700)]  # more than one batch
     many[300] = None
-    assert list(documents.read(parquet(tmp_path / "b.parquet", many), "skip")) == many[:300] + many[301:]
+    assert list(sources_files.read(parquet(tmp_path / "b.parquet", many), "skip")) == many[:300] + many[301:]
     with pytest.raises(CorpusError, match=r"^Row 301 of \S+ holds no text: "):
-        list(documents.read(tmp_path / "b.parquet"))
+        list(sources_files.read(tmp_path / "b.parquet"))
 
 
 def test_a_damaged_page_of_parquet_is_one_sentence(tmp_path):
@@ -147,7 +149,7 @@ def test_a_damaged_page_of_parquet_is_one_sentence(tmp_path):
     for at in range(200, 260):
         data[at] ^= 255
     with pytest.raises(CorpusError, match=r"^\S+ ends early or is damaged \(after row \d+\): fetch it again, or .*\.$"):
-        list(documents.read(write(tmp_path / "a.parquet", bytes(data))))
+        list(sources_files.read(write(tmp_path / "a.parquet", bytes(data))))
 
 
 def test_other_damage(tmp_path):
@@ -163,9 +165,9 @@ def test_other_damage(tmp_path):
     ]
     for path, sentence in cases:
         with pytest.raises(CorpusError, match=sentence):
-            list(documents.read(path))
+            list(sources_files.read(path))
     (tmp_path / "empty").mkdir()
     with pytest.raises(CorpusError, match=r"^The folder \S+ holds no file of the kinds .*: put the text there\.$"):
-        documents.files(tmp_path / "empty")
+        sources_files.files(tmp_path / "empty")
     with pytest.raises(ValueError, match=r"^problem is 'ignore': pass one of 'stop', 'skip'\.$"):
-        list(documents.read(tmp_path / "a.txt", "ignore"))
+        list(sources_files.read(tmp_path / "a.txt", "ignore"))

@@ -5,8 +5,9 @@ import threading
 import numpy as np
 import pytest
 
-from probsig import drafts, storage
-from probsig.drafts import Draft
+from probsig.runs import drafts
+from probsig.runs import files as runs_files
+from probsig.runs.drafts import Draft
 
 
 def test_saved_when_due_and_loaded(tmp_path, monkeypatch):
@@ -32,6 +33,6 @@ def test_asked_to_stop_it_saves_first(tmp_path):
 def test_a_damaged_state_is_named(tmp_path):
     draft = Draft(tmp_path / "state")
     draft.save({}, 1, {"W": np.zeros(100)}, at_once=True)
-    (tmp_path / "state" / storage.ARRAYS).write_bytes(b"short")
-    with pytest.raises(storage.StorageError, match=r"has 5 bytes where run\.json says"):
+    (tmp_path / "state" / runs_files.ARRAYS).write_bytes(b"short")
+    with pytest.raises(runs_files.StorageError, match=r"has 5 bytes where run\.json says"):
         draft.load({})

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from probsig import engines, kernels
-from probsig.engines import ArrayEngine, KernelEngine, Order, Protocol
-from probsig.models import initial_weights
-from probsig.tasks import TASKS, modular_addition
-from probsig.training import MODELS
+from probsig.addition import engines, kernels
+from probsig.addition.engines import ArrayEngine, KernelEngine, Order, Protocol
+from probsig.addition.training import MODELS
+from probsig.laws.tasks import TASKS, modular_addition
+from probsig.theory.models import initial_weights
 
 torch = pytest.importorskip("torch")
 

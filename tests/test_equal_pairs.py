@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from probsig import equal_pairs as P
+from probsig.experiments import equal_pairs
 
 Q, Z = (Fraction(1, 3), Fraction(2, 3)), (-2, 1)
 
@@ -19,7 +19,7 @@ def by_formula(sign):
         c, b = [x // 2 for x in sequence], [x % 2 for x in sequence]
         share = Fraction(1, 3) * Q[b[0]] * Q[b[1]]
         for t in range(3):
-            share *= Fraction(int(P.CHAIN[c[t], c[t + 1]]), 8)
+            share *= Fraction(int(equal_pairs.CHAIN[c[t], c[t + 1]]), 8)
         for t in range(2):
             share *= Q[b[t + 2]] * (1 + Fraction(sign, 8) * Z[b[t]] * Z[b[t + 1]] * Z[b[t + 2]])
         out[sequence] = share
@@ -41,7 +41,7 @@ def laws():
 
 @pytest.mark.parametrize("sign", [1, 0, -1])
 def test_the_weights_are_the_formula(laws, sign):
-    tokens, weights = P.law(sign)
+    tokens, weights = equal_pairs.law(sign)
     total = int(weights.sum())
     assert weights.dtype == np.int64 and (weights >= 0).all()
     assert {tuple(t): Fraction(int(w), total) for t, w in zip(tokens.tolist(), weights, strict=True)} == laws[sign]
@@ -68,9 +68,9 @@ def test_no_renaming_of_tokens_makes_one_law_the_other(laws):
     assert plus != minus
 
 
-@pytest.mark.parametrize("aim", P.AIMS)
+@pytest.mark.parametrize("aim", equal_pairs.AIMS)
 def test_tables_are_shares_of_prefix_and_goal(laws, aim):
-    found = P.tables(P.law(1)[1], aim)
+    found = equal_pairs.tables(equal_pairs.law(1)[1], aim)
     for j, table in enumerate(found):
         expected = np.zeros((36, 2, 36 if aim == "joint" else 6))
         for (a, b, c, d), share in laws[1].items():
@@ -87,10 +87,17 @@ def test_tables_are_shares_of_prefix_and_goal(laws, aim):
 ])  # fmt: skip
 def test_what_each_network_can_see(trunk, aim, seen):
     courses = [
-        P.train(P.tables(P.law(sign)[1], aim), P.TRUNKS[trunk], seed=5, steps=12, lr=1e-2, keep_at=[0, 6, 12])
+        equal_pairs.train(
+            equal_pairs.tables(equal_pairs.law(sign)[1], aim),
+            equal_pairs.TRUNKS[trunk],
+            seed=5,
+            steps=12,
+            lr=1e-2,
+            keep_at=[0, 6, 12],
+        )
         for sign in (1, -1)
     ]
-    distance = P.apart(*courses)
+    distance = equal_pairs.apart(*courses)
     assert distance[0] == 0
     assert (distance[1:] > 0.05).all() if seen else (distance < 1e-9).all()
     assert np.abs(courses[0][2] - courses[0][0]).max() > 0.03
@@ -100,7 +107,7 @@ def test_training_lowers_the_loss_towards_the_entropy_of_the_pairs(laws):
     """With the current token and one head the least loss is H(X_2 | X_1)."""
     pairs, first = of_places(laws[1], (0, 1)), of_places(laws[1], (0,))
     entropy = -sum(float(share) * np.log(float(share / first[key[:1]])) for key, share in pairs.items())
-    shares, seen = P.tables(P.law(1)[1], "one"), []
+    shares, seen = equal_pairs.tables(equal_pairs.law(1)[1], "one"), []
     original = torch.Tensor.backward
 
     def noting(loss, *args, **kwargs):
@@ -109,7 +116,7 @@ def test_training_lowers_the_loss_towards_the_entropy_of_the_pairs(laws):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.Tensor, "backward", noting)
-        P.train(shares, False, seed=0, steps=300, lr=1e-2, keep_at=[300])
+        equal_pairs.train(shares, False, seed=0, steps=300, lr=1e-2, keep_at=[300])
     assert seen[0] > entropy + 0.3
     assert entropy - 1e-9 < seen[-1] < entropy + 0.02
 
@@ -117,21 +124,21 @@ def test_training_lowers_the_loss_towards_the_entropy_of_the_pairs(laws):
 def test_apart_by_hand():
     start = np.zeros((1, 2, 2))
     one, other = (np.concatenate([start, start + np.array([[a, 0], [0, 0]])]) for a in (3.0, -1.0))
-    assert P.apart(one, other).tolist() == [0.0, 2.0]
-    assert P.apart(one, one).tolist() == [0.0, 0.0]
+    assert equal_pairs.apart(one, other).tolist() == [0.0, 2.0]
+    assert equal_pairs.apart(one, one).tolist() == [0.0, 0.0]
 
 
 def test_a_run_is_made_once_and_holds_what_it_says(monkeypatch, tmp_path):
     monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path))
-    monkeypatch.setitem(P.SCALES, "smoke", P.Scale(steps=6, lr=1e-2, sequences=500, looks=3))
-    made, again = (P.course(scale="smoke", seed=2) for _ in range(2))
+    monkeypatch.setitem(equal_pairs.SCALES, "smoke", equal_pairs.Scale(steps=6, lr=1e-2, sequences=500, looks=3))
+    made, again = (equal_pairs.course(scale="smoke", seed=2) for _ in range(2))
     assert (made.origin, again.origin) == ("new", "runs")
     assert made.arrays["apart/steps"].tolist() == [0, 3, 6]
-    for trunk in P.TRUNKS:
-        for aim in P.AIMS:
+    for trunk in equal_pairs.TRUNKS:
+        for aim in equal_pairs.AIMS:
             laws, samples, across = made.arrays[f"apart/{trunk} {aim}"]
             assert laws.shape == (3,) and laws[0] == samples[0] == across[0] == 0
             assert samples[-1] > 0.01 and across[-1] > 0.01
             assert (laws[-1] < 1e-9) == (trunk == "token" and aim != "joint")
     with pytest.raises(ValueError, match="scale is 'huge'"):
-        P.course(scale="huge", seed=0)
+        equal_pairs.course(scale="huge", seed=0)

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from probsig import flow, seeds, sequences, torch_models
-from probsig.expansions import language, tied
+from probsig import seeds
+from probsig.laws import sequences
+from probsig.theory import language as theory_language
+from probsig.theory import modules, orders, softmax, tied
+from probsig.theory import sequences as theory_sequences
 
 torch.set_num_threads(1)
 V, L, D = 4, 4, 16
@@ -20,7 +23,7 @@ def law():
 def weights(scale, direction):
     g = seeds.stream(1, "weights", str(direction))
     W_E, W_U = scale * g.standard_normal((V, D)), scale * g.standard_normal((V, D))
-    return W_E, W_U, torch_models.CausalBlocks(D, scale, g, heads=2, mlp_size=D)
+    return W_E, W_U, modules.CausalBlocks(D, scale, g, heads=2, mlp_size=D)
 
 
 def order(side, form):
@@ -28,11 +31,11 @@ def order(side, form):
 
     def residual(scale, direction):
         W_E, W_U, block = weights(scale, direction)
-        exact = sequences.velocity(chain, W_E, W_U, torch_models.TorchModel(block))[side]
-        expand = (language.corollary_4_embedding, language.corollary_4_unembedding)[side]
+        exact = theory_sequences.velocity(chain, W_E, W_U, modules.TorchModel(block))[side]
+        expand = (theory_language.corollary_4_embedding, theory_language.corollary_4_unembedding)[side]
         return np.linalg.norm(exact - expand(chain, W_E, W_U, form, block.value_map(), block.mlp_map()))
 
-    return flow.residual_order(residual, SCALES, range(5)).slope
+    return orders.residual_order(residual, SCALES, range(5)).slope
 
 
 @pytest.mark.parametrize(
@@ -55,23 +58,23 @@ def test_order_of_the_tied_flow(form, integer):
         W = weights(scale, direction)[0]
         return np.linalg.norm(tied.velocity(N, W) - tied.tied(N, W, form))
 
-    assert abs(flow.residual_order(residual, SCALES, range(5)).slope - integer) < 0.1
+    assert abs(orders.residual_order(residual, SCALES, range(5)).slope - integer) < 0.1
 
 
 def test_tied_flow_is_the_sum_of_both_flows():
     chain = law()
     W = weights(0.5, 0)[0]
-    both = sequences.velocity(chain, W, W, sequences.BigramModel())
+    both = theory_sequences.velocity(chain, W, W, theory_sequences.BigramModel())
     assert np.allclose(tied.velocity(chain.bigrams(), W), sum(both), atol=1e-15)
 
 
 def test_a_last_norm_turns_the_embeddings_as_the_proposition_says():
     chain = law()
     W_E, W_U, _ = weights(0.5, 0)
-    exact, _ = sequences.velocity(chain, W_E, W_U, torch_models.TorchModel(torch_models.rms_norm))
+    exact, _ = theory_sequences.velocity(chain, W_E, W_U, modules.TorchModel(modules.rms_norm))
     N, size = chain.bigrams(), np.linalg.norm(W_E, axis=1, keepdims=True)
     unit = W_E / size
-    force = (N.T - N.sum(axis=0)[:, None] * flow.softmax(np.sqrt(D) * unit @ W_U.T)) @ W_U
+    force = (N.T - N.sum(axis=0)[:, None] * softmax.softmax(np.sqrt(D) * unit @ W_U.T)) @ W_U
     closed = np.sqrt(D) / size * (force - unit * np.sum(unit * force, axis=1, keepdims=True))
     assert np.linalg.norm(exact - closed) < 1e-12 * np.linalg.norm(closed)
     assert np.abs(np.sum(W_E * exact, axis=1)).max() < 1e-14
@@ -86,10 +89,10 @@ def test_neglected_over_kept_falls_as_the_power_of_the_width(branch, gamma):
     def ratio(width, direction):
         g = seeds.stream(1, "rate", branch, str(gamma), str(direction))
         W_U, *maps = (g.standard_normal((int(size), int(width))) for size in (V, width, width))
-        neglected = language.centred(signature).T @ W_U @ maps[0] @ maps[1] * width ** (-2 * gamma)
-        return np.linalg.norm(neglected) / np.linalg.norm(language.centred(N).T @ W_U)
+        neglected = theory_language.centred(signature).T @ W_U @ maps[0] @ maps[1] * width ** (-2 * gamma)
+        return np.linalg.norm(neglected) / np.linalg.norm(theory_language.centred(N).T @ W_U)
 
-    assert abs(flow.residual_order(ratio, [32, 64, 128, 256], range(5)).slope - (1 - 2 * gamma)) < 0.1
+    assert abs(orders.residual_order(ratio, [32, 64, 128, 256], range(5)).slope - (1 - 2 * gamma)) < 0.1
 
 
 def test_alternating_process_neighbours_align_and_equal_signatures_do_not():
@@ -115,15 +118,15 @@ def test_tied_trajectory_follows_the_full_flow_to_second_order():
         moved = tied.integrate(N, W, 2.0) - W
         return np.linalg.norm(tied.trajectory(N, W, 2.0) - W - moved) / np.linalg.norm(moved)
 
-    assert abs(flow.residual_order(error, SCALES, range(5)).slope - 2) < 0.1
+    assert abs(orders.residual_order(error, SCALES, range(5)).slope - 2) < 0.1
 
 
 def test_unknown_forms_are_named():
     chain = law()
     W_E, W_U, _ = weights(0.1, 0)
     for call in (
-        lambda: language.corollary_4_embedding(chain, W_E, W_U, "wrong"),
-        lambda: language.corollary_4_unembedding(chain, W_E, W_U, "wrong"),
+        lambda: theory_language.corollary_4_embedding(chain, W_E, W_U, "wrong"),
+        lambda: theory_language.corollary_4_unembedding(chain, W_E, W_U, "wrong"),
         lambda: tied.tied(chain.bigrams(), W_E, "wrong"),
     ):
         with pytest.raises(ValueError, match="form is 'wrong'; choose one of printed"):

@@ -9,19 +9,9 @@ import numpy as np
 import pytest
 from scipy.special import erf
 
-from probsig import flow, models, tasks
-from probsig.expansions import feedforward
-from probsig.expansions.mechanical import (
-    SMOOTH,
-    TAYLOR,
-    Signature,
-    contract,
-    cumulant,
-    entries,
-    evaluate,
-    moment,
-    terms,
-)
+from probsig.laws import distribution
+from probsig.theory import feedforward, flow, models, orders
+from probsig.theory.mechanical import SMOOTH, TAYLOR, Signature, contract, cumulant, entries, evaluate, moment, terms
 
 COMPLEX = {
     "identity": lambda s: s,
@@ -40,7 +30,7 @@ def small_law(seed=0, vocab_size=6, atoms=8, length=3):
     rng = np.random.default_rng(seed)
     X, y = rng.integers(0, vocab_size, (atoms, length)), rng.integers(0, vocab_size, atoms)
     X[0, 1] = X[0, 0]
-    return tasks.Distribution(X, y, rng.integers(1, 6, atoms), vocab_size, "small")
+    return distribution.Distribution(X, y, rng.integers(1, 6, atoms), vocab_size, "small")
 
 
 def parity(bits, coin=False):
@@ -51,7 +41,7 @@ def parity(bits, coin=False):
         for label in ((0, 1) if coin else (sum(row) % 2,) * 2)
     ]
     X, y = zip(*rows, strict=True)
-    return tasks.Distribution(X, [2 * bits + label for label in y], [1] * len(y), 2 * bits + 2, f"parity {bits}")
+    return distribution.Distribution(X, [2 * bits + label for label in y], [1] * len(y), 2 * bits + 2, f"parity {bits}")
 
 
 @pytest.mark.parametrize("name", TAYLOR)
@@ -69,7 +59,7 @@ def test_coefficients_by_a_contour_integral(name):
 @pytest.mark.parametrize("name", TAYLOR)
 def test_residual_is_of_the_next_order_that_has_a_term(name):
     law, model, scales = small_law(), models.FeedForward(SMOOTH[name]), (0.04, 0.03, 0.02, 0.015)
-    weights = {seed: flow.directions(law, 8, seed) for seed in range(3)}
+    weights = {seed: orders.directions(law, 8, seed) for seed in range(3)}
     parts = {seed: [evaluate(law, *W, terms(TAYLOR[name], k)) for k in range(1, 6)] for seed, W in weights.items()}
     for k in range(1, 6):
         expected = next(j for j in range(k + 1, 9) if terms(TAYLOR[name], j))
@@ -79,14 +69,14 @@ def test_residual_is_of_the_next_order_that_has_a_term(name):
             return np.linalg.norm(exact - sum(scale ** (j + 1) * parts[seed][j] for j in range(k)))
 
         at = scales if expected > 3 else [scale / 8 for scale in scales]
-        assert abs(flow.residual_order(residual, at, range(3)).slope - expected) < 0.1, (name, k)
+        assert abs(orders.residual_order(residual, at, range(3)).slope - expected) < 0.1, (name, k)
 
 
 @pytest.mark.parametrize("name", ["quadratic", "gelu", "softplus"])
 def test_terms_against_power_series_of_the_softmax(name):
     """The same order-k flow from truncated power series in eps: exp, division and products, no cumulants."""
     law, K = small_law(1), 5
-    W_E, W_U = flow.directions(law, 3, 0)
+    W_E, W_U = orders.directions(law, 3, 0)
     c = [float(x) for x in TAYLOR[name]]
     s = law.counts() @ W_E
     logits = [np.zeros((len(s), law.vocab_size))] + [c[j] * s**j @ W_U.T for j in range(K)]
@@ -109,7 +99,7 @@ def test_terms_against_power_series_of_the_softmax(name):
 @pytest.mark.parametrize("name", ["tanh", "gelu", "logistic"])
 def test_the_signatures_are_all_that_is_needed(name):
     law = small_law(2)
-    W = flow.directions(law, 4, 1)
+    W = orders.directions(law, 4, 1)
     chosen = [term for k in range(1, 6) for term in terms(TAYLOR[name], k)]
     moments = {signature: moment(law, signature) for signature in {term.signature for term in chosen}}
     assert np.allclose(contract(moments, *W, chosen), evaluate(law, *W, chosen), rtol=1e-11, atol=1e-11)
@@ -126,7 +116,7 @@ def test_moments_against_powers_of_counts():
 
 def test_quadratic_terms_are_corollary_2():
     law = small_law()
-    W = flow.directions(law, 4, 0)
+    W = orders.directions(law, 4, 0)
     parts = [evaluate(law, *W, terms(TAYLOR["quadratic"], k)) for k in (1, 2, 3, 4)]
     for count, form in ((2, "second_order"), (3, "third_order"), (4, "fourth_order")):
         assert np.allclose(sum(parts[:count]), feedforward.corollary_2(law, *W, form), atol=1e-12)
@@ -160,16 +150,16 @@ def test_parity_shows_at_the_first_coefficient_from_its_number_of_bits(name, bit
     law, coin, model = parity(bits), parity(bits, coin=True), models.FeedForward(SMOOTH[name])
 
     def apart(scale, seed):
-        W = [scale * D for D in flow.directions(law, 8, seed)]
+        W = [scale * D for D in orders.directions(law, 8, seed)]
         return np.linalg.norm(flow.velocity(law, *W, model)[0] - flow.velocity(coin, *W, model)[0])
 
-    assert abs(flow.residual_order(apart, (0.04, 0.02, 0.01), range(3)).slope - expected) < 0.1
+    assert abs(orders.residual_order(apart, (0.04, 0.02, 0.01), range(3)).slope - expected) < 0.1
 
 
 @pytest.mark.parametrize(("name", "degree"), [("identity", 1), ("quadratic", 2), ("square", 2)])
 def test_a_polynomial_cannot_tell_parity_of_more_bits_from_a_coin(name, degree):
     law, coin, model = parity(degree + 1), parity(degree + 1, coin=True), models.FeedForward(SMOOTH[name])
-    W = flow.directions(law, 8, 0)
+    W = orders.directions(law, 8, 0)
     assert abs(flow.loss(law, *W, model) - flow.loss(coin, *W, model)) < 1e-13
     assert flow.loss(law, *W, model) >= np.log(2)
     for ours, coins in zip(flow.velocity(law, *W, model), flow.velocity(coin, *W, model), strict=True):

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from probsig import flow, tasks
-from probsig.explained import FFN_E, LINEAR_E, LINEAR_U, explained, formulas
+from probsig.laws import distribution, tasks
+from probsig.theory import orders
+from probsig.theory.explained import FFN_E, LINEAR_E, LINEAR_U, explained, formulas
 
 SCALES = (0.2, 0.14, 0.1)
 
@@ -15,14 +16,14 @@ def law():
 
 
 def weights(law, scale, seed=0):
-    return [scale * D for D in flow.directions(law, 6, seed)]
+    return [scale * D for D in orders.directions(law, 6, seed)]
 
 
 def test_by_hand():
     # One atom [0] -> 1 with V = 2, d = 1: logits are (0, 0.2), so p_1 = 1 / (1 + exp(-0.2)) and 1 - p_1 = q.
     # dW_E_0 = q (1 - 0) and dW_U = 0.2 q (-1, 1). Corrected: 1/2 - 0.2 / 4 and 0.2 (-1/2, 1/2).
     # Equation (1) says 1 - (1/2) 0.2, and equation (3), with L = 1 and eta dropped, 0.2 (0, 1).
-    one = tasks.Distribution(X=[[0]], y=[1], weight=[1], vocab_size=2)
+    one = distribution.Distribution(X=[[0]], y=[1], weight=[1], vocab_size=2)
     q = 1 / (1 + np.exp(0.2))
     share = explained(one, "linear", np.array([[0.2], [0.0]]), np.array([[0.0], [1.0]]))
     assert share["E/corrected/share"] == pytest.approx(1 - (q - 0.45) ** 2 / q**2)
@@ -64,7 +65,7 @@ def test_the_names_are_those_listed(law):
 def test_order_of_the_unexplained_share(law, model, form, slope):
     # Steep orders need larger scales, or what is unexplained is rounding noise.
     scales = [scale / (4 if slope < 10 else 2) for scale in SCALES]
-    order = flow.residual_order(
+    order = orders.residual_order(
         lambda scale, seed: 1 - explained(law, model, *weights(law, scale, seed))[f"{form}/share"], scales, range(3)
     )
     assert order.slope == pytest.approx(slope, abs=0.25)
@@ -88,7 +89,7 @@ def test_a_share_is_at_most_the_squared_cosine(law):
 
 
 def test_the_order_of_tokens_in_an_atom_does_not_matter(law):
-    turned = tasks.Distribution(law.X[:, ::-1], law.y, law.weight, law.vocab_size)
+    turned = distribution.Distribution(law.X[:, ::-1], law.y, law.weight, law.vocab_size)
     W = weights(law, 0.3)
     for model in ("linear", "ffn"):
         a, b = explained(law, model, *W), explained(turned, model, *W)

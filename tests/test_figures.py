@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex, to_rgb
 
-from probsig import figures, flow, tasks
+from probsig.laws import tasks
+from probsig.pages import figures
+from probsig.theory import orders
 
 matplotlib.use("agg")
 
@@ -41,7 +43,7 @@ def png(figure):
 
 
 def order(power=3.0, seeds=3):
-    return flow.residual_order(lambda scale, seed: (1 + 0.1 * seed) * scale**power, [0.02, 0.04, 0.08], range(seeds))
+    return orders.residual_order(lambda scale, seed: (1 + 0.1 * seed) * scale**power, [0.02, 0.04, 0.08], range(seeds))
 
 
 def test_tasks_have_their_colours_and_models_their_lines():
@@ -137,7 +139,7 @@ def test_residual_orders_write_slopes_and_draw_the_nearest_whole_one():
 
 
 def test_residual_orders_keep_the_names_of_powers_apart():
-    close = [flow.residual_order(lambda e, s, k=k: (e / 0.08) ** k, [0.02, 0.04, 0.08], [0]) for k in (1, 2, 3)]
+    close = [orders.residual_order(lambda e, s, k=k: (e / 0.08) ** k, [0.02, 0.04, 0.08], [0]) for k in (1, 2, 3)]
     figure = figures.residual_orders(dict(zip("abc", close, strict=True)))
     figure.canvas.draw()
     boxes = [text.get_window_extent() for text in figure.axes[0].texts]
@@ -146,7 +148,7 @@ def test_residual_orders_keep_the_names_of_powers_apart():
 
 
 def test_residual_orders_sort_their_scales():
-    found = flow.residual_order(lambda scale, seed: scale**2, [0.1, 0.01, 1.0], [0])
+    found = orders.residual_order(lambda scale, seed: scale**2, [0.1, 0.01, 1.0], [0])
     (ax,) = figures.residual_orders({"a": found}).axes
     assert ax.lines[0].get_xdata().tolist() == [0.01, 0.1, 1.0]
     assert np.abs(ax.lines[0].get_ydata() - [1e-4, 1e-2, 1.0]).max() < 1e-15

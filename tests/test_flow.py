@@ -6,9 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probsig import flow
-from probsig.models import FeedForward, LinearModel, initial_weights
-from probsig.tasks import TASKS, Distribution
+from probsig.laws.distribution import Distribution
+from probsig.laws.tasks import TASKS
+from probsig.theory import flow, orders, softmax
+from probsig.theory.models import FeedForward, LinearModel, initial_weights
 
 torch.set_num_threads(1)
 TORCH = {
@@ -87,7 +88,7 @@ def test_repeated_token_by_hand():
     """X = [0, 0], y = 1, d = 1, a = log(3)/2, u = (0, 1): F = (0, log 3), p = (1/4, 3/4), and token 0 counts twice."""
     dist = Distribution(X=[[0, 0]], y=[1], weight=[1], vocab_size=2)
     W_E, W_U = np.array([[np.log(3) / 2], [5.0]]), np.array([[0.0], [1.0]])
-    np.testing.assert_allclose(flow.softmax(flow.logits(dist, W_E, W_U, LinearModel())), [[0.25, 0.75]], rtol=1e-15)
+    np.testing.assert_allclose(softmax.softmax(flow.logits(dist, W_E, W_U, LinearModel())), [[0.25, 0.75]], rtol=1e-15)
     dW_E, dW_U = flow.velocity(dist, W_E, W_U, LinearModel())
     np.testing.assert_allclose(dW_E, [[0.5], [0.0]], rtol=1e-15)
     np.testing.assert_allclose(dW_U, [[-np.log(3) / 4], [np.log(3) / 4]], rtol=1e-15)
@@ -179,8 +180,8 @@ def test_the_sample_s_velocity_is_the_mean_over_its_draws():
 def test_a_repeated_anchor_read_once_is_off_by_a_twentieth():
     """Near zero weights the linear model in f_mod loses P(a1 = a2 = a) / E[c_a] = (1/100) / (2/10) of the velocity."""
     dist = TASKS["mod"]()
-    W_E, W_U = (0.001 * D for D in flow.directions(dist, 16, seed=0))
-    error = -flow.softmax(flow.logits(dist, W_E, W_U, LinearModel()))
+    W_E, W_U = (0.001 * D for D in orders.directions(dist, 16, seed=0))
+    error = -softmax.softmax(flow.logits(dist, W_E, W_U, LinearModel()))
     error[np.arange(len(dist.y)), dist.y] += 1
     once = (dist.counts() > 0).T @ (dist.probability[:, None] * error @ W_U)
     exact = flow.velocity(dist, W_E, W_U, LinearModel())[0]
@@ -215,7 +216,7 @@ def test_loss_falls_at_the_rate_of_the_squared_velocity():
         moved = (weights + h * part for weights, part in zip(W, v, strict=True))
         return abs(flow.loss(dist, *moved, model) - flow.loss(dist, *W, model) + h * speed)
 
-    assert flow.residual_order(residual, [0.02, 0.04, 0.08], [0]).slope == pytest.approx(2, abs=0.05)
+    assert orders.residual_order(residual, [0.02, 0.04, 0.08], [0]).slope == pytest.approx(2, abs=0.05)
 
 
 def test_the_linear_model_conserves_the_difference_of_its_grams():
@@ -227,30 +228,30 @@ def test_the_linear_model_conserves_the_difference_of_its_grams():
 
 def test_softmax_survives_large_logits_and_ignores_a_constant():
     F = np.array([[0.0, 1.0, -2.0]])
-    np.testing.assert_allclose(flow.softmax(F + 1e6), flow.softmax(F), rtol=1e-9)
-    np.testing.assert_allclose(flow.softmax(F).sum(), 1, rtol=1e-15)
+    np.testing.assert_allclose(softmax.softmax(F + 1e6), softmax.softmax(F), rtol=1e-9)
+    np.testing.assert_allclose(softmax.softmax(F).sum(), 1, rtol=1e-15)
     dist = Distribution(X=[[0]], y=[1], weight=[1], vocab_size=2)
     assert flow.loss(dist, np.array([[1e3], [0]]), np.array([[1.0], [-1.0]]), LinearModel()) == 2000.0
 
 
 def test_directions_are_fixed_and_shared_by_tasks():
-    (E, U), (E2, U2) = (flow.directions(TASKS[task](), 4, seed=1) for task in ("add", "mod"))
+    (E, U), (E2, U2) = (orders.directions(TASKS[task](), 4, seed=1) for task in ("add", "mod"))
     assert E.shape == U.shape == (200, 4)
     assert (E == E2).all() and (U == U2).all() and (E != U).all()
-    assert (flow.directions(TASKS["add"](), 4, seed=2)[0] != E).all()
+    assert (orders.directions(TASKS["add"](), 4, seed=2)[0] != E).all()
 
 
 @given(st.floats(-3, 6), st.floats(0.01, 100))
 def test_slope_of_a_power_law(power, factor):
-    order = flow.residual_order(lambda eps, seed: factor * (1 + seed) * eps**power, [0.02, 0.04, 0.16], [0, 1, 2])
+    order = orders.residual_order(lambda eps, seed: factor * (1 + seed) * eps**power, [0.02, 0.04, 0.16], [0, 1, 2])
     np.testing.assert_allclose(order.slopes, power, atol=1e-9)
     assert order.stderr < 1e-9 and order.values.shape == (3, 3)
 
 
 def test_standard_error_over_seeds():
-    order = flow.residual_order(lambda eps, seed: eps ** (1 + seed), [0.1, 1.0], [0, 1, 2])
+    order = orders.residual_order(lambda eps, seed: eps ** (1 + seed), [0.1, 1.0], [0, 1, 2])
     assert order.slope == pytest.approx(2) and order.stderr == pytest.approx(1 / np.sqrt(3))
-    assert np.isnan(flow.residual_order(lambda eps, seed: eps, [0.1, 1.0], [0]).stderr)
+    assert np.isnan(orders.residual_order(lambda eps, seed: eps, [0.1, 1.0], [0]).stderr)
 
 
 LAW = Distribution(X=[[0, 1]], y=[2], weight=[1], vocab_size=3)
@@ -283,10 +284,10 @@ class Wrong(LinearModel):
             "model.hidden maps embeddings (1, 2, 2) to (1, 2, 2)",
         ),
         (lambda: flow.velocity(LAW, GOOD, GOOD, Wrong("pullback")), "model.pullback returned (1, 2) for embeddings"),
-        (lambda: flow.residual_order(lambda e, s: e, [0.1, 0.1], [0]), "scales are [0.1, 0.1]: pass at least two"),
-        (lambda: flow.residual_order(lambda e, s: e, [0.1, -1], [0]), "scales are [0.1, -1.0]: pass at least two"),
-        (lambda: flow.residual_order(lambda e, s: e, [0.1, 1], []), "seeds is empty: pass at least one seed"),
-        (lambda: flow.residual_order(lambda e, s: 0.0, [0.1, 1], [4]), "the residual at scale 0.1 and seed 4 is 0.0"),
+        (lambda: orders.residual_order(lambda e, s: e, [0.1, 0.1], [0]), "scales are [0.1, 0.1]: pass at least two"),
+        (lambda: orders.residual_order(lambda e, s: e, [0.1, -1], [0]), "scales are [0.1, -1.0]: pass at least two"),
+        (lambda: orders.residual_order(lambda e, s: e, [0.1, 1], []), "seeds is empty: pass at least one seed"),
+        (lambda: orders.residual_order(lambda e, s: 0.0, [0.1, 1], [4]), "the residual at scale 0.1 and seed 4 is 0.0"),
     ],
 )
 def test_bad_input_is_one_sentence(call, sentence):

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from probsig import flow
-from probsig.gradients import ACTIVATIONS, Optimiser, activate, gradient
-from probsig.models import ACTIVATIONS as EXACT
-from probsig.models import FeedForward, LinearModel, initial_weights
-from probsig.tasks import TASKS, modular_addition
-from probsig.training import MODELS
+from probsig.addition.gradients import ACTIVATIONS, Optimiser, activate, gradient
+from probsig.addition.training import MODELS
+from probsig.laws.tasks import TASKS, modular_addition
+from probsig.theory import flow
+from probsig.theory.models import ACTIVATIONS as EXACT
+from probsig.theory.models import FeedForward, LinearModel, initial_weights
 
 torch = pytest.importorskip("torch")
 HIDDEN = {"linear": LinearModel(), "ffn": FeedForward("relu")}

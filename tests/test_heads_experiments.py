@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from probsig import heads_experiments as E
-from probsig import seeds, token_signatures
-from probsig.alignment import cosines
-from probsig.language_data import renumbered, training_set
-from probsig.toy_corpus import ToyCorpus
+from probsig import seeds
+from probsig.experiments import heads
+from probsig.geometry.large import cosines
+from probsig.signatures import tokens as signatures_tokens
+from probsig.text.sources.toy import ToyCorpus
+from probsig.text.training_set import renumbered, training_set
 
 
 @pytest.fixture(scope="module")
@@ -26,27 +27,29 @@ def laws(data, distance):
 
 
 def test_signatures_against_counts_in_a_loop(few):
-    counts, tokens = E._counts(few), [3, 0, 5]
+    counts, tokens = heads._counts(few), [3, 0, 5]
     share = {distance: laws(few, distance) for distance in range(1, 14)}
 
     def next_to(distance):
         return (share[distance] / share[distance].sum(axis=1, keepdims=True))[tokens]
 
-    assert np.allclose(E.signature(counts, tokens, "3", 16).toarray(), next_to(3))
+    assert np.allclose(heads.signature(counts, tokens, "3", 16).toarray(), next_to(3))
     stack = np.concatenate([next_to(distance) for distance in (1, 2, 3, 4)], axis=1)
-    assert np.allclose(E.signature(counts, tokens, "stack", 16).toarray(), stack)
-    assert np.allclose(E.signature(counts, tokens, "stack", 16, "centred").toarray(), stack - stack.mean(axis=0))
+    assert np.allclose(heads.signature(counts, tokens, "stack", 16).toarray(), stack)
+    assert np.allclose(heads.signature(counts, tokens, "stack", 16, "centred").toarray(), stack - stack.mean(axis=0))
     weights = [sum(1 / t for t in range(m + 1, 16)) for m in range(8)]
     mixed = sum(w * share[4 + m] / share[4 + m].sum() for m, w in enumerate(weights))[tokens]
-    assert np.allclose(E.signature(counts, tokens, "from 4", 16).toarray(), mixed / mixed.sum(axis=1, keepdims=True))
-    before = E.signature(counts, tokens, "2", 16, direction="previous").toarray()
+    assert np.allclose(
+        heads.signature(counts, tokens, "from 4", 16).toarray(), mixed / mixed.sum(axis=1, keepdims=True)
+    )
+    before = heads.signature(counts, tokens, "2", 16, direction="previous").toarray()
     assert np.allclose(before, (share[2] / share[2].sum(axis=0)).T[tokens])
 
 
 def test_gram_matrices_add_as_the_theorem_says(few):
     """Cosines of first-order velocities with wide random heads are those of the stacked rows less 1/V."""
     V, width, often = few.vocab_size, 40_000, few.frequency
-    phi = [token_signatures.skip(one, range(V)).toarray() - 1 / V for one in E._counts(few)[:4]]
+    phi = [signatures_tokens.skip(one, range(V)).toarray() - 1 / V for one in heads._counts(few)[:4]]
     stream = seeds.stream(0, "wide heads")
     velocity = sum((often[:, None] / 4) * (rows @ stream.standard_normal((V, width))) for rows in phi)
     expected = cosines(np.concatenate(phi, axis=1)).pairs
@@ -57,7 +60,7 @@ def test_gram_matrices_add_as_the_theorem_says(few):
 @pytest.fixture(scope="module")
 def stored(place, toys):
     sets, opened = toys
-    made = [E.heads("toy", sets, distances=d, scale="smoke", seed=1) for d in ([2], [1, 4], [2])]
+    made = [heads.heads("toy", sets, distances=d, scale="smoke", seed=1) for d in ([2], [1, 4], [2])]
     return made, len(opened)
 
 
@@ -68,10 +71,10 @@ def test_a_run_is_made_once_and_holds_what_it_says(stored):
     assert one.name == again.name != two.name
     for run, k in ((one, 1), (two, 2)):
         got = {name.removeprefix("heads/"): array for name, array in run.arrays.items()}
-        m, n = len(got["steps"]), len(E.SIGNATURES)
+        m, n = len(got["steps"]), len(heads.SIGNATURES)
         assert got["steps"][0] == 0 and got["steps"][-1] == got["epoch"][0]
         for name, shape in {
-            "rcos": (m, 2, 2, n), "unembedding": (m, k, 2, 2, E.REACH), "null": (2, 2, 2, n, E.DRAWS),
+            "rcos": (m, 2, 2, n), "unembedding": (m, k, 2, 2, heads.REACH), "null": (2, 2, 2, n, heads.DRAWS),
             "loss": (m - 1, k), "between": (2, 2, n, n), "ceilings": (2, 2, n),
         }.items():  # fmt: skip
             assert got[name].shape == shape
@@ -90,8 +93,8 @@ def test_arms_start_alike_and_part(stored):
 
 def test_alignment_of_a_signature_with_itself_is_one():
     data = training_set(ToyCorpus.of(0), 6_000, 150, 0, "toy")
-    reference = E.Distances(data, 32)
-    rows = E.signature(reference.counts, reference.tokens, "2", 32).toarray()
+    reference = heads.Distances(data, 32)
+    rows = heads.signature(reference.counts, reference.tokens, "2", 32).toarray()
     found = reference.alignment(rows, reference.after)
     assert found[:, :, 1] == pytest.approx(1, abs=1e-6)
     assert (np.delete(found, 1, axis=2) < 0.999).all()
@@ -105,7 +108,7 @@ def test_errors_name_the_culprit(monkeypatch, tmp_path):
 
     def asked(name="toy", **changed):
         options = {"distances": [1], "scale": "smoke", "seed": 0}
-        return E.heads(name, lambda: [training_set(ToyCorpus.of(0), 2_000, 50, 0, "toy")], **options | changed)
+        return heads.heads(name, lambda: [training_set(ToyCorpus.of(0), 2_000, 50, 0, "toy")], **options | changed)
 
     with pytest.raises(ValueError, match="scale is 'paper'"):
         asked(scale="paper")

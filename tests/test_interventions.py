@@ -3,21 +3,24 @@
 import numpy as np
 import pytest
 
-from probsig import geometry, interventions, signatures
-from probsig.tasks import TASKS
+from probsig.experiments import causes
+from probsig.geometry import small
+from probsig.laws import edited
+from probsig.laws.tasks import TASKS
+from probsig.signatures import laws as signatures_laws
 
 ANCHORS = list(range(11, 21))
-READ = {"phi_y": signatures.label, "phi_X": signatures.cooccurrence}
+READ = {"phi_y": signatures_laws.label, "phi_X": signatures_laws.cooccurrence}
 
 
 def read(law, name):
     return READ[name](law, ANCHORS, "companion", exact=True)
 
 
-@pytest.mark.parametrize("name", interventions.NAMES)
+@pytest.mark.parametrize("name", edited.NAMES)
 def test_an_edit_changes_its_signature_and_keeps_the_other(name):
     """Of what the linear model can see, phi^y and phi^X, an edit of one leaves the other equal in fractions."""
-    found = interventions.edit(name)
+    found = edited.edit(name)
     base = TASKS[found.base]()
     for signature in READ:
         same = (read(found.dist, signature) == read(base, signature)).all()
@@ -29,14 +32,14 @@ def test_an_edit_changes_its_signature_and_keeps_the_other(name):
 
 
 def test_flat_joint_forgets_the_anchors():
-    law = interventions.edit("flat-joint").dist
-    joint, before = (signatures.joint(dist, ANCHORS, "companion") for dist in (law, TASKS["mod"]()))
+    law = edited.edit("flat-joint").dist
+    joint, before = (signatures_laws.joint(dist, ANCHORS, "companion") for dist in (law, TASKS["mod"]()))
     assert np.ptp(joint, axis=0).max() < 1e-15 and np.ptp(before, axis=0).max() > 0.002
 
 
 @pytest.mark.parametrize("name", ["flat-label", "flat-context"])
 def test_flat_edits_keep_the_frequencies_of_labels_and_tokens(name):
-    found = interventions.edit(name)
+    found = edited.edit(name)
     base = TASKS[found.base]()
     for law in (found.dist, base):
         assert law.total > 0
@@ -50,20 +53,20 @@ def test_flat_edits_keep_the_frequencies_of_labels_and_tokens(name):
 
 def test_twins_share_a_law_and_swapped_anchors_trade_theirs():
     base = read(TASKS["add"](), "phi_y")
-    twins = read(interventions.edit("equal").dist, "phi_y")
-    one, two = (ANCHORS.index(anchor) for anchor in interventions.TWINS)
+    twins = read(edited.edit("equal").dist, "phi_y")
+    one, two = (ANCHORS.index(anchor) for anchor in edited.TWINS)
     assert (twins[one] == twins[two]).all() and not (base[one] == base[two]).all()
-    swapped = read(interventions.edit("swapped").dist, "phi_y")
-    one, two = (ANCHORS.index(anchor) for anchor in interventions.SWAPPED)
+    swapped = read(edited.edit("swapped").dist, "phi_y")
+    one, two = (ANCHORS.index(anchor) for anchor in edited.SWAPPED)
     assert (swapped[[two, one]] == base[[one, two]]).all()
     others = [i for i in range(10) if i not in (one, two)]
     assert (swapped[others] == base[others]).all()
 
 
 def test_permuted_laws_are_the_laws_of_other_anchors():
-    order = interventions.permutation()
+    order = edited.permutation()
     assert sorted(order) == list(range(10))
-    base, moved = (read(law, "phi_y") for law in (TASKS["add"](), interventions.edit("permuted").dist))
+    base, moved = (read(law, "phi_y") for law in (TASKS["add"](), edited.edit("permuted").dist))
     assert (moved == base[order]).all()
     apart = [np.abs(np.subtract.outer(at, at)) for at in (np.arange(10), order)]
     one, two = (np.triu(distances, 1)[np.triu_indices(10, 1)] for distances in apart)
@@ -72,16 +75,16 @@ def test_permuted_laws_are_the_laws_of_other_anchors():
 
 def test_an_unknown_edit_is_named():
     with pytest.raises(ValueError, match="unknown edit 'none': choose one of flat-label"):
-        interventions.edit("none")
+        edited.edit("none")
 
 
 def test_a_followed_run_goes_from_one_law_to_the_other():
     options = {"seed": 0, "steps": 60, "learning_rate": 1e-3, "batch": 20, "samples": 200, "hidden_size": 8}
-    found = interventions.follow("swapped", **options)
+    found = causes.follow("swapped", **options)
     assert found["checkpoints"].tolist() == [0, 20, 30, 60] and found["anchors"].shape == (4, 10, 8)
     assert found["steps"].tolist() == [*range(31), *range(30, 61)]
     assert found["R_base"][30] == pytest.approx(found["R_base"][31], abs=1e-6)  # the swap itself moves nothing
-    end = geometry.order_correlation(found["anchors"][-1].astype(float), interventions.edit("swapped").positions)
+    end = small.order_correlation(found["anchors"][-1].astype(float), edited.edit("swapped").positions)
     assert found["R_edit"][-1] == pytest.approx(end, abs=1e-6)
-    plain = interventions.follow("equal", **options)
+    plain = causes.follow("equal", **options)
     assert plain["checkpoints"].tolist() == [0, 20, 30, 60] and len(plain["steps"]) == 31

@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probsig import geometry, seeds
-from probsig import language_analysis as A
-from probsig.alignment import Cosines, correlations, cosines, percentile_table
-from probsig.language_data import REST, TrainingSet, renumbered
+from probsig import seeds
+from probsig.geometry import small
+from probsig.geometry.large import Cosines, correlations, cosines
+from probsig.geometry.percentiles import percentile_table
+from probsig.language import analysis
+from probsig.text.training_set import REST, TrainingSet, renumbered
 
 V, LENGTH, DOCUMENT = 160, 5, 100
 RNG = 2e-6  # cosines are kept in float32
@@ -34,7 +36,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def reference(data):
-    return A.Reference(data, LENGTH)
+    return analysis.Reference(data, LENGTH)
 
 
 def table(data, distance=1):
@@ -89,7 +91,7 @@ def centred(rows):
 
 @pytest.fixture(scope="module")
 def found(matrices, reference):
-    return A.analyse(*matrices, reference, seed=0)
+    return analysis.analyse(*matrices, reference, seed=0)
 
 
 def test_the_tokens_are_those_seen_often(data, reference):
@@ -97,7 +99,7 @@ def test_the_tokens_are_those_seen_often(data, reference):
     assert data.frequency[reference.tokens].tolist() == data.frequency[often].tolist()
     assert set(reference.tokens.tolist()) == set(often) and 100 < len(often) < data.vocab_size
     assert reference.sizes == [50, 100, len(often)]
-    capped = A.Reference(text(keep=60), LENGTH)
+    capped = analysis.Reference(text(keep=60), LENGTH)
     assert capped.data.kept[-1] == REST and capped.data.frequency[-1] > 1000
     assert capped.sizes == [50, 59] and 59 not in capped.tokens
 
@@ -107,32 +109,41 @@ def test_r_cos_is_that_of_dense_matrices(matrices, reference, dense, found):
     for s, (W, name) in enumerate(zip(matrices, ("next", "previous"), strict=True)):
         for c, C in enumerate(reference.sizes):
             tokens = reference.tokens[:C]
-            raw = geometry.cosine_correlation(W[tokens], dense[name][tokens])
-            without_mean = geometry.cosine_correlation(centred(W[tokens].astype(float)), centred(dense[name][tokens]))
+            raw = small.cosine_correlation(W[tokens], dense[name][tokens])
+            without_mean = small.cosine_correlation(centred(W[tokens].astype(float)), centred(dense[name][tokens]))
             np.testing.assert_allclose(found["rcos"][s, :, c], [raw, without_mean], atol=RNG)
 
 
 def test_what_is_measured_in_training_is_the_same(matrices, reference, found):
     measured = reference.measure(7, *matrices)
     last = len(reference.tokens)
-    assert sorted(measured) == sorted(f"{side}/{C}" for side in A.SIDES for C in (100, last))
-    for s, side in enumerate(A.SIDES):
+    assert sorted(measured) == sorted(f"{side}/{C}" for side in analysis.SIDES for C in (100, last))
+    for s, side in enumerate(analysis.SIDES):
         both = [measured[f"{side}/100"], measured[f"{side}/{last}"]]
         np.testing.assert_allclose(both, found["rcos"][s, 0, 1:], atol=1e-12)
 
 
 def test_by_token_table_and_heat_are_of_dense_matrices(matrices, reference, dense, found):
     n = len(reference.tokens)
-    assert found["table"].shape == (2, 10, A.COLUMNS) and found["heat"].shape == (2, 2, A.HEAT, A.HEAT)
+    assert found["table"].shape == (2, 10, analysis.COLUMNS) and found["heat"].shape == (
+        2,
+        2,
+        analysis.HEAT,
+        analysis.HEAT,
+    )
     for s, (W, name) in enumerate(zip(matrices, ("next", "previous"), strict=True)):
-        own, other = geometry.cosine(W[reference.tokens]), geometry.cosine(dense[name][reference.tokens])
+        own, other = small.cosine(W[reference.tokens]), small.cosine(dense[name][reference.tokens])
         rest = ~np.eye(n, dtype=bool)
         by_token = [np.corrcoef(own[i][rest[i]], other[i][rest[i]])[0, 1] for i in range(n)]
         np.testing.assert_allclose(found["by_token"][s], by_token, atol=1e-3)  # kept in float16
         similarity = [own[i][rest[i]].mean() for i in range(n)]
         np.testing.assert_allclose(found["similarity"][s], similarity, atol=1e-3)
-        np.testing.assert_allclose(found["heat"][s], [own[: A.HEAT, : A.HEAT], other[: A.HEAT, : A.HEAT]], atol=1e-3)
-        pairs = geometry.pairs(own), geometry.pairs(other).astype(np.float32)
+        np.testing.assert_allclose(
+            found["heat"][s],
+            [own[: analysis.HEAT, : analysis.HEAT], other[: analysis.HEAT, : analysis.HEAT]],
+            atol=1e-3,
+        )
+        pairs = small.pairs(own), small.pairs(other).astype(np.float32)
         assert found["table"][s].sum() == len(pairs[0]) and np.ptp(found["table"][s].sum(axis=1)) <= 4
         np.testing.assert_allclose(found["zeros"][s], [0, np.mean(pairs[1] == 0)], atol=1e-12)
         below = np.searchsorted(np.sort(pairs[1]), pairs[1], "left") + np.searchsorted(
@@ -145,7 +156,7 @@ def test_by_token_table_and_heat_are_of_dense_matrices(matrices, reference, dens
 
 def test_nulls_and_bootstrap(reference, found):
     sizes = len(reference.sizes)
-    assert found["shuffled"].shape == found["matched"].shape == (2, sizes, A.DRAWS)
+    assert found["shuffled"].shape == found["matched"].shape == (2, sizes, analysis.DRAWS)
     assert np.abs(found["shuffled"].mean(axis=2)).max() < 0.03 and found["shuffled"].std(axis=2).min() > 0
     assert found["bootstrap"].shape == (2, sizes, 2)
     low, high = found["bootstrap"][..., 0], found["bootstrap"][..., 1]
@@ -157,14 +168,14 @@ def test_nulls_and_bootstrap(reference, found):
 
 def test_signatures_as_embeddings(reference, dense):
     """R_cos is 1, the percentiles rise, every token agrees, a shuffle does not."""
-    found = A.analyse(dense["next"], dense["previous"], reference, seed=0)
+    found = analysis.analyse(dense["next"], dense["previous"], reference, seed=0)
     np.testing.assert_allclose(found["rcos"], 1, atol=1e-6)
     np.testing.assert_allclose(found["by_token"], 1, atol=1e-3)
     np.testing.assert_allclose(found["bootstrap"], 1, atol=1e-6)
     rising = np.diff(found["means"], axis=1)
     assert (rising[~np.isnan(rising)] > 0).all() and np.isfinite(found["means"]).sum() > 10
     assert np.abs(found["shuffled"].mean(axis=2)).max() < 0.03 and found["shuffled"].max() < 0.5
-    swapped = A.analyse(dense["previous"], dense["next"], reference, seed=0)
+    swapped = analysis.analyse(dense["previous"], dense["next"], reference, seed=0)
     assert swapped["rcos"][:, 0].max() < 0.5  # the sides are not the same
 
 
@@ -172,7 +183,7 @@ def test_signatures_as_embeddings(reference, dense):
 def test_first_are_the_cosines_of_the_first(n, drawn):
     rows = np.random.default_rng(n).standard_normal((n, 3))
     C = drawn.draw(st.integers(2, n))
-    some = A.first(cosines(rows), C)
+    some = analysis.first(cosines(rows), C)
     assert isinstance(some, Cosines) and some.size == C
     assert np.array_equal(some.square(), cosines(rows).square()[:C, :C])
     np.testing.assert_allclose(some.pairs, cosines(rows[:C]).pairs, atol=1e-7)
@@ -180,20 +191,20 @@ def test_first_are_the_cosines_of_the_first(n, drawn):
 
 def test_the_leaderboard_is_that_of_dense_matrices(matrices, reference, dense):
     C = 60
-    tokens, board = reference.tokens[:C], A.leaderboard(*matrices, reference, C)
-    assert board.shape == (2, 2, len(A.LEADERS)) and dense.keys() == set(A.LEADERS)
+    tokens, board = reference.tokens[:C], analysis.leaderboard(*matrices, reference, C)
+    assert board.shape == (2, 2, len(analysis.LEADERS)) and dense.keys() == set(analysis.LEADERS)
     for s, W in enumerate(matrices):
         for k, own in enumerate((W[tokens], centred(W[tokens].astype(float)))):
-            for j, name in enumerate(A.LEADERS):
+            for j, name in enumerate(analysis.LEADERS):
                 rows = dense[name][tokens]
-                expected = geometry.cosine_correlation(own, centred(rows) if "centred" in name else rows)
+                expected = small.cosine_correlation(own, centred(rows) if "centred" in name else rows)
                 assert board[s, k, j] == pytest.approx(expected, abs=RNG), name
 
 
-@pytest.mark.parametrize("name", A.LEADERS)
+@pytest.mark.parametrize("name", analysis.LEADERS)
 def test_a_signatures_own_column_is_one(reference, dense, name):
-    board = A.leaderboard(dense[name], dense[name], reference, 60)[:, int("centred" in name)]
-    own = A.LEADERS.index(name)
+    board = analysis.leaderboard(dense[name], dense[name], reference, 60)[:, int("centred" in name)]
+    own = analysis.LEADERS.index(name)
     np.testing.assert_allclose(board[:, own], 1, atol=1e-6)
     assert np.delete(board, own, axis=1).max() < 0.9999
 
@@ -201,29 +212,29 @@ def test_a_signatures_own_column_is_one(reference, dense, name):
 def test_a_text_crossed_with_itself_gives_its_own_r_cos(matrices, data, reference, found):
     names = seeds.stream(0, "names").permutation(data.vocab_size)  # the same text, its rows in another order
     renamed = TrainingSet("renamed", names[data.ids], data.offsets, data.kept[np.argsort(names)], V)
-    tokens = A.shared([data, renamed], 500, least=A.LEAST)
+    tokens = analysis.shared([data, renamed], 500, least=analysis.LEAST)
     assert tokens.tolist() == data.kept[reference.tokens].tolist()
-    values = A.cross(*matrices, data, [data, renamed], [tokens, tokens])
+    values = analysis.cross(*matrices, data, [data, renamed], [tokens, tokens])
     np.testing.assert_allclose(values, found["rcos"][:, 0, [-1, -1]], atol=1e-9)
-    few = A.cross(*matrices, data, [data], [A.shared([data], 50)])
+    few = analysis.cross(*matrices, data, [data], [analysis.shared([data], 50)])
     np.testing.assert_allclose(few[:, 0], found["rcos"][:, 0, 0], atol=1e-9)
 
 
 def test_crossed_with_another_text(matrices, data):
     """The tokens stand in both 20 times or more, and come by the lower of the two frequencies; REST is none of them."""
     other, tiny = text(seed=5, tokens=9_000, keep=70), text(seed=6, tokens=150)
-    chosen = [A.shared([data, one], 40) for one in (other, tiny)]
-    values = A.cross(*matrices, data, [other, tiny], chosen)
+    chosen = [analysis.shared([data, one], 40) for one in (other, tiny)]
+    values = analysis.cross(*matrices, data, [other, tiny], chosen)
     ours = {int(id): row for row, id in enumerate(data.kept)}
     theirs = {int(id): row for row, id in enumerate(other.kept) if id != REST}
     low = {id: min(data.frequency[ours[id]], other.frequency[theirs[id]]) for id in ours.keys() & theirs.keys()}
     both = sorted((id for id in low if low[id] >= 20), key=lambda id: (-low[id], id))[:40]
     assert chosen[0].tolist() == both and len(both) == 40 and len(chosen[1]) < 3 and np.isnan(values[:, 1]).all()
-    assert set(A.shared([data, other, tiny], 500, least=1)) <= set(A.shared([data, other], 500, least=1))
+    assert set(analysis.shared([data, other, tiny], 500, least=1)) <= set(analysis.shared([data, other], 500, least=1))
     N = table(other)
     for s, (W, M) in enumerate(zip(matrices, (N, N.T), strict=True)):
         rows = law(M)[[theirs[id] for id in both]]
-        assert values[s, 0] == pytest.approx(geometry.cosine_correlation(W[[ours[id] for id in both]], rows), abs=RNG)
+        assert values[s, 0] == pytest.approx(small.cosine_correlation(W[[ours[id] for id in both]], rows), abs=RNG)
 
 
 def test_a_group_with_tokens_that_are_absent():
@@ -231,15 +242,15 @@ def test_a_group_with_tokens_that_are_absent():
     ids = {"a": 3, "b": 5, "e": 8, "n": 9, "x": 1}
     data = renumbered(np.array([3, 5, 3, 5, 5, 3, 8]), np.array([0, 7]), 10, None, "by hand", [9])
     W_E = np.random.default_rng(0).standard_normal((data.vocab_size, 4))
-    found = A.group(W_E, data, ids)
+    found = analysis.group(W_E, data, ids)
     assert found["count"].tolist() == [3, 3, 1, 0, 0]
     rows = [int(np.flatnonzero(data.kept == ids[name])[0]) for name in "aben"]
-    np.testing.assert_allclose(found["embedding"][:4, :4], geometry.cosine(W_E[rows]), atol=1e-6)
+    np.testing.assert_allclose(found["embedding"][:4, :4], small.cosine(W_E[rows]), atol=1e-6)
     assert np.isnan(found["embedding"][4]).all() and np.isnan(found["embedding"][:, 4]).all()
     cos = 4 / np.sqrt(5 * 5)  # a: 5 5 8, b: 3 5 3; phi = (0, 2, 1)/3 and (2, 1, 0)/3, cosine 2/5
     assert found["next"][0, 1] == pytest.approx(cos / 2) and found["next"][0, 0] == found["next"][1, 1] == 1
     assert np.isnan(found["next"][2:]).all() and np.isnan(found["next"][:, 2:]).all()
-    lone = A.group(W_E, data, {"a": 3, "x": 1})
+    lone = analysis.group(W_E, data, {"a": 3, "x": 1})
     assert np.isnan(lone["embedding"]).all() and lone["count"].tolist() == [3, 0]
 
 
@@ -249,12 +260,12 @@ def test_ceilings_are_the_roots_of_the_reliability(data, reference):
     halves = [half.to_scipy().toarray() for half in data.halves(3)]
     for s, (a, b) in enumerate((halves, [half.T for half in halves])):
         for c, C in enumerate(reference.sizes):
-            r = geometry.cosine_correlation(law(a)[reference.tokens[:C]], law(b)[reference.tokens[:C]])
+            r = small.cosine_correlation(law(a)[reference.tokens[:C]], law(b)[reference.tokens[:C]])
             assert found[s, c] == pytest.approx(np.sqrt(2 * r / (1 + r)), abs=1e-5)
-    short = A.Reference(text(tokens=8_000), LENGTH).ceilings(3)
+    short = analysis.Reference(text(tokens=8_000), LENGTH).ceilings(3)
     assert short[0, 0] < found[0, 0]  # less text, more noise
     one = TrainingSet("one document", data.ids, np.array([0, len(data.ids)]), data.kept, V)
-    assert np.isnan(A.Reference(one, LENGTH).ceilings(3)).all()
+    assert np.isnan(analysis.Reference(one, LENGTH).ceilings(3)).all()
 
 
 def test_the_table_is_that_of_percentiles(matrices, reference, found):
@@ -262,6 +273,6 @@ def test_the_table_is_that_of_percentiles(matrices, reference, found):
         cosines(matrices[0][reference.tokens].astype(float)),
         reference.cosines_of("next", len(reference.tokens)),
     )
-    table = percentile_table(own, other, columns=A.COLUMNS)
+    table = percentile_table(own, other, columns=analysis.COLUMNS)
     assert np.array_equal(table.counts, found["table"][0])
     assert correlations(own, other).overall == found["rcos"][0, 0, -1]

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probsig import seeds
-from probsig.bigrams import count
-from probsig.language_data import IGNORED, REST, TrainingSet, documents, renumbered, training_set
+from probsig.counts.bigrams import count
+from probsig.text.training_set import IGNORED, REST, TrainingSet, documents, renumbered, training_set
 
 VOCAB = 12
 DOCUMENTS = st.lists(st.lists(st.integers(0, VOCAB - 1), max_size=7), min_size=1, max_size=8)

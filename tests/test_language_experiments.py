@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probsig import drafts, language_analysis, language_training, runs, seeds
-from probsig import language_experiments as X
-from probsig.language_analysis import Reference
-from probsig.language_models import SHAPES, build, embeddings
-from probsig.language_texts import training_sets
-from probsig.language_training import Recipe
+from probsig import seeds
+from probsig.experiments import language_model
+from probsig.experiments.texts import training_sets
+from probsig.language import analysis, training
+from probsig.language.analysis import Reference
+from probsig.language.networks import SHAPES, build, embeddings
+from probsig.language.training import Recipe
+from probsig.runs import drafts
+from probsig.runs import results as runs_results
 
 TOKENS, SETS = 3_000, ("arxiv", "cc")
 QWEN = {"architecture": "qwen2.5", "scale": "smoke", "tokens": TOKENS, "device": "cpu"}
@@ -23,7 +26,7 @@ QWEN = {"architecture": "qwen2.5", "scale": "smoke", "tokens": TOKENS, "device":
 @functools.cache
 def sets():
     options = {"text": "stand-in", "scale": "smoke", "seed": 0, "tokenizer": "qwen2.5"}
-    return training_sets(SETS, TOKENS, X.SCALES["smoke"].keep, **options)
+    return training_sets(SETS, TOKENS, language_model.SCALES["smoke"].keep, **options)
 
 
 def never():
@@ -32,32 +35,32 @@ def never():
 
 @pytest.fixture(scope="module")
 def stored(place):
-    return X.model("arxiv", sets, seed=0, epochs=2, **QWEN)
+    return language_model.model("arxiv", sets, seed=0, epochs=2, **QWEN)
 
 
 @pytest.fixture(scope="module")
 def second(place):
-    return X.model("arxiv", sets, seed=1, epochs=2, **QWEN)
+    return language_model.model("arxiv", sets, seed=1, epochs=2, **QWEN)
 
 
 @given(st.integers(1, 5000), st.integers(1, 6), st.integers(3, 30))
 def test_looks_are_at_the_start_through_the_first_epoch_and_at_each_end(epoch, epochs, number):
-    found = X.looks(epoch, epochs, number)
+    found = language_model.looks(epoch, epochs, number)
     assert found == sorted(set(found)) and all(isinstance(step, int) for step in found)
     assert found[0] == 0 and epoch in found and len([step for step in found if step <= epoch]) <= number
     assert [step for step in found if step > epoch] == [epoch * e for e in range(2, epochs + 1)]
 
 
 def test_looks_grow_apart():
-    found = X.looks(1953, 4, 16)
+    found = language_model.looks(1953, 4, 16)
     assert found[:3] == [0, 65, 83] and found[-4:] == [1953, 3906, 5859, 7812] and len(found) == 19
     assert (np.diff(found[1:16], n=2) >= -1).all()
-    assert X.looks(1, 1, 6) == [0, 1]
+    assert language_model.looks(1, 1, 6) == [0, 1]
 
 
 def test_scales_name_shapes_and_the_papers_numbers():
-    assert all(scale.shape in SHAPES for scale in X.SCALES.values())
-    paper = X.SCALES["paper"]
+    assert all(scale.shape in SHAPES for scale in language_model.SCALES.values())
+    paper = language_model.SCALES["paper"]
     assert (paper.tokens, paper.keep, paper.shape, paper.length, paper.lr) == (None, None, "paper", 2048, 1e-4)
 
 
@@ -67,7 +70,7 @@ def test_what_is_stored(stored):
     n, epoch = len(Reference(data, 32).tokens), 23
     assert stored.origin == "new" and epoch == (TOKENS - 1) // 32 // 4 and 10 < n < 40
     expected = {
-        "steps": (len(X.looks(epoch, 2, 6)),),
+        "steps": (len(language_model.looks(epoch, 2, 6)),),
         "metric/loss": (7,),
         f"metric/next/{n}": (7,),
         f"metric/previous/{n}": (7,),
@@ -118,7 +121,7 @@ def test_facts_of_the_text(stored):
     digests = [hashlib.sha256(one.ids.tobytes()).hexdigest() for one in (data, other)]
     assert [bytes(row).hex() for row in facts["digests"]] == digests
     assert ((facts["ceilings"] > 0) & (facts["ceilings"] <= 1)).all()
-    tokens = language_analysis.shared([data, other], 500)
+    tokens = analysis.shared([data, other], 500)
     assert facts["common_tokens"].tolist() == [len(tokens)] and facts["cross_tokens"][1] == len(tokens)
     assert json.loads(facts["names/digits"].tobytes()) == list("0123456789")
 
@@ -128,12 +131,12 @@ def test_the_start_is_that_of_the_initial_weights(stored):
     (data, other), groups = sets()
     W = embeddings(build("qwen2.5", SHAPES["smoke"], data.vocab_size, seed=0, original=data.original))
     reference = Reference(data, 32)
-    expected = language_analysis.analyse(*W, reference, 0)
-    expected["leaders"] = language_analysis.leaderboard(*W, reference, len(reference.tokens))
-    tokens = [language_analysis.shared([data, one], 500) for one in (data, other)]
-    expected["cross"] = language_analysis.cross(*W, data, [data, other], tokens)
-    expected["common"] = language_analysis.cross(*W, data, [data, other], [tokens[1]] * 2)
-    expected["months/embedding"] = language_analysis.group(W[0], data, groups["months"])["embedding"]
+    expected = analysis.analyse(*W, reference, 0)
+    expected["leaders"] = analysis.leaderboard(*W, reference, len(reference.tokens))
+    tokens = [analysis.shared([data, one], 500) for one in (data, other)]
+    expected["cross"] = analysis.cross(*W, data, [data, other], tokens)
+    expected["common"] = analysis.cross(*W, data, [data, other], [tokens[1]] * 2)
+    expected["months/embedding"] = analysis.group(W[0], data, groups["months"])["embedding"]
     for name, array in expected.items():
         np.testing.assert_array_equal(stored.arrays[f"model/kept/0/{name}"], array, err_msg=name)
     last = {name: stored.arrays[f"model/kept/46/{name}"] for name in ("cross", "common")}
@@ -143,7 +146,7 @@ def test_the_start_is_that_of_the_initial_weights(stored):
 
 def test_a_model_learns_and_metrics_are_those_of_the_arrays(stored):
     n = int(stored.arrays["model/data/sizes"][0])
-    assert stored.arrays["model/steps"].tolist() == X.looks(23, 2, 6)
+    assert stored.arrays["model/steps"].tolist() == language_model.looks(23, 2, 6)
     loss = stored.arrays["model/metric/loss"]
     assert np.isnan(loss[0]) and loss[-1] < loss[1] - 0.5
     at = stored.arrays["model/steps"].tolist()
@@ -155,13 +158,18 @@ def test_a_model_learns_and_metrics_are_those_of_the_arrays(stored):
 
 
 def test_a_run_is_found_again_without_opening_a_text(stored):
-    again = X.model("arxiv", never, seed=0, epochs=2, **QWEN)
+    again = language_model.model("arxiv", never, seed=0, epochs=2, **QWEN)
     assert again.origin == "runs" and again.name == stored.name and again.outdated == ()
     assert all(np.array_equal(again.arrays[name], array, equal_nan=True) for name, array in stored.arrays.items())
     names = {"probsig.language_" + name for name in ("models", "data", "training", "analysis", "experiments")}
     made_by = set(stored.record["modules"])
     assert names <= made_by
-    assert not made_by & {"probsig.language_texts", "probsig.corpora", "probsig.toy_corpus", "probsig.tokenizers"}
+    assert not made_by & {
+        "probsig.experiments.texts",
+        "probsig.text.corpora",
+        "probsig.text.sources.toy",
+        "probsig.text.tokenizers",
+    }
 
 
 def test_the_config_says_what_a_run_is_of(stored, second):
@@ -191,8 +199,8 @@ def test_the_config_says_what_a_run_is_of(stored, second):
 def run_name(name, **options):
     """The name that a run would have."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "run", lambda kind, config, *_, **__: runs.name_of(kind, config))
-        return X.model(name, never, **options)
+        patch.setattr(runs_results, "run", lambda kind, config, *_, **__: runs_results.name_of(kind, config))
+        return language_model.model(name, never, **options)
 
 
 def test_two_seeds_differ_in_weights_and_order_and_not_in_the_text(stored, second):
@@ -208,7 +216,7 @@ def test_two_seeds_differ_in_weights_and_order_and_not_in_the_text(stored, secon
 def test_interrupted_a_run_goes_on_to_the_same_bits(place, tmp_path, stored, monkeypatch):
     monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path))
     monkeypatch.setattr(drafts, "EVERY", -1.0)  # save before every step
-    steps, plain = [], language_training.chunked_loss
+    steps, plain = [], training.chunked_loss
 
     def step(*arguments):
         steps.append(len(steps))
@@ -216,11 +224,11 @@ def test_interrupted_a_run_goes_on_to_the_same_bits(place, tmp_path, stored, mon
             raise KeyboardInterrupt
         return plain(*arguments)
 
-    monkeypatch.setattr(language_training, "chunked_loss", step)
+    monkeypatch.setattr(training, "chunked_loss", step)
     with pytest.raises(KeyboardInterrupt):
-        X.model("arxiv", sets, seed=0, epochs=2, **QWEN)
-    assert runs.find("language-model", stored.config) is None
-    done = X.model("arxiv", sets, seed=0, epochs=2, **QWEN)
+        language_model.model("arxiv", sets, seed=0, epochs=2, **QWEN)
+    assert runs_results.find("language-model", stored.config) is None
+    done = language_model.model("arxiv", sets, seed=0, epochs=2, **QWEN)
     assert len(steps) == 31 + 46 - 30 and done.origin == "new"
     assert done.arrays.keys() == stored.arrays.keys()
     for name, array in stored.arrays.items():
@@ -228,11 +236,11 @@ def test_interrupted_a_run_goes_on_to_the_same_bits(place, tmp_path, stored, mon
 
 
 def test_llama_2_at_one_epoch_keeps_the_start_and_the_end(place):
-    one = X.model("cc", sets, seed=0, init="hidden", **{**QWEN, "architecture": "llama-2"})
+    one = language_model.model("cc", sets, seed=0, init="hidden", **{**QWEN, "architecture": "llama-2"})
     assert {name.split("/")[2] for name in one.arrays if "/kept/" in name} == {"0", "23"}
-    assert one.arrays["model/steps"].tolist() == X.looks(23, 1, 6)
+    assert one.arrays["model/steps"].tolist() == language_model.looks(23, 1, 6)
     W_E, _ = embeddings(build("llama-2", SHAPES["smoke"], sets()[0][1].vocab_size, init="hidden", seed=0))
-    expected = language_analysis.group(W_E, sets()[0][1], sets()[1]["digits"])["embedding"]
+    expected = analysis.group(W_E, sets()[0][1], sets()[1]["digits"])["embedding"]
     assert np.array_equal(one.arrays["model/kept/0/digits/embedding"], expected)
 
 
@@ -240,8 +248,8 @@ def test_llama_2_at_one_epoch_keeps_the_start_and_the_end(place):
 @pytest.mark.parametrize("says", ["1", "true"])
 def test_ci_trains_nothing_long(place, monkeypatch, scale, says):
     monkeypatch.setenv("CI", says)
-    with pytest.raises(runs.MissingRun, match=f"language-model-{scale}-seed0-.* is not in results/"):
-        X.model("arxiv", never, architecture="qwen2.5", scale=scale, seed=0)
+    with pytest.raises(runs_results.MissingRun, match=f"language-model-{scale}-seed0-.* is not in results/"):
+        language_model.model("arxiv", never, architecture="qwen2.5", scale=scale, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +267,7 @@ def test_ci_trains_nothing_long(place, monkeypatch, scale, says):
 )
 def test_errors_name_the_culprit(place, options, message):
     with pytest.raises(ValueError, match=message):
-        X.model(**{"name": "arxiv", "sets": sets, "seed": 5, **QWEN, **options})
+        language_model.model(**{"name": "arxiv", "sets": sets, "seed": 5, **QWEN, **options})
 
 
 def test_the_stream_of_the_order_is_the_seeds(stored):

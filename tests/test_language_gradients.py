@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from probsig import language_gradients as G
-from probsig.language_data import training_set
-from probsig.language_models import SHAPES
-from probsig.language_velocity import FORMS
-from probsig.toy_corpus import ToyCorpus
+from probsig.experiments import velocity
+from probsig.language.networks import SHAPES
+from probsig.language.velocity import FORMS
+from probsig.text.sources.toy import ToyCorpus
+from probsig.text.training_set import training_set
 
 
 def test_when_a_share_has_fallen():
-    assert G.held_until([0, 4, 8, 16], [0.8, 0.5, 0.39, 0.6]) == 8
-    assert G.held_until([0, 4], [0.8, 0.4]) == np.inf
-    assert np.isnan(G.held_until([0, 4], [0.0, 0.4]))
+    assert velocity.held_until([0, 4, 8, 16], [0.8, 0.5, 0.39, 0.6]) == 8
+    assert velocity.held_until([0, 4], [0.8, 0.4]) == np.inf
+    assert np.isnan(velocity.held_until([0, 4], [0.0, 0.4]))
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def stored(place, toys):
     """The two smoke runs of one text, and how often it was opened."""
     sets, opened = toys
     made = [
-        G.gradients("toy", sets, architecture="llama-2", norms=norms, scale="smoke", seed=3)
+        velocity.gradients("toy", sets, architecture="llama-2", norms=norms, scale="smoke", seed=3)
         for norms in (True, False, True)
     ]
     return made, len(opened)
@@ -61,7 +61,9 @@ def test_errors_name_the_culprit(monkeypatch, tmp_path):
 
     def asked(name="toy", **changed):
         options = {"architecture": "qwen2.5", "norms": True, "scale": "smoke", "seed": 0}
-        return G.gradients(name, lambda: [training_set(ToyCorpus.of(0), 2_000, 50, 0, "toy")], **options | changed)
+        return velocity.gradients(
+            name, lambda: [training_set(ToyCorpus.of(0), 2_000, 50, 0, "toy")], **options | changed
+        )
 
     with pytest.raises(ValueError, match=r"scale is 'huge'"):
         asked(scale="huge")
@@ -72,4 +74,4 @@ def test_errors_name_the_culprit(monkeypatch, tmp_path):
 
 
 def test_the_shapes_of_the_scales_are_there():
-    assert {how.shape for how in G.SCALES.values()} <= SHAPES.keys()
+    assert {how.shape for how in velocity.SCALES.values()} <= SHAPES.keys()

@@ -6,13 +6,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probsig import drafts, language_training, seeds
-from probsig import language_heads as H
-from probsig import language_models as M
-from probsig.language_data import IGNORED, renumbered
-from probsig.language_training import Recipe
+from probsig import seeds
+from probsig.language import heads as language_heads
+from probsig.language import networks, training
+from probsig.language.training import Recipe
+from probsig.runs import drafts
+from probsig.text.training_set import IGNORED, renumbered
 
-V, TINY = 10, M.Shape(layers=2, heads=2, head_dim=4, hidden=8, ffn=12)
+V, TINY = 10, networks.Shape(layers=2, heads=2, head_dim=4, hidden=8, ffn=12)
 RECIPE = Recipe(epochs=2, batch=4, length=6, lr=1e-2)
 
 
@@ -23,7 +24,7 @@ def words(tokens=300, name="made up"):
 
 
 def network(heads=1, seed=0):
-    return H.build("qwen2.5", TINY, V, heads, seed=seed)
+    return language_heads.build("qwen2.5", TINY, V, heads, seed=seed)
 
 
 def both(step, W_E, W_U):
@@ -32,7 +33,9 @@ def both(step, W_E, W_U):
 
 def trained(distances, seed=0, keep_at=(0, 24), **options):
     model = network(len(distances), seed)
-    kept = H.train(model, words(), distances, RECIPE, seed=seed, keep=both, keep_at=keep_at, progress=False, **options)
+    kept = language_heads.train(
+        model, words(), distances, RECIPE, seed=seed, keep=both, keep_at=keep_at, progress=False, **options
+    )
     return model, kept
 
 
@@ -47,7 +50,7 @@ def test_targets_by_hand():
         3: [0, no, no, no, no, 1, 3, no, no],
         5: [no] * 9,
     }
-    found = H.targets(few, 3, list(expected))
+    found = language_heads.targets(few, 3, list(expected))
     assert found.shape == (3, 4, 3)
     for j, old in enumerate(expected.values()):
         assert found[:, j].ravel().tolist() == [no if one == no else new[one] for one in old]
@@ -59,18 +62,18 @@ def test_targets_are_the_pairs_of_the_counts(lengths, length, distance):
     if offsets[-1] <= length:
         return
     data = renumbered(seeds.stream(0, "any").integers(0, 5, offsets[-1]), offsets, 5, None, "any")
-    inputs, goals = data.rows(length)[0].ravel(), H.targets(data, length, [distance])[:, 0].ravel()
+    inputs, goals = data.rows(length)[0].ravel(), language_heads.targets(data, length, [distance])[:, 0].ravel()
     document = np.repeat(np.arange(len(lengths)), lengths)
     for place, goal in enumerate(goals):
         same = place + distance < len(data.ids) and document[place] == document[place + distance]
         assert goal == (data.ids[place + distance] if same else IGNORED)
     assert np.array_equal(inputs, data.ids[: len(inputs)])
-    assert np.array_equal(H.targets(data, length, [1])[:, 0], data.rows(length)[1])
+    assert np.array_equal(language_heads.targets(data, length, [1])[:, 0], data.rows(length)[1])
 
 
 def test_one_head_at_distance_one_is_the_plain_model_to_the_bit():
-    plain = M.build("qwen2.5", TINY, V, seed=3)
-    log = language_training.train(
+    plain = networks.build("qwen2.5", TINY, V, seed=3)
+    log = training.train(
         plain, words(), RECIPE, seed=3, measure=lambda *_: {}, measure_at=range(25), device="cpu", progress=False
     )
     model, kept = trained([1], seed=3)
@@ -83,10 +86,10 @@ def test_one_head_at_distance_one_is_the_plain_model_to_the_bit():
 
 
 def test_the_first_head_starts_as_the_plain_one_and_the_others_apart():
-    plain, model = M.build("qwen2.5", TINY, V, seed=3), network(3, seed=3)
-    W_U = H.unembeddings(model)
-    assert np.array_equal(W_U[0], M.embeddings(plain)[1])
-    assert np.array_equal(M.embeddings(model)[0], M.embeddings(plain)[0])
+    plain, model = networks.build("qwen2.5", TINY, V, seed=3), network(3, seed=3)
+    W_U = language_heads.unembeddings(model)
+    assert np.array_equal(W_U[0], networks.embeddings(plain)[1])
+    assert np.array_equal(networks.embeddings(model)[0], networks.embeddings(plain)[0])
     flat = W_U.reshape(3, -1)
     assert np.abs(np.corrcoef(flat)[np.triu_indices(3, 1)]).max() < 0.5
     assert np.abs(flat.std(axis=1) * TINY.hidden**0.5 - 1).max() < 0.25
@@ -95,8 +98,8 @@ def test_the_first_head_starts_as_the_plain_one_and_the_others_apart():
 def test_losses_and_gradients_against_all_logits_at_once():
     model, data = network(3), words()
     ids = torch.from_numpy(data.rows(6)[0][:4]).long()
-    goals = torch.from_numpy(H.targets(data, 6, [1, 3, 4])[:4]).long()
-    found = H.losses(model, ids, goals)
+    goals = torch.from_numpy(language_heads.targets(data, 6, [1, 3, 4])[:4]).long()
+    found = language_heads.losses(model, ids, goals)
     (sum(found) / 3).backward()
     mine = {name: weight.grad.clone() for name, weight in model.named_parameters()}
     model.zero_grad()
@@ -137,11 +140,11 @@ def test_errors_name_the_culprit():
         network(0)
     for wrong in ([], [0, 1], [2, 2]):
         with pytest.raises(ValueError, match="different whole numbers above 0"):
-            H.targets(words(), 6, wrong)
+            language_heads.targets(words(), 6, wrong)
     options = {"seed": 0, "keep": both, "keep_at": ()}
     with pytest.raises(ValueError, match="1 heads meet 2 distances"):
-        H.train(network(1), words(), [1, 2], RECIPE, **options)
+        language_heads.train(network(1), words(), [1, 2], RECIPE, **options)
     with pytest.raises(ValueError, match="in a run of 24"):
-        H.train(network(1), words(), [1], RECIPE, **options | {"keep_at": [25]})
+        language_heads.train(network(1), words(), [1], RECIPE, **options | {"keep_at": [25]})
     with pytest.raises(ValueError, match="shorter than one sequence"):
-        H.targets(words(), 400, [1])
+        language_heads.targets(words(), 400, [1])

@@ -6,12 +6,12 @@ import torch
 from scipy.stats import chi2
 from torch.nn.functional import cross_entropy
 
-from probsig import language_models as L
 from probsig import seeds
-from probsig.language_data import IGNORED
+from probsig.language import networks
+from probsig.text.training_set import IGNORED
 
-V, TINY = 12, L.Shape(layers=2, heads=2, head_dim=4, hidden=8, ffn=12)
-WIDE = L.Shape(layers=2, heads=3, head_dim=8, hidden=16, ffn=20)  # 3 x 8 is not 16, as 12 x 64 is not 512
+V, TINY = 12, networks.Shape(layers=2, heads=2, head_dim=4, hidden=8, ffn=12)
+WIDE = networks.Shape(layers=2, heads=3, head_dim=8, hidden=16, ffn=20)  # 3 x 8 is not 16, as 12 x 64 is not 512
 
 
 def ids_of(rows=3, length=9, vocab=V, seed=0):
@@ -23,31 +23,31 @@ def same(one, other):
     return all(n == m and torch.equal(a, b) for (n, a), (m, b) in pairs)
 
 
-@pytest.mark.parametrize("architecture", L.ARCHITECTURES)
-@pytest.mark.parametrize("scale", L.SHAPES)
+@pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
+@pytest.mark.parametrize("scale", networks.SHAPES)
 def test_every_shape_has_its_sizes(architecture, scale):
-    shape = L.SHAPES[scale]
-    model = L.build(architecture, shape, 10, seed=0)
+    shape = networks.SHAPES[scale]
+    model = networks.build(architecture, shape, 10, seed=0)
     inner, biases = shape.heads * shape.head_dim, 3 if architecture == "qwen2.5" else 0
     layer = 4 * inner * shape.hidden + biases * inner + 3 * shape.hidden * shape.ffn + 2 * shape.hidden
     expected = 2 * 10 * shape.hidden + shape.layers * layer + shape.hidden
     assert sum(weights.numel() for weights in model.parameters()) == expected
     assert {weights.dtype for weights in model.parameters()} == {torch.float32}
-    assert [W.shape for W in L.embeddings(model)] == [(10, shape.hidden)] * 2
+    assert [W.shape for W in networks.embeddings(model)] == [(10, shape.hidden)] * 2
     with torch.no_grad():
         logits = model(input_ids=ids_of(1, 3, 10)).logits
     assert logits.shape == (1, 3, 10) and torch.isfinite(logits).all()
 
 
 def test_the_papers_shape_is_the_papers():
-    assert L.SHAPES["paper"] == L.Shape(layers=12, heads=12, head_dim=64, hidden=512, ffn=1024)
+    assert networks.SHAPES["paper"] == networks.Shape(layers=12, heads=12, head_dim=64, hidden=512, ffn=1024)
 
 
 def test_llama_2_is_the_network_of_llama():
     """At a shape that LlamaConfig takes; both compute norms in float32."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    ours = L.build("llama-2", TINY, V, init=0.5, seed=3).double()
+    ours = networks.build("llama-2", TINY, V, init=0.5, seed=3).double()
     config = LlamaConfig(
         vocab_size=V,
         hidden_size=8,
@@ -71,7 +71,7 @@ def test_llama_2_is_the_network_of_llama():
     ids = ids_of(2, 300)  # long enough for a window or another theta to show
     with torch.no_grad():
         a, b = ours(input_ids=ids).logits, theirs(input_ids=ids).logits
-        other = L.build("qwen2.5", TINY, V, init=0.5, seed=3).double()(input_ids=ids).logits
+        other = networks.build("qwen2.5", TINY, V, init=0.5, seed=3).double()(input_ids=ids).logits
     assert a.std() > 0.5 and (a - b).abs().max() < 1e-9
     assert (a - other).abs().max() > 1e-3
 
@@ -117,7 +117,7 @@ def by_hand(weights, ids, *, shape, theta, epsilon):
 @pytest.mark.parametrize(("architecture", "theta", "epsilon"), [("qwen2.5", 1e6, 1e-6), ("llama-2", 1e4, 1e-5)])
 def test_the_network_is_the_one_written_by_hand_where_heads_are_not_the_hidden_size(architecture, theta, epsilon):
     """Biases and gains are drawn too, since 0 and 1 would hide them; transformers has norms and rope in float32."""
-    model, draw = L.build(architecture, WIDE, V, init=0.5, seed=4).double(), seeds.stream(4, "biases and gains")
+    model, draw = networks.build(architecture, WIDE, V, init=0.5, seed=4).double(), seeds.stream(4, "biases and gains")
     with torch.no_grad():
         for weight in model.parameters():
             if weight.ndim == 1:
@@ -133,7 +133,7 @@ def test_the_network_is_the_one_written_by_hand_where_heads_are_not_the_hidden_s
 def test_rope_attention_window_and_norms_are_the_architectures():
     places = 2 * torch.arange(4, dtype=torch.float64) / 8
     for architecture, theta, epsilon in (("qwen2.5", 1e6, 1e-6), ("llama-2", 1e4, 1e-5)):
-        model = L.build(architecture, WIDE, V, seed=0)
+        model = networks.build(architecture, WIDE, V, seed=0)
         found = [buffer for name, buffer in model.named_buffers() if name.endswith("inv_freq")]
         assert found and all(torch.allclose(f.double(), theta**-places, rtol=1e-6) for f in found)
         assert {layer.input_layernorm.variance_epsilon for layer in model.model.layers} == {epsilon}
@@ -152,10 +152,10 @@ READINGS = {  # the variance of a matrix of d_in inputs, and of the embedding
 
 
 @pytest.mark.parametrize("init", READINGS)
-@pytest.mark.parametrize("architecture", L.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
 def test_matrices_have_the_variance_of_the_reading(architecture, init):
     """The sum of squares over the variance is chi-squared; 30 matrices, each outside with 2 x 10^-7."""
-    model = L.build(architecture, WIDE, 300, init=init, seed=1)
+    model = networks.build(architecture, WIDE, 300, init=init, seed=1)
     of_inputs, of_embedding = READINGS[init]
     for name, weight in model.named_parameters():
         w = weight.detach().double().numpy()
@@ -170,35 +170,35 @@ def test_matrices_have_the_variance_of_the_reading(architecture, init):
 
 def test_a_cut_vocabulary_has_the_rows_of_the_whole():
     """With `original`, the first rows and every other matrix are those of the model of the whole vocabulary."""
-    whole, cut = L.build("qwen2.5", TINY, V, seed=2), L.build("qwen2.5", TINY, 7, seed=2, original=V)
+    whole, cut = networks.build("qwen2.5", TINY, V, seed=2), networks.build("qwen2.5", TINY, 7, seed=2, original=V)
     for (name, a), (_, b) in zip(whole.named_parameters(), cut.named_parameters(), strict=True):
         assert torch.equal(a[: len(b)] if "embed_tokens" in name or "lm_head" in name else a, b), name
-    without = L.build("qwen2.5", TINY, 7, seed=2)
+    without = networks.build("qwen2.5", TINY, 7, seed=2)
     ratio = without.get_input_embeddings().weight / cut.get_input_embeddings().weight
     assert torch.allclose(ratio, torch.tensor((V / 7) ** 0.5), rtol=1e-6)
     assert torch.equal(without.lm_head.weight, cut.lm_head.weight)  # its inputs are hidden units
 
 
 def test_seeds_and_threads():
-    one = L.build("llama-2", TINY, V, seed=5)
+    one = networks.build("llama-2", TINY, V, seed=5)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        assert same(one, L.build("llama-2", TINY, V, seed=5))
+        assert same(one, networks.build("llama-2", TINY, V, seed=5))
     finally:
         torch.set_num_threads(before)
     torch.manual_seed(1)
-    assert same(one, L.build("llama-2", TINY, V, seed=5))  # torch's own stream is not used
-    other = L.build("llama-2", TINY, V, seed=6)
+    assert same(one, networks.build("llama-2", TINY, V, seed=5))  # torch's own stream is not used
+    other = networks.build("llama-2", TINY, V, seed=6)
     both = [(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True) if a.ndim == 2]
     assert all((a != b).all() for a, b in both)
     matrices = [a.flatten()[:64] for a, _ in both if a.numel() >= 64]
     assert np.abs(np.corrcoef(torch.stack(matrices).detach()) - np.eye(len(matrices))).max() < 0.7  # not one stream
 
 
-@pytest.mark.parametrize("architecture", L.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
 def test_no_place_sees_a_later_one(architecture):
-    model, ids = L.build(architecture, TINY, V, init=0.5, seed=0).eval(), ids_of(1, 10)
+    model, ids = networks.build(architecture, TINY, V, init=0.5, seed=0).eval(), ids_of(1, 10)
     changed = ids.clone()
     changed[0, 6] = (ids[0, 6] + 1) % V
     with torch.no_grad():
@@ -215,39 +215,39 @@ def gradients(model, loss):
 @pytest.mark.parametrize("held", [1, 5 * V, 1 << 25])  # logits: one place, five places (the last part shorter), all
 @pytest.mark.parametrize("ignored", [0, 7])
 def test_the_loss_in_parts_is_cross_entropy(monkeypatch, held, ignored):
-    monkeypatch.setattr(L, "LOGITS", held)
-    model, ids, targets = L.build("qwen2.5", TINY, V, init=0.5, seed=0).double(), ids_of(), ids_of(seed=1)
+    monkeypatch.setattr(networks, "LOGITS", held)
+    model, ids, targets = networks.build("qwen2.5", TINY, V, init=0.5, seed=0).double(), ids_of(), ids_of(seed=1)
     targets.view(-1)[torch.arange(ignored) * 3] = IGNORED
-    loss = L.chunked_loss(model, ids, targets)
+    loss = networks.chunked_loss(model, ids, targets)
     plain = cross_entropy(model(input_ids=ids).logits.reshape(-1, V), targets.reshape(-1), ignore_index=IGNORED)
     assert loss.item() == pytest.approx(plain.item(), rel=1e-13)
     ours, theirs = gradients(model, 3 * loss), gradients(model, 3 * plain)
     for name, gradient in theirs.items():
         assert (ours[name] - gradient).abs().max() < 1e-12 * gradient.abs().max(), name
     with torch.no_grad():
-        assert L.chunked_loss(model, ids, targets).item() == loss.item()
+        assert networks.chunked_loss(model, ids, targets).item() == loss.item()
 
 
 def test_only_a_part_of_the_logits_is_held(monkeypatch):
-    monkeypatch.setattr(L, "LOGITS", 4 * V)
+    monkeypatch.setattr(networks, "LOGITS", 4 * V)
     held, plain = [], torch.log_softmax
     monkeypatch.setattr(torch, "log_softmax", lambda x, **options: held.append(tuple(x.shape)) or plain(x, **options))
-    L.chunked_loss(L.build("qwen2.5", TINY, V, seed=0), ids_of(), ids_of(seed=1))
+    networks.chunked_loss(networks.build("qwen2.5", TINY, V, seed=0), ids_of(), ids_of(seed=1))
     assert held == [(4, V)] * 6 + [(3, V)]
 
 
 def test_without_targets_the_loss_and_its_gradient_are_zero():
-    model, ids = L.build("llama-2", TINY, V, seed=0), ids_of()
-    loss = L.chunked_loss(model, ids, torch.full_like(ids, IGNORED))
+    model, ids = networks.build("llama-2", TINY, V, seed=0), ids_of()
+    loss = networks.chunked_loss(model, ids, torch.full_like(ids, IGNORED))
     assert loss.item() == 0 and all((g == 0).all() for g in gradients(model, loss).values())
 
 
 def test_under_autocast_products_are_short_and_the_loss_long():
-    model, ids, targets = L.build("qwen2.5", TINY, V, init=0.5, seed=0), ids_of(), ids_of(seed=1)
-    long = L.chunked_loss(model, ids, targets)
+    model, ids, targets = networks.build("qwen2.5", TINY, V, init=0.5, seed=0), ids_of(), ids_of(seed=1)
+    long = networks.chunked_loss(model, ids, targets)
     exact = gradients(model, long)
     with torch.autocast("cpu", torch.bfloat16):
-        short = L.chunked_loss(model, ids, targets)
+        short = networks.chunked_loss(model, ids, targets)
     rough = gradients(model, short)
     assert short.dtype == torch.float32 and 0 < abs(short.item() - long.item()) < 0.05
     assert {g.dtype for g in rough.values()} == {torch.float32}
@@ -256,8 +256,8 @@ def test_under_autocast_products_are_short_and_the_loss_long():
 
 
 def test_rows_of_ids_that_are_not_read_have_no_gradient():
-    model, ids, targets = L.build("qwen2.5", TINY, V, seed=0), ids_of(vocab=8), ids_of(vocab=8, seed=1)
-    by = gradients(model, L.chunked_loss(model, ids, targets))
+    model, ids, targets = networks.build("qwen2.5", TINY, V, seed=0), ids_of(vocab=8), ids_of(vocab=8, seed=1)
+    by = gradients(model, networks.chunked_loss(model, ids, targets))
     inputs, outputs = by["model.embed_tokens.weight"], by["lm_head.weight"]
     seen = torch.isin(torch.arange(V), ids)
     assert (inputs[~seen] == 0).all() and (inputs[seen].abs().sum(dim=1) > 0).all() and not seen[8:].any()
@@ -268,8 +268,8 @@ def test_a_cut_vocabulary_differs_by_the_columns_left_out():
     """Four output rows of zero add 4 to the normaliser, exp(0) each: the whole model's loss is log(Z + 4) minus the
     target's logit, with the cut model's logits; so are its gradients."""
     extra, shown = 4, V - 4
-    whole = L.build("llama-2", TINY, V, init=0.5, seed=0).double()
-    cut = L.build("llama-2", TINY, shown, init=0.5, seed=0).double()
+    whole = networks.build("llama-2", TINY, V, init=0.5, seed=0).double()
+    cut = networks.build("llama-2", TINY, shown, init=0.5, seed=0).double()
     with torch.no_grad():
         whole.lm_head.weight[shown:] = 0
     ids, targets = ids_of(vocab=shown), ids_of(vocab=shown, seed=1)
@@ -278,20 +278,20 @@ def test_a_cut_vocabulary_differs_by_the_columns_left_out():
     assert torch.allclose(both[..., :shown], logits, rtol=0, atol=1e-12) and (both[..., shown:] == 0).all()
     normaliser = torch.logaddexp(torch.logsumexp(logits, -1), torch.tensor(float(extra), dtype=torch.float64).log())
     formula = (normaliser - logits.gather(-1, targets[..., None])[..., 0]).mean()
-    loss = L.chunked_loss(whole, ids, targets)
+    loss = networks.chunked_loss(whole, ids, targets)
     assert loss.item() == pytest.approx(formula.item(), rel=1e-12)
     by_whole, by_cut = gradients(whole, loss), gradients(cut, formula)
     for name, gradient in by_cut.items():
         rows = by_whole[name][: len(gradient)] if len(by_whole[name]) == V else by_whole[name]
         assert (rows - gradient).abs().max() < 1e-6 * gradient.abs().max(), name
     assert (by_whole["model.embed_tokens.weight"][shown:] == 0).all()
-    alone = gradients(cut, L.chunked_loss(cut, ids, targets))["model.embed_tokens.weight"]
+    alone = gradients(cut, networks.chunked_loss(cut, ids, targets))["model.embed_tokens.weight"]
     assert (alone - by_cut["model.embed_tokens.weight"]).norm() > 0.01 * alone.norm()  # the normaliser does matter
 
 
 def test_embeddings_are_copies():
-    model = L.build("qwen2.5", TINY, V, seed=0)
-    W_E, W_U = L.embeddings(model)
+    model = networks.build("qwen2.5", TINY, V, seed=0)
+    W_E, W_U = networks.embeddings(model)
     start = W_E.copy(), W_U.copy()
     assert not np.array_equal(W_E, W_U)
     with torch.no_grad():
@@ -313,7 +313,7 @@ def test_embeddings_are_copies():
 )
 def test_errors_name_the_culprit(options, message):
     with pytest.raises(ValueError, match=message):
-        L.build(**{"architecture": "qwen2.5", "shape": TINY, "vocab_size": V, "seed": 0} | options)
+        networks.build(**{"architecture": "qwen2.5", "shape": TINY, "vocab_size": V, "seed": 0} | options)
 
 
 @pytest.mark.parametrize(
@@ -326,4 +326,4 @@ def test_errors_name_the_culprit(options, message):
 )
 def test_shapes_that_are_refused(sizes, message):
     with pytest.raises(ValueError, match=message):
-        L.Shape(**{**vars(TINY), **sizes})
+        networks.Shape(**{**vars(TINY), **sizes})

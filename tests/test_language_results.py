@@ -4,8 +4,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from probsig import language_experiments, language_figures, language_results
-from probsig.language_results import at, curve, data, epoch, last, over, place, trained
+from probsig.experiments import language_figures, language_model
+from probsig.experiments.language_model import at, curve, data, epoch, last, over, place, trained
+from probsig.pages import words
 
 OPTIONS = {"architecture": "qwen2.5", "scale": "smoke", "device": "cpu", "tokens": 2500}
 
@@ -28,7 +29,7 @@ def test_one_run_a_text_and_a_seed_and_found_again(models):
 
 def test_another_tokenizer_is_another_run(monkeypatch):
     asked = []
-    monkeypatch.setattr(language_experiments, "model", lambda name, sets, **known: asked.append(known["text"]))
+    monkeypatch.setattr(language_model, "model", lambda name, sets, **known: asked.append(known["text"]))
     trained(["cc"], [0], architecture="qwen2.5", scale="smoke")
     trained(["cc"], [0], architecture="qwen2.5", scale="smoke", tokenizer="my/folder")
     trained(["cc"], [0], architecture="llama-2", scale="smoke", tokenizer="llama-2")
@@ -92,7 +93,7 @@ def test_a_peak_and_its_dip(monkeypatch):
 
 
 def test_means_say_their_spread():
-    assert language_results.means({"a": np.array([1.0]), "b": np.array([0.0, 2.0])}) == "a 1.00; b 1.00 ± 1.41"
+    assert words.means({"a": np.array([1.0]), "b": np.array([0.0, 2.0])}) == "a 1.00; b 1.00 ± 1.41"
 
 
 @pytest.mark.parametrize(
@@ -100,4 +101,4 @@ def test_means_say_their_spread():
     [([0.1, 0.304], 2, "0.10 to 0.30"), ([-0.001, 0.002], 2, "0.00"), ([[2500.4], [12.0]], 0, "12 to 2,500")],
 )
 def test_a_span_is_one_number_where_its_ends_print_alike(values, digits, told):
-    assert language_results.span(values, digits) == told
+    assert words.span(values, digits) == told

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probsig import corpora
-from probsig import language_texts as T
-from probsig.language_data import REST
-from probsig.toy_corpus import ToyCorpus, ToyTokenizer
+from probsig.experiments import texts as experiments_texts
+from probsig.pages import words
+from probsig.text import corpora
+from probsig.text.sources.toy import ToyCorpus, ToyTokenizer
+from probsig.text.training_set import REST
 
 SIGNS = "ab1 <>&|*_`$\\[]()#!~^'\"-+=,;{}.:/%\n\r\té日\u00a0\u200b"
 SMOKE = {"text": "stand-in", "scale": "smoke", "seed": 0, "tokenizer": "qwen2.5"}
@@ -20,26 +21,26 @@ SMOKE = {"text": "stand-in", "scale": "smoke", "seed": 0, "tokenizer": "qwen2.5"
 
 @given(st.lists(st.text()))
 def test_pack_and_back(texts):
-    packed = T.pack(texts)
+    packed = experiments_texts.pack(texts)
     assert packed.dtype == np.uint8 and packed.ndim == 1
-    assert T.unpack(packed) == texts and T.unpack(packed.copy()) == texts
-    assert T.unpack(T.pack(iter(texts))) == texts
+    assert experiments_texts.unpack(packed) == texts and experiments_texts.unpack(packed.copy()) == texts
+    assert experiments_texts.unpack(experiments_texts.pack(iter(texts))) == texts
 
 
 def test_what_is_packed_is_utf_8():
-    assert T.pack(["日"]).tobytes() == '["日"]'.encode()
+    assert experiments_texts.pack(["日"]).tobytes() == '["日"]'.encode()
 
 
 @given(st.one_of(st.text(), st.text(SIGNS)))
 def test_what_is_visible_can_be_read(text):
     """No blanks, no unusual letters, no bare dollar; and each sign says which letter it stands for."""
-    shown = T.visible(text)
+    shown = words.visible(text)
     assert all((ord(c) < 0x250 or c in "␣⏎⇥␍") and c.isprintable() and not c.isspace() for c in shown)
     assert shown.count("$") == shown.count(r"\$") == text.count("$")
-    assert shown == "".join(map(T.visible, text))
+    assert shown == "".join(map(words.visible, text))
     named = {"␣": " ", "⏎": "\n", "⇥": "\t", "␍": "\r", r"\$": "$"}
     for c in text:
-        sign = T.visible(c)
+        sign = words.visible(c)
         assert (chr(int(sign[2:], 16)) if sign.startswith("U+") else named.get(sign, sign)) == c
 
 
@@ -48,15 +49,15 @@ def test_what_is_visible_can_be_read(text):
     [("", ""), ("\u00a0", "U+00A0"), ("\x00", "U+0000"), ("ɏɐ", "ɏU+0250"), ("😀", "U+1F600"), ("\r\n", "␍⏎")],
 )
 def test_unusual_letters_by_their_number(text, shown):
-    assert T.visible(text) == shown
+    assert words.visible(text) == shown
 
 
 @given(st.one_of(st.text(), st.text(SIGNS)))
 def test_a_cell_is_the_text_escaped(text):
-    found = T.cell(text)
+    found = words.cell(text)
     assert found.startswith("<code>") and found.endswith("</code>")
     inside = found.removeprefix("<code>").removesuffix("</code>")
-    assert html.unescape(inside) == "".join("$" if c == "$" else T.visible(c) for c in text)
+    assert html.unescape(inside) == "".join("$" if c == "$" else words.visible(c) for c in text)
     bare = re.sub(r"&(#\d+|#x[0-9a-f]+|[a-z]+);", "", inside)
     assert not set(bare) & set("<>&|*`$\\_[]\"'") and not re.search(r"\s", inside)
 
@@ -72,23 +73,23 @@ def test_a_page_shows_the_cells_and_reads_nothing_else_in_them(texts):
 
     extensions = {"amsmath", "colon_fence", "deflist", "dollarmath", "linkify", "substitution", "tasklist"}
     parser = create_md_parser(MdParserConfig(enable_extensions=extensions), RendererHTML)
-    tokens = parser.parse("| a | b |\n|---|---|\n| " + " ".join(map(T.cell, texts)) + " | end |\n")
+    tokens = parser.parse("| a | b |\n|---|---|\n| " + " ".join(map(words.cell, texts)) + " | end |\n")
     cells = [token for token in tokens if token.type == "inline"][2:]
     assert [cell.children[0].content for cell in cells[1:]] == ["end"] and len(cells) == 2
     assert {child.type for child in cells[0].children} <= {"html_inline", "text"}
     raw = "".join(c.content for c in cells[0].children if c.type == "text").split(" ")
-    assert raw == ["".join("$" if c == "$" else T.visible(c) for c in text) for text in texts]
+    assert raw == ["".join("$" if c == "$" else words.visible(c) for c in text) for text in texts]
 
 
 def test_at_smoke_a_text_is_made_up_and_elsewhere_opened(monkeypatch):
     asked = []
     monkeypatch.setattr(corpora, "open_corpus", lambda *where, **options: asked.append((where, options)) or "corpus")
     for text, scale in (("stand-in", "smoke"), ("a/folder", "smoke")):
-        made = T.opened("cc", text=text, scale=scale, seed=3, tokenizer="qwen2.5", max_tokens=None)
+        made = experiments_texts.opened("cc", text=text, scale=scale, seed=3, tokenizer="qwen2.5", max_tokens=None)
         assert np.array_equal(made.ids, ToyCorpus.of(3, name="cc").ids)
     assert not asked
     for text in ("stand-in", "open", "a/folder"):
-        T.opened("cc", text=text, scale="laptop", seed=3, tokenizer="llama-2", max_tokens=7)
+        experiments_texts.opened("cc", text=text, scale="laptop", seed=3, tokenizer="llama-2", max_tokens=7)
     most = {"max_tokens": 7}
     assert asked[0] == (("cc", "llama-2"), {**most, "place": "file"})
     assert asked[1:] == [((where, "llama-2"), most) for where in ("cc", "a/folder")]
@@ -97,27 +98,33 @@ def test_at_smoke_a_text_is_made_up_and_elsewhere_opened(monkeypatch):
 def test_texts_beyond_the_pile_come_from_packages(monkeypatch):
     asked = []
     monkeypatch.setattr(corpora, "open_corpus", lambda *where, **options: asked.append((where, options)))
-    assert T.FURTHER == corpora.packaged_text.FURTHER and not set(T.FURTHER) & set(T.NAMES)
+    assert experiments_texts.FURTHER == corpora.packaged_text.FURTHER and not set(experiments_texts.FURTHER) & set(
+        experiments_texts.NAMES
+    )
     for text in ("stand-in", "open"):
-        T.opened("wikipedia-fr", text=text, scale="laptop", seed=0, tokenizer="qwen2.5", max_tokens=7)
+        experiments_texts.opened("wikipedia-fr", text=text, scale="laptop", seed=0, tokenizer="qwen2.5", max_tokens=7)
     assert [options.get("place") for _, options in asked] == ["package", None]
     assert [where for where, _ in asked] == [("wikipedia-fr", "qwen2.5")] * 2
 
 
 def test_texts_of_a_corpus_are_its_tokens_joined():
     corpus = ToyCorpus.of(0, documents=4)
-    found, name = list(T.texts(corpus)), ToyTokenizer().text
+    found, name = list(experiments_texts.texts(corpus)), ToyTokenizer().text
     ends = corpus.offsets.tolist()
     assert found == ["".join(name(i) for i in corpus.ids[a:b]) for a, b in itertools.pairwise(ends)]
     assert len(found) == 4
 
 
 def test_training_sets_at_smoke():
-    sets, groups = T.training_sets(T.NAMES, 900, 45, **SMOKE)
-    assert [one.name for one in sets] == list(T.NAMES) and groups.keys() == T.GROUPS.keys()
+    sets, groups = experiments_texts.training_sets(experiments_texts.NAMES, 900, 45, **SMOKE)
+    assert [one.name for one in sets] == list(
+        experiments_texts.NAMES
+    ) and groups.keys() == experiments_texts.GROUPS.keys()
     tokenizer = ToyTokenizer()
     assert list(groups["digits"]) == list("0123456789") and len(groups["months"]) == 12
-    assert "/e" in T.GROUPS["slashes"] and "/e" not in groups["slashes"]  # the toy text has no such token
+    assert (
+        "/e" in experiments_texts.GROUPS["slashes"] and "/e" not in groups["slashes"]
+    )  # the toy text has no such token
     named = {text: id for members in groups.values() for text, id in members.items()}
     assert all(tokenizer.text(id) == text for text, id in named.items())
     for one in sets:
@@ -127,7 +134,10 @@ def test_training_sets_at_smoke():
 
 
 def test_documents_are_the_same_whatever_else_is_asked_for():
-    (all_of_them, _), (alone, _) = T.training_sets(T.NAMES, 900, 45, **SMOKE), T.training_sets(["cc"], 900, 45, **SMOKE)
+    (all_of_them, _), (alone, _) = (
+        experiments_texts.training_sets(experiments_texts.NAMES, 900, 45, **SMOKE),
+        experiments_texts.training_sets(["cc"], 900, 45, **SMOKE),
+    )
     together = next(one for one in all_of_them if one.name == "cc")
     assert np.array_equal(together.ids, alone[0].ids) and np.array_equal(together.offsets, alone[0].offsets)
     assert np.array_equal(together.kept, alone[0].kept)

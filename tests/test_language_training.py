@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from probsig import drafts, seeds
-from probsig import language_training as T
-from probsig.language_data import IGNORED, renumbered
-from probsig.language_models import Shape, build, embeddings
+from probsig import seeds
+from probsig.language import training
+from probsig.language.networks import Shape, build, embeddings
+from probsig.runs import drafts
+from probsig.text.training_set import IGNORED, renumbered
 
 V, TINY = 10, Shape(layers=2, heads=2, head_dim=4, hidden=8, ffn=12)
-RECIPE = T.Recipe(epochs=2, batch=4, length=6, lr=1e-2)
+RECIPE = training.Recipe(epochs=2, batch=4, length=6, lr=1e-2)
 
 
 def network(seed=0, vocab_size=V, **options):
@@ -41,7 +42,7 @@ def same(one, other):
 def trained(recipe=RECIPE, seed=0, double=False, data=None, **options):
     model = network(seed)
     model = model.double() if double else model
-    log = T.train(model, data or words(), recipe, seed=seed, device="cpu", progress=False, **options)
+    log = training.train(model, data or words(), recipe, seed=seed, device="cpu", progress=False, **options)
     return weights(model), log
 
 
@@ -93,7 +94,7 @@ def test_a_batch_too_large_for_the_memory_is_cut_and_gives_the_same(monkeypatch,
     """Documents of 25 tokens leave the parts of a batch unequally many targets; a part that is refused after another
     was differentiated leaves nothing behind."""
     one, whole = trained(double=True, **every_step())
-    sizes, plain = [], T.chunked_loss
+    sizes, plain = [], training.chunked_loss
 
     def small(model, ids, targets):
         sizes.append(len(ids))
@@ -101,7 +102,7 @@ def test_a_batch_too_large_for_the_memory_is_cut_and_gives_the_same(monkeypatch,
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return plain(model, ids, targets)
 
-    monkeypatch.setattr(T, "chunked_loss", small)
+    monkeypatch.setattr(training, "chunked_loss", small)
     other, log = trained(double=True, **every_step())
     assert sizes[0] == 4 and set(sizes[6:]) == {4 // 2 ** len(refused)}
     np.testing.assert_allclose(log.arrays()["metric/loss"], whole.arrays()["metric/loss"], rtol=1e-6)
@@ -109,25 +110,25 @@ def test_a_batch_too_large_for_the_memory_is_cut_and_gives_the_same(monkeypatch,
         assert np.abs(other[name] - array).max() < 1e-6, name
     data, shares = words(), set()
     targets = data.rows(RECIPE.length)[1]
-    for batch in T._batches(len(targets), RECIPE, 0, 0, 24):
+    for batch in training._batches(len(targets), RECIPE, 0, 0, 24):
         shares.add(tuple((targets[batch].reshape(2, -1) >= 0).sum(axis=1)))
     assert any(a != b for a, b in shares)
 
 
 def test_the_order_is_anew_in_each_epoch_and_by_seed():
-    rows, recipe = 49, T.Recipe(epochs=3, batch=4, length=6)
-    batches = list(T._batches(rows, recipe, 0, 0, 36))
+    rows, recipe = 49, training.Recipe(epochs=3, batch=4, length=6)
+    batches = list(training._batches(rows, recipe, 0, 0, 36))
     assert len(batches) == 36 and {len(batch) for batch in batches} == {4}
     epochs = [np.concatenate(batches[12 * e : 12 * e + 12]) for e in range(3)]
     assert all(len(set(epoch.tolist())) == 48 for epoch in epochs)
     assert len({tuple(epoch.tolist()) for epoch in epochs}) == 3
-    later = list(T._batches(rows, recipe, 0, 17, 36))
+    later = list(training._batches(rows, recipe, 0, 17, 36))
     assert np.array_equal(later, batches[17:])
-    assert not np.array_equal(list(T._batches(rows, recipe, 1, 0, 36)), batches)
+    assert not np.array_equal(list(training._batches(rows, recipe, 1, 0, 36)), batches)
 
 
 def test_a_text_of_less_than_a_batch_is_one_step_an_epoch():
-    data, recipe = words(20), T.Recipe(epochs=3, batch=8, length=6, lr=1e-3)
+    data, recipe = words(20), training.Recipe(epochs=3, batch=8, length=6, lr=1e-3)
     assert (recipe.epoch(data), recipe.steps(data)) == (1, 3)
     _, log = trained(recipe, data=data, measure=lambda *_: {}, measure_at=[3])
     assert log.steps == [3] and np.isfinite(log.metrics[0]["loss"])
@@ -135,8 +136,12 @@ def test_a_text_of_less_than_a_batch_is_one_step_an_epoch():
 
 def test_steps_of_a_recipe():
     data = words()  # 300 tokens: 49 rows of 6
-    assert [T.Recipe(epochs=e, batch=b, length=6).steps(data) for e, b in ((1, 1), (1, 4), (3, 10))] == [49, 12, 12]
-    last = T.Recipe(batch=1, length=299)
+    assert [training.Recipe(epochs=e, batch=b, length=6).steps(data) for e, b in ((1, 1), (1, 4), (3, 10))] == [
+        49,
+        12,
+        12,
+    ]
+    last = training.Recipe(batch=1, length=299)
     assert last.steps(data) == len(data.rows(299)[0]) == 1
 
 
@@ -153,7 +158,7 @@ def test_what_is_measured_is_of_the_step_it_names():
     start = embeddings(network())
     model = network()
     options = {"measure": measure, "measure_at": [24, 0, 5, 6], "keep": keep, "keep_at": [6, 24]}
-    log = T.train(model, words(), RECIPE, seed=0, device="cpu", progress=False, **options)
+    log = training.train(model, words(), RECIPE, seed=0, device="cpu", progress=False, **options)
     arrays = log.arrays()
     assert arrays["steps"].tolist() == [0, 5, 6, 24] and sorted(seen) == [0, 5, 6, 24]
     assert np.array_equal(seen[0][0], start[0]) and np.array_equal(seen[0][1], start[1])
@@ -242,14 +247,18 @@ def test_killed_a_run_goes_on_to_the_same_bits(tmp_path, whole):
 def test_the_state_of_another_run_is_not_taken_up(tmp_path, stops):
     with pytest.raises(drafts.Stopped):
         trained(draft=stops(tmp_path / "state", 9))
-    for options in ({"seed": 1}, {"recipe": T.Recipe(**{**vars(RECIPE), "lr": 1e-3})}, {"data": words(name="other")}):
+    for options in (
+        {"seed": 1},
+        {"recipe": training.Recipe(**{**vars(RECIPE), "lr": 1e-3})},
+        {"data": words(name="other")},
+    ):
         found, _ = trained(draft=drafts.Draft(tmp_path / "state"), **options)
         assert same(found, trained(**options)[0])
 
 
 def test_seeds_differ(whole):
     one, other = trained(seed=1)[0], network(0)
-    T.train(other, words(), RECIPE, seed=1, device="cpu", progress=False)
+    training.train(other, words(), RECIPE, seed=1, device="cpu", progress=False)
     assert not np.array_equal(one["lm_head.weight"], whole[0]["lm_head.weight"])
     assert not np.array_equal(weights(other)["lm_head.weight"], whole[0]["lm_head.weight"])  # only the order differs
 
@@ -258,7 +267,7 @@ def test_spare_rows_of_the_model_only_decay():
     """A model with more rows than the text has ids; the weight decay is that of the cosine's rates."""
     model = network(vocab_size=V + 3)
     start = embeddings(model)[0][V:]
-    T.train(model, words(), RECIPE, seed=0, device="cpu", progress=False)
+    training.train(model, words(), RECIPE, seed=0, device="cpu", progress=False)
     rates = [RECIPE.lr * (1 + math.cos(math.pi * step / 24)) / 2 for step in range(24)]
     expected = start * math.prod(1 - rate * RECIPE.weight_decay for rate in rates)
     np.testing.assert_allclose(embeddings(model)[0][V:], expected, rtol=1e-5)
@@ -268,9 +277,9 @@ def test_spare_rows_of_the_model_only_decay():
 def test_stopped_on_a_gpu_a_run_goes_on(tmp_path, stops):
     options = {**LOOKS, "device": "cuda", "progress": False, "seed": 0}
     with pytest.raises(drafts.Stopped):
-        T.train(network(), words(), RECIPE, draft=stops(tmp_path / "state", 7), **options)
-    log = T.train(network(), words(), RECIPE, draft=drafts.Draft(tmp_path / "state"), **options)
-    straight = T.train(network(), words(), RECIPE, **options)
+        training.train(network(), words(), RECIPE, draft=stops(tmp_path / "state", 7), **options)
+    log = training.train(network(), words(), RECIPE, draft=drafts.Draft(tmp_path / "state"), **options)
+    straight = training.train(network(), words(), RECIPE, **options)
     np.testing.assert_allclose(log.arrays()["metric/loss"], straight.arrays()["metric/loss"], rtol=1e-2)
 
 
@@ -280,7 +289,10 @@ def test_stopped_on_a_gpu_a_run_goes_on(tmp_path, stops):
         ({"model": network(vocab_size=4)}, "made up has 10 ids and the model 4 rows: build the model for it"),
         ({"measure_at": [3, 25]}, r"step 25 is outside 0\.\.24: ask for steps of the run"),
         ({"keep_at": [-1, 3]}, r"step -1 is outside 0\.\.24: ask for steps of the run"),
-        ({"recipe": T.Recipe(length=300)}, "made up has 300 tokens, shorter than one sequence of 300: take more text"),
+        (
+            {"recipe": training.Recipe(length=300)},
+            "made up has 300 tokens, shorter than one sequence of 300: take more text",
+        ),
         ({"device": "tpu"}, "device is 'tpu': pass 'auto', 'cpu' or 'cuda'"),
     ],
 )
@@ -289,17 +301,20 @@ def test_errors_name_the_culprit(options, message):
     model, recipe = options.pop("model", None) or network(), options.pop("recipe", RECIPE)
     before = weights(model)
     with pytest.raises(ValueError, match=message):
-        T.train(model, words(), recipe, seed=0, progress=False, **options)
+        training.train(model, words(), recipe, seed=0, progress=False, **options)
     assert same(weights(model), before)
 
 
 def test_devices(monkeypatch):
     for there in (False, True):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
-        assert T.device_of("auto") == torch.device("cuda" if there else "cpu") and T.device_of("cpu").type == "cpu"
+        assert (
+            training.device_of("auto") == torch.device("cuda" if there else "cpu")
+            and training.device_of("cpu").type == "cpu"
+        )
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="device is 'cuda', but torch finds no GPU here: pass 'auto' or 'cpu'"):
-        T.train(network(), words(), RECIPE, seed=0, device="cuda")
+        training.train(network(), words(), RECIPE, seed=0, device="cuda")
 
 
 def test_too_small_a_memory_is_one_sentence(monkeypatch):
@@ -309,7 +324,7 @@ def test_too_small_a_memory_is_one_sentence(monkeypatch):
         sizes.append(len(ids))
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr(T, "chunked_loss", full)
+    monkeypatch.setattr(training, "chunked_loss", full)
     with pytest.raises(MemoryError, match="too small for one row of 6 tokens: pass shorter rows or a smaller mod") as e:
         trained()
     assert isinstance(e.value.__cause__, torch.OutOfMemoryError) and sizes == [4, 2, 1]
@@ -331,5 +346,5 @@ def test_too_small_a_memory_is_one_sentence(monkeypatch):
 )
 def test_recipes_that_are_refused(numbers, message):
     with pytest.raises(ValueError, match=message):
-        T.Recipe(**numbers)
-    assert T.Recipe(weight_decay=0).weight_decay == 0
+        training.Recipe(**numbers)
+    assert training.Recipe(weight_decay=0).weight_decay == 0

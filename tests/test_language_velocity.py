@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from probsig import language_velocity as L
-from probsig import seeds, sequences
-from probsig.expansions import language
-from probsig.language_data import IGNORED
-from probsig.language_models import ARCHITECTURES, Shape, build
+from probsig import seeds
+from probsig.language import velocity
+from probsig.language.networks import ARCHITECTURES, Shape, build
+from probsig.laws import sequences
+from probsig.text.training_set import IGNORED
+from probsig.theory import language as theory_language
 
 V, TINY = 12, Shape(layers=2, heads=2, head_dim=4, hidden=8, ffn=12)
 SCALES = np.array([0.1, 0.07, 0.05])
@@ -16,7 +17,7 @@ SCALES = np.array([0.1, 0.07, 0.05])
 
 def network(architecture="qwen2.5", norms=True, init=0.5, seed=0):
     model = build(architecture, TINY, V, init=init, seed=seed).double()
-    return model if norms else L.without_norms(model)
+    return model if norms else velocity.without_norms(model)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def relative(v, f):
 @pytest.mark.parametrize("norms", [True, False])
 def test_the_velocity_is_the_gradient_of_the_mean_loss(rows, architecture, norms):
     model, (inputs, targets) = network(architecture, norms), rows
-    found = L.velocity_and_formulas(model, inputs, targets, at_once=3)
+    found = velocity.velocity_and_formulas(model, inputs, targets, at_once=3)
     logits = model(input_ids=torch.from_numpy(inputs).long()).logits
     loss = torch.nn.functional.cross_entropy(logits.reshape(-1, V), torch.from_numpy(targets).long().reshape(-1))
     loss.backward()
@@ -60,7 +61,7 @@ def test_the_velocity_is_the_gradient_of_the_mean_loss(rows, architecture, norms
 def test_formulas_are_those_of_the_corollary(whole):
     inputs, targets, law = whole
     model = network(norms=False)
-    found = L.velocity_and_formulas(model, inputs, targets)
+    found = velocity.velocity_and_formulas(model, inputs, targets)
     W_E, W_U = (layer.weight.detach().numpy() for layer in (model.model.embed_tokens, model.lm_head))
     maps, unit = values(model).detach().numpy(), law.length / (law.length - 1)  # the paper divides by L, not L - 1
     for ours, theirs in (
@@ -68,10 +69,10 @@ def test_formulas_are_those_of_the_corollary(whole):
         ("centred", "first_order"),
         ("third_order", "third_order_no_mlp"),
     ):
-        expected = unit * language.corollary_4_embedding(law, W_E, W_U, theirs, maps)
+        expected = unit * theory_language.corollary_4_embedding(law, W_E, W_U, theirs, maps)
         np.testing.assert_allclose(found[ours], expected, atol=1e-14)
     N, A = unit * law.bigrams(), unit * law.attention_signature()
-    np.testing.assert_allclose(found["context"], language.centred(A).T @ W_U, atol=1e-14)
+    np.testing.assert_allclose(found["context"], theory_language.centred(A).T @ W_U, atol=1e-14)
     np.testing.assert_allclose(found["unigram"], (N - np.outer(N.sum(axis=1), N.sum(axis=0))).T @ W_U, atol=1e-14)
     np.testing.assert_allclose(found["own"], found["skip"], atol=1e-14)  # without a last norm there is nothing between
 
@@ -83,7 +84,7 @@ def test_what_comes_through_the_skip_path(rows):
         for layer in model.model.layers:
             layer.self_attn.o_proj.weight.zero_()
             layer.mlp.down_proj.weight.zero_()
-    found = L.velocity_and_formulas(model, *rows)
+    found = velocity.velocity_and_formulas(model, *rows)
     np.testing.assert_allclose(found["skip"], found["velocity"], atol=1e-14)
     W = model.model.embed_tokens.weight.detach().numpy()
     size = np.sqrt((W**2).mean(axis=1, keepdims=True) + model.config.rms_norm_eps)
@@ -97,7 +98,7 @@ def test_shares_rise_to_one_at_the_orders_of_the_corollary(whole, architecture):
     inputs, targets, _ = whole
     left = {"printed": [], "centred": [], "third_order": []}
     for scale in SCALES:
-        found = L.velocity_and_formulas(network(architecture, norms=False, init=float(scale)), inputs, targets)
+        found = velocity.velocity_and_formulas(network(architecture, norms=False, init=float(scale)), inputs, targets)
         for form, residuals in left.items():
             residuals.append(relative(found["velocity"], found[form]))
     slopes = {form: np.polyfit(np.log(SCALES), np.log(residuals), 1)[0] for form, residuals in left.items()}
@@ -114,7 +115,7 @@ def test_the_stack_is_all_of_it_at_small_embeddings(rows, architecture):
         model = network(architecture, norms=False)
         with torch.no_grad():
             model.model.embed_tokens.weight.mul_(scale)
-        found = L.velocity_and_formulas(model, *rows)
+        found = velocity.velocity_and_formulas(model, *rows)
         stack.append(relative(found["velocity"], found["stack"]))
         third.append(relative(found["velocity"], found["third_order"]))
     assert stack[1] < 1e-2
@@ -133,7 +134,7 @@ def test_the_normed_stack_lacks_the_pattern_and_the_mlp_alone(rows, architecture
             layer.mlp.down_proj.weight.zero_()
             if norms:
                 layer.input_layernorm.weight.mul_(1 + k)
-    found = L.velocity_and_formulas(model, *rows)
+    found = velocity.velocity_and_formulas(model, *rows)
     assert relative(found["velocity"], found["stack_norms"]) < 1e-6
     assert (relative(found["velocity"], found["stack_own"]) < 1e-6) == (not norms)
 
@@ -150,7 +151,7 @@ def test_signatures_against_loops(rows):
             for i in range(t + 1):
                 A[row[i], goal[t]] += 1 / (total * (t + 1))
     tokens = [5, 0, 7]
-    found = L.signatures(inputs, targets, tokens, V)
+    found = velocity.signatures(inputs, targets, tokens, V)
     np.testing.assert_allclose(found[0], N[tokens], atol=1e-15)
     np.testing.assert_allclose(found[1], A[tokens], atol=1e-15)
 
@@ -158,18 +159,18 @@ def test_signatures_against_loops(rows):
 def test_formulas_come_from_these_signatures(rows):
     """Also where a place has no target, the centred form and the context are N and A less their means, through W_U."""
     model = network()
-    found = L.velocity_and_formulas(model, *rows)
+    found = velocity.velocity_and_formulas(model, *rows)
     W_U = model.lm_head.weight.detach().numpy()
-    for S, form in zip(L.signatures(*rows, range(V), V), ("centred", "context"), strict=True):
+    for S, form in zip(velocity.signatures(*rows, range(V), V), ("centred", "context"), strict=True):
         np.testing.assert_allclose(found[form], (S - S.mean(axis=1, keepdims=True)) @ W_U, atol=1e-14)
 
 
 def test_errors_name_the_culprit(rows):
     with pytest.raises(ValueError, match="no RMSNorm"):
-        L.without_norms(network(norms=False))
+        velocity.without_norms(network(norms=False))
     inputs, targets = rows
     nothing = np.full_like(targets, IGNORED)
     with pytest.raises(ValueError, match="has a target"):
-        L.velocity_and_formulas(network(), inputs, nothing)
+        velocity.velocity_and_formulas(network(), inputs, nothing)
     with pytest.raises(ValueError, match="has a target"):
-        L.signatures(inputs, nothing, [0], V)
+        velocity.signatures(inputs, nothing, [0], V)

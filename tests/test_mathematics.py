@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probsig import mathematics
-from probsig.storage import StorageError
+from probsig.runs.files import StorageError
+from probsig.text.sources import mathematics
 
 needs_generator = pytest.mark.skipif(
     importlib.util.find_spec("mathematics_dataset") is None,

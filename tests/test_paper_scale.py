@@ -13,7 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from probsig import drafts, language_experiments, language_texts, paper_scale, runs, storage
+from probsig.experiments import language_model, texts
+from probsig.runs import drafts
+from probsig.runs import files as runs_files
+from probsig.runs import results as runs_results
+from scripts import paper_scale
 
 FEW = [("cc", "qwen2.5", 0, 1), ("cc", "llama-2", 0, 1), ("arxiv", "qwen2.5", 1, 1)]
 SMOKE = {"scale": "smoke", "tokens": 2000, "device": "cpu"}
@@ -53,7 +57,7 @@ def arrays_of(out):
             tar.extractall(out / "here", filter="data")
             names = {name.partition("/")[0] for name in tar.getnames()}
         assert not names & found.keys()
-        found |= {name: storage.read_run(out / "here" / name)[1] for name in names}
+        found |= {name: runs_files.read_run(out / "here" / name)[1] for name in names}
     return found
 
 
@@ -61,7 +65,7 @@ def same(found, whole, number):
     """Some runs are those of one process without a stop, bit for bit."""
     assert len(found) == number
     for name, arrays in found.items():
-        known = storage.read_run(whole / name)[1]
+        known = runs_files.read_run(whole / name)[1]
         assert arrays.keys() == known.keys()
         for key, array in known.items():
             np.testing.assert_array_equal(arrays[key], array, err_msg=f"{name} {key}")
@@ -80,7 +84,7 @@ def driver(folder, experiments, before=""):
 def test_what_is_packed_comes_out_again(packed):
     sets, groups = paper_scale.unpack(packed, "qwen2.5")
     options = {"text": "stand-in", "scale": "smoke", "seed": 0, "tokenizer": "qwen2.5"}
-    known, members = language_texts.training_sets(language_texts.NAMES, 2000, 150, **options)
+    known, members = texts.training_sets(texts.NAMES, 2000, 150, **options)
     assert groups == members and [one.name for one in sets] == [one.name for one in known]
     for one, other in zip(sets, known, strict=True):
         for part in ("ids", "offsets", "kept"):
@@ -92,7 +96,7 @@ def test_what_came_back_is_found_where_it_is_asked_for(whole, monkeypatch):
     monkeypatch.setenv("PROBSIG_RUNS", str(whole))
     for corpus, architecture, seed, epochs in FEW:
         known = {"architecture": architecture, "seed": seed, "epochs": epochs, "scale": "smoke", "tokens": 2000}
-        found = language_experiments.model(corpus, lambda: pytest.fail("it is trained again"), **known)
+        found = language_model.model(corpus, lambda: pytest.fail("it is trained again"), **known)
         assert found.origin == "runs" and found.config["corpus"] == corpus
 
 
@@ -113,7 +117,7 @@ def test_two_processes_make_the_runs_of_one(packed, whole, tmp_path):
 @pytest.mark.parametrize("where", ["backward", "save"])
 def test_what_is_stopped_in_the_middle_loses_nothing(where, number, packed, whole, tmp_path, monkeypatch):
     """The signal comes while torch is in a backward pass, or while the state is written."""
-    backward, write, steps, at = torch.Tensor.backward, storage.write_run, [], iter(range(10**6))
+    backward, write, steps, at = torch.Tensor.backward, runs_files.write_run, [], iter(range(10**6))
 
     def interrupted(original, *args, **known):
         if next(at) == 4:
@@ -132,7 +136,7 @@ def test_what_is_stopped_in_the_middle_loses_nothing(where, number, packed, whol
     monkeypatch.setattr(drafts, "EVERY", 0.0 if where == "save" else 60.0)
     with monkeypatch.context() as patch:
         patch.setattr(torch.Tensor, "backward", counted)
-        patch.setattr(storage, "write_run", written)
+        patch.setattr(runs_files, "write_run", written)
         assert paper_scale.run(packed, tmp_path, minutes=5, experiments=FEW[:1], **SMOKE) == 1
         before = len(steps)
         assert arrays_of(tmp_path) == {} and 4 <= before < 15
@@ -143,14 +147,14 @@ def test_what_is_stopped_in_the_middle_loses_nothing(where, number, packed, whol
 
 
 def test_time_that_is_up_does_not_wait_for_something_long(packed, whole, tmp_path, monkeypatch):
-    free, analyse = threading.Event(), language_experiments.analyse
+    free, analyse = threading.Event(), language_model.analyse
 
     def long(*args):
         free.wait()
         return analyse(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(language_experiments, "analyse", long)
+        patch.setattr(language_model, "analyse", long)
         began = time.monotonic()
         assert paper_scale.run(packed, tmp_path, minutes=0.05, experiments=FEW[:2], **SMOKE) == 2
         assert time.monotonic() - began < 30 and (tmp_path / "finished.tar").is_file()
@@ -174,7 +178,7 @@ def test_the_process_itself_ends_in_time(packed, tmp_path):
 
 def test_time_that_was_up_before_leaves_the_rest(packed, tmp_path):
     assert paper_scale.run(packed, tmp_path, minutes=0, experiments=FEW, **SMOKE) == 3
-    assert runs.folder() == tmp_path / "runs"
+    assert runs_results.folder() == tmp_path / "runs"
 
 
 def test_another_pack_than_asked_for_is_one_sentence(packed, tmp_path):
@@ -187,18 +191,18 @@ def test_another_pack_than_asked_for_is_one_sentence(packed, tmp_path):
             paper_scale.run(packed, tmp_path, minutes=5, **{**SMOKE, **asked})
     assert not (tmp_path / "runs").exists()
     with pytest.raises(
-        storage.StorageError, match=r"qwen2\.5\.npz is not there: run `pack \S+` where the texts are\.$"
+        runs_files.StorageError, match=r"qwen2\.5\.npz is not there: run `pack \S+` where the texts are\.$"
     ):
         paper_scale.run(tmp_path, tmp_path, minutes=5, **SMOKE)
     np.savez(tmp_path / "qwen2.5.npz", ids=np.arange(3))
-    with pytest.raises(storage.StorageError, match=r"does not say what it was made of: run `pack \S+` where"):
+    with pytest.raises(runs_files.StorageError, match=r"does not say what it was made of: run `pack \S+` where"):
         paper_scale.run(tmp_path, tmp_path, minutes=5, **SMOKE)
 
 
 def test_what_comes_back_is_in_files_of_some_size(tmp_path, monkeypatch, capsys):
     sizes = {"a": 9_000, "b": 9_000, "c": 40_000, "d": 500, "e": 9_000}
     for name, size in sizes.items():
-        storage.write_run(tmp_path / "runs" / name, {}, {"x": np.zeros(size, dtype=np.uint8)})
+        runs_files.write_run(tmp_path / "runs" / name, {}, {"x": np.zeros(size, dtype=np.uint8)})
     monkeypatch.setattr(paper_scale, "TAR", 30_720)
     paper_scale._collect(tmp_path, "finished-3", [*sizes, "found elsewhere"])
     found = {}
@@ -220,9 +224,9 @@ def test_each_process_takes_its_share_and_its_gpu(packed, tmp_path, monkeypatch)
 
     def model(name, sets, **known):
         asked.append((name, known["architecture"], known["seed"], known["epochs"]))
-        return runs.Run("none", {}, {}, {"seconds": 0.0}, "new", ())
+        return runs_results.Run("none", {}, {}, {"seconds": 0.0}, "new", ())
 
-    monkeypatch.setattr(language_experiments, "model", model)
+    monkeypatch.setattr(language_model, "model", model)
     options = {"minutes": 5, "scale": "smoke", "tokens": 2000}
     for rank in range(4):  # two machines of two
         for name, value in (("RANK", rank), ("WORLD_SIZE", 4), ("LOCAL_RANK", rank % 2)):
@@ -239,8 +243,8 @@ def test_each_process_takes_its_share_and_its_gpu(packed, tmp_path, monkeypatch)
 
 def test_too_much_to_travel_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(paper_scale, "LARGEST", 1000)
-    monkeypatch.setattr(language_texts, "NAMES", ("cc",))
-    with pytest.raises(storage.StorageError, match=r"MiB and 0 may travel: pass fewer --tokens\.$"):
+    monkeypatch.setattr(texts, "NAMES", ("cc",))
+    with pytest.raises(runs_files.StorageError, match=r"MiB and 0 may travel: pass fewer --tokens\.$"):
         paper_scale.pack(tmp_path, "smoke", 2000)
 
 
@@ -251,6 +255,6 @@ def test_the_command_line(packed, tmp_path, monkeypatch, capsys):
     assert "3 left" in capsys.readouterr().out
     known = {"minutes": 8.0, "scale": "smoke", "tokens": 2000, "text": "stand-in", "device": "auto"}
     assert asked == [((packed, tmp_path), known)]
-    monkeypatch.setattr(language_texts, "NAMES", ("cc",))
+    monkeypatch.setattr(texts, "NAMES", ("cc",))
     paper_scale.main(["pack", str(tmp_path / "more"), "--scale", "smoke", "--tokens", "2000"])
     assert "MiB" in capsys.readouterr().out

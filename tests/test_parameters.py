@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probsig import parameters
-from probsig.parameters import Choice, Integer, Number, ParameterError, check
+from probsig.pages import parameters
+from probsig.pages.parameters import Choice, Integer, Number, ParameterError, check
 
 RULES = {"seed": Integer(0, 99), "rate": Number(0, 1), "scale": Choice("smoke", "laptop", "paper")}
 GOOD = {"seed": 3, "rate": 0.5, "scale": "laptop"}

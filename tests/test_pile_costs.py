@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from probsig import language_texts, pile_costs
-from probsig.toy_corpus import ToyCorpus
+from probsig.experiments import costs
+from probsig.experiments import texts as experiments_texts
+from probsig.text.sources.toy import ToyCorpus
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +25,10 @@ def pairs(corpora):
 
 
 def test_everything_that_the_page_needs_is_measured(toys, monkeypatch):
-    monkeypatch.setattr(pile_costs, "COUNTED", 30_000)
-    monkeypatch.setattr(pile_costs, "SHOWN", 500)
-    texts = [list(language_texts.texts(corpus)) for corpus in toys]
-    found = pile_costs.measure(toys, texts, seed=0)
+    monkeypatch.setattr(costs, "COUNTED", 30_000)
+    monkeypatch.setattr(costs, "SHOWN", 500)
+    texts = [list(experiments_texts.texts(corpus)) for corpus in toys]
+    found = costs.measure(toys, texts, seed=0)
     for i, some in enumerate(texts):
         shown = [k for k in range(len(some)) if sum(map(len, some[:k])) < 500]
         assert found["bytes"][i] == sum(len(text.encode()) for text in some[: len(shown)])
@@ -39,21 +40,21 @@ def test_everything_that_the_page_needs_is_measured(toys, monkeypatch):
 
 
 def test_added_entries_are_those_read_and_written(toys):
-    entries, seconds = pile_costs._add(toys, toys[0].vocab_size, seed=0)
+    entries, seconds = costs._add(toys, toys[0].vocab_size, seed=0)
     whole = len(pairs(toys))
-    assert 2 * whole <= entries[0] <= (pile_costs.FAN_IN + 1) * whole and seconds[0] > 0
+    assert 2 * whole <= entries[0] <= (costs.FAN_IN + 1) * whole and seconds[0] > 0
 
 
 def test_a_power_law_is_found_and_only_its_end_counts():
     tokens = 10.0 ** np.arange(2, 8)
     noisy = 3 * tokens**0.7
     noisy[:3] *= 5
-    assert pile_costs.power(tokens, noisy) == pytest.approx((3, 0.7))
+    assert costs.power(tokens, noisy) == pytest.approx((3, 0.7))
 
 
 def test_mixed_tokenizers_are_refused(toys):
     other = dataclasses.replace(toys[0], vocab_size=7)
     with pytest.raises(ValueError, match=r"^The corpora must be one or more, of one tokenizer: .*\.$"):
-        pile_costs.measure([toys[0], other], [[], []], seed=0)
+        costs.measure([toys[0], other], [[], []], seed=0)
     with pytest.raises(ValueError, match=r"^The corpora must be one or more"):
-        pile_costs.measure([], [], seed=0)
+        costs.measure([], [], seed=0)

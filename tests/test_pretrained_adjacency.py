@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from probsig import geometry, token_signatures
-from probsig.bigrams import count
-from probsig.expansions import tied
-from probsig.pretrained_adjacency import PREDICTORS, TOGETHER, adjacency
+from probsig.counts.bigrams import count
+from probsig.experiments.adjacency import PREDICTORS, TOGETHER, adjacency
+from probsig.geometry import small
+from probsig.signatures import tokens as signatures_tokens
+from probsig.theory import tied
 
 V = 30
 SIMILARITY, ADJACENCY, BESIDE, LIFT, FREQUENCY = range(5)
@@ -54,7 +55,7 @@ def test_the_tied_flow_is_recognised(counts):
 
 
 def test_similarity_is_recognised(counts):
-    phi = token_signatures.tied(counts, np.arange(V)).toarray()
+    phi = signatures_tokens.tied(counts, np.arange(V)).toarray()
     found = adjacency({"raw": phi, "centred": phi}, counts, np.arange(V), seed=0, draws=10)
     assert found["pearson"][0, SIMILARITY] == pytest.approx(1, abs=1e-6)
     np.testing.assert_allclose(found["bootstrap"][1, SIMILARITY], 1, atol=1e-6)
@@ -83,11 +84,11 @@ def test_predictors_are_those_of_their_formulas(counts):
             lift[s, t] = np.log(1 + (N[s, t] + N[t, s]) / (n[s] * r[t] + n[t] * r[s]))
             logs[s, t] = np.log(n[s]) + np.log(n[t])
     similarity = np.eye(V)
-    similarity[np.ix_(tokens, tokens)] = geometry.cosine(token_signatures.tied(counts, tokens).toarray())
+    similarity[np.ix_(tokens, tokens)] = small.cosine(signatures_tokens.tied(counts, tokens).toarray())
     block = np.ix_(tokens, tokens)
     for j, predictor in enumerate((similarity, tied.symmetrised(N), N + N.T, lift, logs)):
-        for i, target in enumerate((geometry.cosine(W), geometry.cosine(W - 0.1), W @ W.T, (W - 0.1) @ (W - 0.1).T)):
-            expected = geometry.pearson(geometry.pairs(target), geometry.pairs(predictor[block]))
+        for i, target in enumerate((small.cosine(W), small.cosine(W - 0.1), W @ W.T, (W - 0.1) @ (W - 0.1).T)):
+            expected = small.pearson(small.pairs(target), small.pairs(predictor[block]))
             assert found["pearson"][i, j] == pytest.approx(expected, abs=1e-5), (i, PREDICTORS[j])
 
 
@@ -98,4 +99,4 @@ def test_fifths_hold_every_pair_once(counts):
     assert held.sum() == V * (V - 1) // 2 and np.ptp(held.sum(axis=1)) <= 1
     assert found["beside"][0] == pytest.approx(1 - held[:, 0].sum() / held.sum())
     total = np.nansum(found["by"][0] * held)
-    assert total / held.sum() == pytest.approx(geometry.pairs(geometry.cosine(W)).mean(), abs=1e-6)
+    assert total / held.sum() == pytest.approx(small.pairs(small.cosine(W)).mean(), abs=1e-6)

@@ -3,15 +3,17 @@
 import numpy as np
 import pytest
 
-from probsig import geometry, token_signatures
-from probsig import pretrained_survey as own
-from probsig.bigrams import count, merged
-from probsig.language_texts import unpack
-from probsig.pretrained import Checkpoint
-from probsig.toy_corpus import ToyCorpus, ToyTokenizer
+from probsig.counts.bigrams import count, merged
+from probsig.experiments import pretrained
+from probsig.experiments.texts import unpack
+from probsig.geometry import small
+from probsig.language.checkpoints import Checkpoint
+from probsig.signatures import tokens as signatures_tokens
+from probsig.text import training_set
+from probsig.text.sources.toy import ToyCorpus, ToyTokenizer
 
 RAW, CENTRED, FREQUENT = 0, 1, 2
-TIED = list(own.SIGNATURES).index("tied")
+TIED = list(pretrained.SIGNATURES).index("tied")
 
 
 @pytest.fixture(scope="module")
@@ -36,19 +38,19 @@ def means_of(model):
 
 def chosen(counts, most=40):
     frequency = np.minimum(counts.row_totals(), counts.transpose().row_totals())
-    return token_signatures.frequent(frequency, most, 5), frequency
+    return signatures_tokens.frequent(frequency, most, 5), frequency
 
 
 def sized(E, counts, corpora, **options):
     ranked, frequency = chosen(counts)
     model = model_of(E)
-    both = own.halves(corpora, 0)
+    both = training_set.halves(corpora, 0)
     options = {"seed": 0, "draws": 20} | options
-    return own.alignment_by_size(model, means_of(model), counts, both, ranked, frequency, **options)
+    return pretrained.alignment_by_size(model, means_of(model), counts, both, ranked, frequency, **options)
 
 
 def test_the_signature_itself_is_aligned_with_itself(corpora, counts):
-    phi = token_signatures.tied(counts, np.arange(counts.vocab_size)).toarray()
+    phi = signatures_tokens.tied(counts, np.arange(counts.vocab_size)).toarray()
     found = sized(phi, counts, corpora)
     assert found["sizes"].tolist() == [40]
     assert found["all"][RAW, TIED, 0] == pytest.approx(1, abs=1e-6)
@@ -71,13 +73,13 @@ def test_every_correlation_is_that_of_the_dense_cosines(corpora, counts):
     assert found["least"].tolist() == [frequency[ranked[-1]]]
     E = E.astype(float)
     for e, rows in enumerate((E[ranked], E[ranked] - E.mean(axis=0), E[ranked] - E[ranked].mean(axis=0))):
-        for j, name in enumerate(own.SIGNATURES):
-            dense = own.signature(counts, ranked, name).toarray()
-            assert found["all"][e, j, 0] == pytest.approx(geometry.cosine_correlation(rows, dense), abs=1e-5)
+        for j, name in enumerate(pretrained.SIGNATURES):
+            dense = pretrained.signature(counts, ranked, name).toarray()
+            assert found["all"][e, j, 0] == pytest.approx(small.cosine_correlation(rows, dense), abs=1e-5)
 
 
 def test_halves_are_all_documents_once(corpora, counts):
-    first, second = own.halves(corpora, 3)
+    first, second = training_set.halves(corpora, 3)
     assert first + second == counts and first != second
     assert 0.3 < first.total / counts.total < 0.7
 
@@ -86,18 +88,18 @@ def grouped(E, counts, texts, draws=200, without=()):
     ranked, frequency = chosen(counts, 60)
     model = model_of(E)
     members = {text: ToyTokenizer().id(text) for text in texts if text not in without}
-    return own.group_numbers(model, means_of(model), counts, texts, members, ranked, frequency, 0, draws)
+    return pretrained.group_numbers(model, means_of(model), counts, texts, members, ranked, frequency, 0, draws)
 
 
 def test_digits_on_an_arc_have_an_order_and_months_on_a_circle_a_ring(counts):
     E = np.random.default_rng(2).standard_normal((counts.vocab_size, 50))
-    months = own.ENGLISH["months"]
-    for texts, turn in ((own.ENGLISH["digits"], np.pi), (months, 2 * np.pi * 11 / 12)):
+    months = pretrained.ENGLISH["months"]
+    for texts, turn in ((pretrained.ENGLISH["digits"], np.pi), (months, 2 * np.pi * 11 / 12)):
         angle = np.linspace(0, turn, len(texts))
         ids = [ToyTokenizer().id(text) for text in texts]
         E[ids] = 0
         E[ids, 0], E[ids, 1] = np.cos(angle), np.sin(angle)
-    digits, ring = grouped(E, counts, own.ENGLISH["digits"]), grouped(E, counts, months)
+    digits, ring = grouped(E, counts, pretrained.ENGLISH["digits"]), grouped(E, counts, months)
     assert unpack(ring["texts"]) == list(months)
     (line, round_), (rank_line, _) = digits["order"][0]
     assert line < -0.98 and rank_line < -0.99 and line < round_
@@ -110,25 +112,25 @@ def test_digits_on_an_arc_have_an_order_and_months_on_a_circle_a_ring(counts):
 
 def test_a_groups_numbers_are_the_plain_ones(counts):
     E = np.random.default_rng(3).standard_normal((counts.vocab_size, 20)).astype(np.float32)
-    digits = own.ENGLISH["digits"]
+    digits = pretrained.ENGLISH["digits"]
     found = grouped(E, counts, digits)
     ids = [ToyTokenizer().id(text) for text in digits]
-    C = geometry.cosine(E[ids])
+    C = small.cosine(E[ids])
     np.testing.assert_allclose(found["raw"], C, atol=1e-6)
-    assert found["order"][0, 0, 0] == pytest.approx(geometry.order_correlation(E[ids]), abs=1e-5)
-    phi = token_signatures.tied(counts, ids).toarray()
-    assert found["agree"][0] == pytest.approx(geometry.cosine_correlation(E[ids], phi), abs=1e-5)
-    assert found["together"][0] == pytest.approx(geometry.pairs(C).mean(), abs=1e-6)
+    assert found["order"][0, 0, 0] == pytest.approx(small.order_correlation(E[ids]), abs=1e-5)
+    phi = signatures_tokens.tied(counts, ids).toarray()
+    assert found["agree"][0] == pytest.approx(small.cosine_correlation(E[ids], phi), abs=1e-5)
+    assert found["together"][0] == pytest.approx(small.pairs(C).mean(), abs=1e-6)
     ranked, _ = chosen(counts, 60)
-    centre = token_signatures.tied(counts, ranked).toarray().mean(axis=0)
-    np.testing.assert_allclose(found["phi_centred"], geometry.cosine(phi - centre), atol=1e-6)
-    np.testing.assert_allclose(found["frequent"], geometry.cosine(E[ids] - E.astype(float).mean(axis=0) - 1), atol=1e-6)
+    centre = signatures_tokens.tied(counts, ranked).toarray().mean(axis=0)
+    np.testing.assert_allclose(found["phi_centred"], small.cosine(phi - centre), atol=1e-6)
+    np.testing.assert_allclose(found["frequent"], small.cosine(E[ids] - E.astype(float).mean(axis=0) - 1), atol=1e-6)
     assert found["together_null"].shape == (5, 20) and np.isfinite(found["together_null"]).all()
 
 
 def test_places_of_absent_members_stay_empty(counts):
     """On the months of a circle without three of them, distances are still those of the year."""
-    months = own.ENGLISH["months"]
+    months = pretrained.ENGLISH["months"]
     E = np.random.default_rng(2).standard_normal((counts.vocab_size, 2))
     angle = np.arange(12) * np.pi / 6
     E[[ToyTokenizer().id(text) for text in months]] = np.column_stack([np.cos(angle), np.sin(angle)])
@@ -141,7 +143,7 @@ def test_places_of_absent_members_stay_empty(counts):
 
 def test_an_order_that_is_only_frequency_is_told_apart(counts):
     """Rows that follow log frequency and nothing else: no distance along the line is left."""
-    digits = own.ENGLISH["digits"][1:]  # small digits are frequent
+    digits = pretrained.ENGLISH["digits"][1:]  # small digits are frequent
     ids = [ToyTokenizer().id(text) for text in digits]
     frequency = chosen(counts)[1]
     E = np.random.default_rng(4).standard_normal((counts.vocab_size, 2))
@@ -154,10 +156,10 @@ def test_an_order_that_is_only_frequency_is_told_apart(counts):
 
 def test_each_corpus_is_held_against_its_own_signature(corpora):
     each = [count(c.ids, c.vocab_size, offsets=c.offsets) for c in corpora]
-    phi = token_signatures.tied(each[0], np.arange(each[0].vocab_size)).toarray()
+    phi = signatures_tokens.tied(each[0], np.arange(each[0].vocab_size)).toarray()
     model = model_of(phi)
     none = {"centred": np.zeros(phi.shape[1])}
-    found = own.by_corpus(model, none, merged(each), each, seed=0, draws=20, most=30)
+    found = pretrained.by_corpus(model, none, merged(each), each, seed=0, draws=20, most=30)
     assert found["own"][0] == pytest.approx(1, abs=1e-6) and 1 > found["own"][1] > found["matched"][1].max()
     assert found["tokens"].tolist() == [30, 30] and found["pooled"][0] < 1
 
@@ -165,7 +167,7 @@ def test_each_corpus_is_held_against_its_own_signature(corpora):
 def test_stored_at_smoke_is_made_up_and_found_again(tmp_path, monkeypatch):
     monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path))
     options = {"text": "stand-in", "scale": "smoke", "seed": 3, "max_tokens": None}
-    first, again = own.stored("smollm2", **options), own.stored("smollm2", **options)
+    first, again = pretrained.stored("smollm2", **options), pretrained.stored("smollm2", **options)
     assert (first.origin, again.origin) == ("new", "runs")
     assert all(np.array_equal(value, again.arrays[key], equal_nan=True) for key, value in first.arrays.items())
     assert first.arrays["survey/model/tied"][0] and first.arrays["survey/model/corpora"].shape == (5, 2)
@@ -176,9 +178,9 @@ def test_stored_at_smoke_is_made_up_and_found_again(tmp_path, monkeypatch):
 
 
 def test_a_text_without_digits_ends_in_one_sentence(corpora, monkeypatch):
-    monkeypatch.setattr(own, "LEAST", 10**6)
-    monkeypatch.setattr(own.token_signatures, "frequent", lambda f, most, least: np.argsort(-f)[: min(most, 20)])
-    monkeypatch.setattr(own, "ENGLISH", {"digits": ()})
-    model = own.made_up(merged([count(c.ids, c.vocab_size) for c in corpora]), ToyTokenizer(), 0)
+    monkeypatch.setattr(pretrained, "LEAST", 10**6)
+    monkeypatch.setattr(pretrained.token_signatures, "frequent", lambda f, most, least: np.argsort(-f)[: min(most, 20)])
+    monkeypatch.setattr(pretrained, "ENGLISH", {"digits": ()})
+    model = pretrained.made_up(merged([count(c.ids, c.vocab_size) for c in corpora]), ToyTokenizer(), 0)
     with pytest.raises(ValueError, match="Fewer than 4 of the digits are single tokens"):
-        own.survey(model, corpora, 0, draws=2, shown=5)
+        pretrained.survey(model, corpora, 0, draws=2, shown=5)

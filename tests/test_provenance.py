@@ -5,7 +5,7 @@ import textwrap
 
 import pytest
 
-from probsig import provenance
+from probsig.runs import machine, modules
 
 SOURCE = '''
 """A module."""
@@ -32,7 +32,7 @@ class Empty:
 
 
 def test_the_digest_is_of_the_tokens_that_do_something():
-    assert provenance.digest_source('"""doc"""\nx = 1  # one\n') == hashlib.sha256(b"x\n=\n1\n<newline>").hexdigest()
+    assert modules.digest_source('"""doc"""\nx = 1  # one\n') == hashlib.sha256(b"x\n=\n1\n<newline>").hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_the_digest_is_of_the_tokens_that_do_something():
 )
 def test_words_do_not_count(old, new):
     assert old in SOURCE
-    assert provenance.digest_source(SOURCE.replace(old, new)) == provenance.digest_source(SOURCE)
+    assert modules.digest_source(SOURCE.replace(old, new)) == modules.digest_source(SOURCE)
 
 
 @pytest.mark.parametrize(
@@ -66,11 +66,11 @@ def test_words_do_not_count(old, new):
 )
 def test_code_counts(old, new):
     assert old in SOURCE
-    assert provenance.digest_source(SOURCE.replace(old, new)) != provenance.digest_source(SOURCE)
+    assert modules.digest_source(SOURCE.replace(old, new)) != modules.digest_source(SOURCE)
 
 
 def test_line_endings_do_not_count():
-    assert provenance.digest_source(SOURCE.replace("\n", "\r\n")) == provenance.digest_source(SOURCE)
+    assert modules.digest_source(SOURCE.replace("\n", "\r\n")) == modules.digest_source(SOURCE)
 
 
 @pytest.fixture
@@ -93,9 +93,9 @@ def package(tmp_path):
 
 
 def test_imports_are_followed(package):
-    found = provenance.digest_modules(["house.top"], package="house", root=package)
+    found = modules.digest_modules(["house.top"], package="house", root=package)
     assert list(found) == ["house", "house.middle", "house.rooms", "house.rooms.low", "house.side", "house.top"]
-    assert found["house.top"] == provenance.digest_module("house.top", package="house", root=package)
+    assert found["house.top"] == modules.digest_module("house.top", package="house", root=package)
 
 
 @pytest.mark.parametrize(
@@ -109,22 +109,22 @@ def test_imports_are_followed(package):
     ],
 )
 def test_imports_of(package, source, expected):
-    assert provenance.imports_of(source, package="house", root=package) == expected
+    assert modules.imports_of(source, package="house", root=package) == expected
 
 
 def test_an_unknown_module_is_named(package):
     with pytest.raises(ModuleNotFoundError, match=r"house has no module 'house\.attic'"):
-        provenance.digest_module("house.attic", package="house", root=package)
+        modules.digest_module("house.attic", package="house", root=package)
 
 
 def test_digest_of_a_file(tmp_path):
     path = tmp_path / "data"
     path.write_bytes(b"signature")
-    assert provenance.digest_file(path) == hashlib.sha256(b"signature").hexdigest()
+    assert modules.digest_file(path) == hashlib.sha256(b"signature").hexdigest()
     with pytest.raises(FileNotFoundError):
-        provenance.digest_file(tmp_path / "absent")
+        modules.digest_file(tmp_path / "absent")
 
 
 def test_versions_and_hardware():
-    assert {"python", "numpy", "probsig"} <= provenance.versions().keys()
-    assert textwrap.shorten(provenance.hardware(), 200) == provenance.hardware()
+    assert {"python", "numpy", "probsig"} <= machine.versions().keys()
+    assert textwrap.shorten(machine.hardware(), 200) == machine.hardware()

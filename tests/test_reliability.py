@@ -6,10 +6,12 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probsig import geometry, seeds, token_signatures
-from probsig.alignment import correlations, cosines
-from probsig.bigrams import count
-from probsig.reliability import bootstrap, matched_null, spearman_brown, split_half
+from probsig import seeds
+from probsig.counts.bigrams import count
+from probsig.geometry import small
+from probsig.geometry.large import correlations, cosines
+from probsig.geometry.reliability import bootstrap, matched_null, spearman_brown, split_half
+from probsig.signatures import tokens as signatures_tokens
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -56,7 +58,7 @@ def test_matched_null_against_permuted_square_matrices(seed, group, n):
         moved = np.arange(n)
         for members in groups:
             moved[members] = stream.permutation(members)
-        plain = geometry.pearson(geometry.pairs(a.square()), geometry.pairs(b.square()[np.ix_(moved, moved)]))
+        plain = small.pearson(small.pairs(a.square()), small.pairs(b.square()[np.ix_(moved, moved)]))
         assert abs(found - plain) < 1e-9
 
 
@@ -87,7 +89,7 @@ def test_split_half_predicts_the_correlation_with_a_second_corpus_and_grows_with
         first, second, third, fourth = (corpus(s, size) for s in range(4))
         split = split_half(first, second, range(40))
         whole = [
-            cosines(token_signatures.next_token(x + y, split.tokens)) for x, y in ((first, second), (third, fourth))
+            cosines(signatures_tokens.next_token(x + y, split.tokens)) for x, y in ((first, second), (third, fourth))
         ]
         assert abs(split.reliability - correlations(*whole).overall) < 0.04
         assert split.ceiling == pytest.approx(split.reliability**0.5)
@@ -98,9 +100,9 @@ def test_split_half_predicts_the_correlation_with_a_second_corpus_and_grows_with
 @pytest.mark.parametrize("kind", ["raw", "centred", "ppmi", "support"])
 def test_split_half_is_the_correlation_of_the_halves_in_every_kind(kind):
     halves = [corpus(s, 600) for s in (0, 1)]
-    split = split_half(*halves, range(40), token_signatures.tied, kind=kind)
-    rows = [token_signatures.tied(h, split.tokens, kind).toarray() for h in halves]
-    assert abs(split.halves.overall - geometry.cosine_correlation(*rows)) < 1e-5
+    split = split_half(*halves, range(40), signatures_tokens.tied, kind=kind)
+    rows = [signatures_tokens.tied(h, split.tokens, kind).toarray() for h in halves]
+    assert abs(split.halves.overall - small.cosine_correlation(*rows)) < 1e-5
     assert np.allclose(split.by_token, spearman_brown(split.halves.by_token), equal_nan=True)
 
 

@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from probsig import experiments, provenance, runs, storage
+from probsig.experiments import addition
+from probsig.runs import files as runs_files
+from probsig.runs import machine
+from probsig.runs import results as runs_results
 
 CONFIG = {"scale": "laptop", "seed": 2, "rate": 0.1}
 MODULES = ["probsig.seeds"]
@@ -20,8 +23,8 @@ RESULTS = [record for record in STORED if record.parent.name.startswith("additio
 @pytest.fixture
 def house(tmp_path, monkeypatch):
     """An empty checkout with its own results/ and runs/, outside CI; pieces one after the other."""
-    monkeypatch.setattr(runs, "_cores", lambda: 1)
-    monkeypatch.setattr(storage, "checkout", lambda: tmp_path)
+    monkeypatch.setattr(runs_results, "_cores", lambda: 1)
+    monkeypatch.setattr(runs_files, "checkout", lambda: tmp_path)
     monkeypatch.delenv("PROBSIG_RUNS", raising=False)
     monkeypatch.delenv("CI", raising=False)
     return tmp_path
@@ -39,60 +42,60 @@ def work(calls, name="one", fails=False):
 
 def test_done_stored_and_found_again(house):
     calls = []
-    first = runs.run("toy", CONFIG, work(calls), modules=MODULES)
-    again = runs.run("toy", CONFIG, work(calls), modules=MODULES)
+    first = runs_results.run("toy", CONFIG, work(calls), modules=MODULES)
+    again = runs_results.run("toy", CONFIG, work(calls), modules=MODULES)
     assert calls == ["one"] and (first.origin, again.origin) == ("new", "runs")
     assert os.listdir(house / "runs") == [first.name] and first.name.startswith("toy-laptop-seed2-")
     assert again.arrays["one/loss"].tolist() == [2.0, 1.0] and again.outdated == ()
     assert set(again.record) >= {"config", "versions", "hardware", "seconds", "modules"}
-    assert runs.run("toy", CONFIG | {"rate": 0.2}, work(calls), modules=MODULES).origin == "new"
+    assert runs_results.run("toy", CONFIG | {"rate": 0.2}, work(calls), modules=MODULES).origin == "new"
 
 
 def test_a_committed_result_comes_first(house):
-    name = runs.run("toy", CONFIG, work([]), modules=MODULES).name
+    name = runs_results.run("toy", CONFIG, work([]), modules=MODULES).name
     (house / "results").mkdir()
     (house / "runs" / name).rename(house / "results" / name)
-    assert runs.find("toy", CONFIG).origin == "results"
-    storage.write_run(house / "runs" / name, {"kind": "toy", "config": CONFIG, "modules": {}}, {})
-    assert runs.find("toy", CONFIG).origin == "results"
+    assert runs_results.find("toy", CONFIG).origin == "results"
+    runs_files.write_run(house / "runs" / name, {"kind": "toy", "config": CONFIG, "modules": {}}, {})
+    assert runs_results.find("toy", CONFIG).origin == "results"
 
 
 def test_runs_are_moved_by_the_environment(house, monkeypatch):
     monkeypatch.setenv("PROBSIG_RUNS", str(house / "elsewhere"))
-    name = runs.run("toy", CONFIG, work([]), modules=MODULES).name
+    name = runs_results.run("toy", CONFIG, work([]), modules=MODULES).name
     assert os.listdir(house / "elsewhere") == [name] and not (house / "runs").exists()
 
 
 def test_tuples_and_lists_are_one_config(house):
-    assert runs.name_of("toy", {"at": (1, 2)}) == runs.name_of("toy", {"at": [1, 2]})
-    runs.run("toy", {"at": (1, 2)}, work([]), modules=MODULES)
-    assert runs.find("toy", {"at": [1, 2]}).config == {"at": [1, 2]}
+    assert runs_results.name_of("toy", {"at": (1, 2)}) == runs_results.name_of("toy", {"at": [1, 2]})
+    runs_results.run("toy", {"at": (1, 2)}, work([]), modules=MODULES)
+    assert runs_results.find("toy", {"at": [1, 2]}).config == {"at": [1, 2]}
 
 
 def test_truncated_is_refused_and_not_redone(house):
-    name = runs.run("toy", CONFIG, work([]), modules=MODULES).name
+    name = runs_results.run("toy", CONFIG, work([]), modules=MODULES).name
     file = house / "runs" / name / "arrays.safetensors"
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(storage.StorageError, match=r"arrays\.safetensors has .* remove the folder"):
-        runs.run("toy", CONFIG, work([]), modules=MODULES)
+    with pytest.raises(runs_files.StorageError, match=r"arrays\.safetensors has .* remove the folder"):
+        runs_results.run("toy", CONFIG, work([]), modules=MODULES)
 
 
 def test_a_renamed_run_is_refused(house):
-    name = runs.run("toy", CONFIG, work([]), modules=MODULES).name
+    name = runs_results.run("toy", CONFIG, work([]), modules=MODULES).name
     other = CONFIG | {"seed": 3}
-    (house / "runs" / name).rename(house / "runs" / runs.name_of("toy", other))
-    with pytest.raises(storage.StorageError, match="is of another config than its name"):
-        runs.find("toy", other)
+    (house / "runs" / name).rename(house / "runs" / runs_results.name_of("toy", other))
+    with pytest.raises(runs_files.StorageError, match="is of another config than its name"):
+        runs_results.find("toy", other)
 
 
 def test_older_code_is_named(house, monkeypatch):
-    new = runs.run("toy", CONFIG, work([]), modules=MODULES)
+    new = runs_results.run("toy", CONFIG, work([]), modules=MODULES)
     assert "this code" in new.provenance() and "older" not in new.provenance()
     record = house / "runs" / new.name / "run.json"
     content = json.loads(record.read_text())
     content["modules"] |= {"probsig.seeds": "0" * 64, "probsig.vanished": "1" * 64}
     record.write_text(json.dumps(content))
-    old = runs.find("toy", CONFIG)
+    old = runs_results.find("toy", CONFIG)
     assert old.outdated == ("probsig.seeds", "probsig.vanished")
     assert "**made by older code** (`probsig.seeds`, `probsig.vanished` changed since)" in old.provenance()
 
@@ -100,9 +103,9 @@ def test_older_code_is_named(house, monkeypatch):
 def test_an_interrupted_run_goes_on_with_the_next_piece(house):
     calls = []
     with pytest.raises(KeyboardInterrupt):
-        runs.run("toy", CONFIG, work(calls, "a/b") | work(calls, "c", fails=True), modules=MODULES)
-    assert runs.find("toy", CONFIG) is None
-    done = runs.run("toy", CONFIG, work(calls, "a/b") | work(calls, "c"), modules=MODULES)
+        runs_results.run("toy", CONFIG, work(calls, "a/b") | work(calls, "c", fails=True), modules=MODULES)
+    assert runs_results.find("toy", CONFIG) is None
+    done = runs_results.run("toy", CONFIG, work(calls, "a/b") | work(calls, "c"), modules=MODULES)
     assert calls == ["a/b", "c", "c"] and sorted(done.arrays) == ["a/b/loss", "c/loss"]
     assert os.listdir(house / "runs") == [done.name]
 
@@ -110,8 +113,8 @@ def test_an_interrupted_run_goes_on_with_the_next_piece(house):
 def test_a_piece_of_older_code_is_done_again(house, monkeypatch):
     calls = []
     with pytest.raises(KeyboardInterrupt):
-        runs.run("toy", CONFIG, work(calls, "a") | work(calls, "b", fails=True), modules=MODULES)
-    runs.run("toy", CONFIG, work(calls, "a") | work(calls, "b"), modules=["probsig.tasks"])
+        runs_results.run("toy", CONFIG, work(calls, "a") | work(calls, "b", fails=True), modules=MODULES)
+    runs_results.run("toy", CONFIG, work(calls, "a") | work(calls, "b"), modules=["probsig.laws.distribution"])
     assert calls == ["a", "b", "a", "b"]
 
 
@@ -119,23 +122,23 @@ def test_a_piece_of_older_code_is_done_again(house, monkeypatch):
 def test_ci_computes_nothing_long(house, monkeypatch, scale):
     monkeypatch.setenv("CI", "true")
     config = CONFIG | {"scale": scale}
-    with pytest.raises(runs.MissingRun) as caught:
-        runs.run("toy", config, work([]), modules=MODULES)
-    assert runs.name_of("toy", config) in str(caught.value)
+    with pytest.raises(runs_results.MissingRun) as caught:
+        runs_results.run("toy", config, work([]), modules=MODULES)
+    assert runs_results.name_of("toy", config) in str(caught.value)
     assert caught.value._render_traceback_() == [f"MissingRun: {caught.value}"]
-    assert runs.run("toy", CONFIG | {"scale": "smoke"}, work([]), modules=MODULES).origin == "new"
+    assert runs_results.run("toy", CONFIG | {"scale": "smoke"}, work([]), modules=MODULES).origin == "new"
 
 
 def test_provenance_of_several_seeds_is_one_line(house):
-    several = [runs.run("toy", CONFIG | {"seed": seed}, work([]), modules=MODULES) for seed in (0, 1)]
-    line = runs.describe(several)
+    several = [runs_results.run("toy", CONFIG | {"seed": seed}, work([]), modules=MODULES) for seed in (0, 1)]
+    line = runs_results.describe(several)
     assert line.startswith("Scale laptop; seeds 0, 1; computed now; on ") and line._repr_markdown_() == line
-    assert provenance.hardware() in line and "\n" not in line
+    assert machine.hardware() in line and "\n" not in line
 
 
 def test_an_interrupted_piece_is_asked_to_stop_and_goes_on(house, monkeypatch):
     """The other pieces save their state and stop; a second run gives them their state back."""
-    monkeypatch.setattr(runs, "_cores", lambda: 2)
+    monkeypatch.setattr(runs_results, "_cores", lambda: 2)
     begun, calls = threading.Event(), []
 
     def slow(draft):
@@ -154,28 +157,28 @@ def test_an_interrupted_piece_is_asked_to_stop_and_goes_on(house, monkeypatch):
 
     compute = {"slow": slow, "interrupted": interrupted}
     with pytest.raises(KeyboardInterrupt):
-        runs.run("toy", CONFIG, dict(reversed(compute.items())), modules=MODULES)
-    done = runs.run("toy", CONFIG, compute | {"interrupted": lambda draft: {"y": np.ones(1)}}, modules=MODULES)
+        runs_results.run("toy", CONFIG, dict(reversed(compute.items())), modules=MODULES)
+    done = runs_results.run("toy", CONFIG, compute | {"interrupted": lambda draft: {"y": np.ones(1)}}, modules=MODULES)
     assert calls == [None, 3] and done.arrays["slow/x"].tolist() == [0, 1]
     assert os.listdir(house / "runs") == [done.name]
 
 
 def test_outside_a_checkout_runs_go_to_the_working_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("PROBSIG_RUNS", raising=False)
-    monkeypatch.setattr(storage, "checkout", lambda: None)
+    monkeypatch.setattr(runs_files, "checkout", lambda: None)
     monkeypatch.chdir(tmp_path)
-    assert runs.folder() == tmp_path / "runs" and runs.find("toy", CONFIG) is None
+    assert runs_results.folder() == tmp_path / "runs" and runs_results.find("toy", CONFIG) is None
 
 
 @pytest.mark.parametrize("record", RESULTS, ids=lambda path: path.parent.name)
 def test_the_first_steps_of_a_stored_run_can_be_done_again(record):
     """200 steps of one run of either engine, measured again, against what is stored (another CPU may round anew)."""
-    described, arrays = storage.read_run(record.parent)
+    described, arrays = runs_files.read_run(record.parent)
     for task, model in (("add_same", "linear"), ("mod", "ffn")):
         stored = {key.rsplit("/", 1)[1]: a for key, a in arrays.items() if key.startswith(f"{task}/{model}/")}
-        again = experiments.piece(described["config"], task, model, steps=experiments.PREFIX)
-        at = int(np.flatnonzero(stored["steps"] == experiments.PREFIX)[0])
-        assert again["steps"][-1] == experiments.PREFIX
+        again = addition.piece(described["config"], task, model, steps=addition.PREFIX)
+        at = int(np.flatnonzero(stored["steps"] == addition.PREFIX)[0])
+        assert again["steps"][-1] == addition.PREFIX
         for name in ("loss", "R_order", "mean_cosine", "norm_E", "norm_U", "varphi_X"):
             assert again[name][-1] == pytest.approx(stored[name][at], abs=1e-6, rel=1e-6), name
         assert np.array_equal(again["anchors"][0], stored["anchors"][0])
@@ -188,8 +191,8 @@ UNDEFINED |= {"absent", "absent_independent", "error", "independent"}
 
 @pytest.mark.parametrize("record", STORED, ids=lambda path: path.parent.name)
 def test_every_stored_run_has_the_name_of_its_config_and_finite_numbers(record):
-    described, arrays = storage.read_run(record.parent)
-    assert record.parent.name == runs.name_of(described["kind"], described["config"])
+    described, arrays = runs_files.read_run(record.parent)
+    assert record.parent.name == runs_results.name_of(described["kind"], described["config"])
     assert described["arrays"]["bytes"] < 3e6 and described["seconds"] > 0
     for key, array in arrays.items():
         name = key.rsplit("/", 1)[1]

@@ -6,7 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probsig import seeds, sequences, torch_models
+from probsig import seeds
+from probsig.laws import sequences
+from probsig.theory import modules
+from probsig.theory import sequences as theory_sequences
 
 torch.set_num_threads(1)
 
@@ -59,8 +62,8 @@ def test_velocity_equals_autograd(norm):
     law, d = chain(), 6
     g = seeds.stream(0, "weights")
     W_E, W_U = g.standard_normal((4, d)), g.standard_normal((4, d))
-    block = torch_models.CausalBlocks(d, 0.5, g, heads=2, blocks=2, mlp_size=5, norm=norm)
-    found = sequences.velocity(law, W_E, W_U, torch_models.TorchModel(block))
+    block = modules.CausalBlocks(d, 0.5, g, heads=2, blocks=2, mlp_size=5, norm=norm)
+    found = theory_sequences.velocity(law, W_E, W_U, modules.TorchModel(block))
     E, U = (torch.tensor(W, requires_grad=True) for W in (W_E, W_U))
     X = torch.as_tensor(law.X)
     log_p = (block(E[X])[:, :-1] @ U.T).log_softmax(-1)
@@ -69,12 +72,12 @@ def test_velocity_equals_autograd(norm):
     value.backward()
     for mine, theirs in zip(found, (E.grad, U.grad), strict=True):
         assert np.linalg.norm(mine + theirs.numpy()) < 1e-12 * np.linalg.norm(mine)
-    assert sequences.loss(law, W_E, W_U, torch_models.TorchModel(block)) == pytest.approx(value.item(), rel=1e-12)
+    assert theory_sequences.loss(law, W_E, W_U, modules.TorchModel(block)) == pytest.approx(value.item(), rel=1e-12)
 
 
 def test_attention_is_causal():
-    block = torch_models.CausalBlocks(4, 1.0, seeds.stream(0, "block"), blocks=2, mlp_size=3)
-    model = torch_models.TorchModel(block)
+    block = modules.CausalBlocks(4, 1.0, seeds.stream(0, "block"), blocks=2, mlp_size=3)
+    model = modules.TorchModel(block)
     E = seeds.stream(0, "E").standard_normal((1, 5, 4))
     changed = E.copy()
     changed[0, 3] += 1

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from probsig import sharded
-from probsig.bigrams import count, merged
-from probsig.sharded import Ids, Node, Stretch, count_sharded
-from probsig.storage import StorageError
+from probsig.counts import sharded
+from probsig.counts.bigrams import count, merged
+from probsig.counts.sharded import Ids, Node, Stretch, count_sharded
+from probsig.runs.files import StorageError
 
 V = 500
 LEAST = 8 * V * (2 * sharded.FAN_IN + 6) + 24 * sharded.FAN_IN * V  # what `budget` asks for V tokens and one thread

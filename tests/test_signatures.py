@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probsig import signatures, tasks
-from probsig.signatures import CONVENTIONS, INVERSE_CONVENTIONS
-from probsig.tasks import Distribution
+from probsig.laws import tasks
+from probsig.laws.distribution import Distribution
+from probsig.signatures import laws as signatures_laws
+from probsig.signatures.laws import CONVENTIONS, INVERSE_CONVENTIONS
 
 
 @st.composite
@@ -50,7 +51,7 @@ KINDS = {"label": CONVENTIONS, "cooccurrence": CONVENTIONS, "joint": CONVENTIONS
 @pytest.mark.parametrize(("kind", "convention"), [(kind, name) for kind, names in KINDS.items() for name in names])
 @given(law=laws(vocab_size=4))
 def test_every_signature_is_the_sum_of_its_definition(kind, convention, law):
-    function = getattr(signatures, kind)
+    function = getattr(signatures_laws, kind)
     exact = function(law, convention=convention, exact=True)
     for index in np.ndindex(exact.shape):
         assert exact[index] == naive(law, kind, convention, *index), index
@@ -69,38 +70,38 @@ def test_a_law_worked_by_hand():
     def found(function, token, convention):
         return function(law, [token], convention, exact=True).tolist()
 
-    assert found(signatures.label, 1, "membership") == row(0, 0, 0, 3 * half / 2, half / 2, 0)
-    assert found(signatures.label, 1, "count") == row(0, 0, 0, 3 * fifth, 2 * fifth, 0)
-    assert found(signatures.label, 1, "companion") == found(signatures.label, 1, "count")
-    assert found(signatures.cooccurrence, 0, "membership") == row(1, 1, third, 0, 0, 0)
-    assert found(signatures.cooccurrence, 0, "count") == row(9 * fifth, 1, fifth, 0, 0, 0)
-    assert found(signatures.cooccurrence, 0, "companion") == row(4 * fifth, 1, fifth, 0, 0, 0)
-    assert found(signatures.inverse, 3, "membership") == row(1, 1, third, 0, 0, 0)
-    assert found(signatures.inverse, 3, "count") == row(5 * third, 1, third, 0, 0, 0)
-    assert found(signatures.inverse, 3, "position") == row(5 * third / 3, third, third / 3, 0, 0, 0)
-    assert found(signatures.label, 5, "count") == row(0, 0, 0, 0, 0, 0)
+    assert found(signatures_laws.label, 1, "membership") == row(0, 0, 0, 3 * half / 2, half / 2, 0)
+    assert found(signatures_laws.label, 1, "count") == row(0, 0, 0, 3 * fifth, 2 * fifth, 0)
+    assert found(signatures_laws.label, 1, "companion") == found(signatures_laws.label, 1, "count")
+    assert found(signatures_laws.cooccurrence, 0, "membership") == row(1, 1, third, 0, 0, 0)
+    assert found(signatures_laws.cooccurrence, 0, "count") == row(9 * fifth, 1, fifth, 0, 0, 0)
+    assert found(signatures_laws.cooccurrence, 0, "companion") == row(4 * fifth, 1, fifth, 0, 0, 0)
+    assert found(signatures_laws.inverse, 3, "membership") == row(1, 1, third, 0, 0, 0)
+    assert found(signatures_laws.inverse, 3, "count") == row(5 * third, 1, third, 0, 0, 0)
+    assert found(signatures_laws.inverse, 3, "position") == row(5 * third / 3, third, third / 3, 0, 0, 0)
+    assert found(signatures_laws.label, 5, "count") == row(0, 0, 0, 0, 0, 0)
 
 
 @given(laws())
 def test_rows_normalise(law):
     seen, answered, L = law.occurs(), law.labels(), law.length
     for convention in CONVENTIONS:
-        assert (signatures.label(law, seen, convention, exact=True).sum(axis=1) == 1).all()
+        assert (signatures_laws.label(law, seen, convention, exact=True).sum(axis=1) == 1).all()
     for convention, total in {"count": L, "companion": L - 1}.items():
-        assert (signatures.cooccurrence(law, seen, convention, exact=True).sum(axis=1) == total).all()
-        assert (signatures.joint(law, seen, convention, exact=True).sum(axis=(1, 2)) == total).all()
+        assert (signatures_laws.cooccurrence(law, seen, convention, exact=True).sum(axis=1) == total).all()
+        assert (signatures_laws.joint(law, seen, convention, exact=True).sum(axis=(1, 2)) == total).all()
     for convention, total in {"count": L, "position": 1}.items():
-        assert (signatures.inverse(law, answered, convention, exact=True).sum(axis=1) == total).all()
+        assert (signatures_laws.inverse(law, answered, convention, exact=True).sum(axis=1) == total).all()
 
 
 @given(laws())
 def test_count_is_the_unit_vector_plus_companion(law):
     seen = law.occurs()
     unit = np.eye(law.vocab_size, dtype=int)[seen]
-    count, companion = (signatures.cooccurrence(law, seen, name, exact=True) for name in ("count", "companion"))
+    count, companion = (signatures_laws.cooccurrence(law, seen, name, exact=True) for name in ("count", "companion"))
     assert (count == unit + companion).all()
-    count, companion = (signatures.joint(law, seen, name, exact=True) for name in ("count", "companion"))
-    label = signatures.label(law, seen, "count", exact=True)
+    count, companion = (signatures_laws.joint(law, seen, name, exact=True) for name in ("count", "companion"))
+    label = signatures_laws.label(law, seen, "count", exact=True)
     assert (count == companion + label[:, :, None] * unit[:, None, :]).all()
 
 
@@ -108,13 +109,13 @@ def test_count_is_the_unit_vector_plus_companion(law):
 def test_joint_sums_to_cooccurrence_over_labels_and_to_the_label_at_the_own_token(law):
     seen = law.occurs()
     for convention in CONVENTIONS:
-        joint = signatures.joint(law, seen, convention, exact=True)
-        assert (joint.sum(axis=1) == signatures.cooccurrence(law, seen, convention, exact=True)).all()
+        joint = signatures_laws.joint(law, seen, convention, exact=True)
+        assert (joint.sum(axis=1) == signatures_laws.cooccurrence(law, seen, convention, exact=True)).all()
         if convention != "membership":
             slots = law.length - (convention == "companion")
-            assert (joint.sum(axis=2) == slots * signatures.label(law, seen, convention, exact=True)).all()
-    own = signatures.joint(law, seen, "membership", exact=True)[np.arange(len(seen)), :, seen]
-    assert (own == signatures.label(law, seen, "membership", exact=True)).all()
+            assert (joint.sum(axis=2) == slots * signatures_laws.label(law, seen, convention, exact=True)).all()
+    own = signatures_laws.joint(law, seen, "membership", exact=True)[np.arange(len(seen)), :, seen]
+    assert (own == signatures_laws.label(law, seen, "membership", exact=True)).all()
 
 
 @given(laws(vocab_size=6))
@@ -122,7 +123,12 @@ def test_membership_is_count_exactly_on_the_tokens_of_laws_without_repeats(law):
     distinct = law.counts().max(axis=1) == 1
     if distinct.any():
         law = Distribution(law.X[distinct], law.y[distinct], law.weight[distinct], law.vocab_size)
-        for function in (signatures.label, signatures.cooccurrence, signatures.joint, signatures.inverse):
+        for function in (
+            signatures_laws.label,
+            signatures_laws.cooccurrence,
+            signatures_laws.joint,
+            signatures_laws.inverse,
+        ):
             pair = (function(law, convention=name, exact=True) for name in ("membership", "count"))
             assert (next(pair) == next(pair)).all()
 
@@ -132,10 +138,10 @@ def test_renaming_tokens_renames_the_axes(law, new):
     new = np.array(new)
     renamed = Distribution(new[law.X], new[law.y], law.weight, law.vocab_size)
     for convention in CONVENTIONS:
-        moved = signatures.joint(renamed, new, convention, exact=True)[:, new][:, :, new]
-        assert (moved == signatures.joint(law, convention=convention, exact=True)).all()
-    moved = signatures.inverse(renamed, new, "position", exact=True)[:, new]
-    assert (moved == signatures.inverse(law, convention="position", exact=True)).all()
+        moved = signatures_laws.joint(renamed, new, convention, exact=True)[:, new][:, :, new]
+        assert (moved == signatures_laws.joint(law, convention=convention, exact=True)).all()
+    moved = signatures_laws.inverse(renamed, new, "position", exact=True)[:, new]
+    assert (moved == signatures_laws.inverse(law, convention="position", exact=True)).all()
 
 
 @given(laws(), st.integers(2, 5))
@@ -143,9 +149,9 @@ def test_merging_atoms_scaling_weights_and_splitting_atoms_change_nothing(law, f
     scaled = Distribution(law.X, law.y, law.weight * factor, law.vocab_size)
     doubled = Distribution(np.vstack([law.X, law.X]), np.tile(law.y, 2), np.tile(law.weight, 2), law.vocab_size)
     for convention in CONVENTIONS:
-        expected = signatures.joint(law, convention=convention, exact=True)
+        expected = signatures_laws.joint(law, convention=convention, exact=True)
         for other in (law.merged(), scaled, doubled):
-            assert (signatures.joint(other, convention=convention, exact=True) == expected).all()
+            assert (signatures_laws.joint(other, convention=convention, exact=True) == expected).all()
 
 
 @given(laws())
@@ -153,18 +159,18 @@ def test_bayes_links_label_and_inverse_in_counts(law):
     # E[c_x 1{y = nu}] from both sides
     tokens_rate = [Fraction(int(n), law.total) for n in law.weight @ law.counts()]
     label_rate = [Fraction(int(law.weight[law.y == n].sum()), law.total) for n in range(law.vocab_size)]
-    left = signatures.label(law, exact=True) * np.array(tokens_rate)[:, None]
-    right = signatures.inverse(law, exact=True) * np.array(label_rate)[:, None]
+    left = signatures_laws.label(law, exact=True) * np.array(tokens_rate)[:, None]
+    right = signatures_laws.inverse(law, exact=True) * np.array(label_rate)[:, None]
     assert (left == right.T).all()
 
 
 def test_the_signature_of_a_sample_converges_to_that_of_the_law():
     law, sizes, anchors = tasks.modular_addition(), [2000, 16000, 128000], list(range(11, 21))
-    exact = signatures.cooccurrence(law, anchors, "companion")
+    exact = signatures_laws.cooccurrence(law, anchors, "companion")
     error = [
         np.mean(
             [
-                np.linalg.norm(signatures.cooccurrence(law.sample(n, seed), anchors, "companion") - exact)
+                np.linalg.norm(signatures_laws.cooccurrence(law.sample(n, seed), anchors, "companion") - exact)
                 for seed in range(4)
             ]
         )
@@ -176,25 +182,25 @@ def test_the_signature_of_a_sample_converges_to_that_of_the_law():
 
 def test_rows_follow_the_order_of_the_tokens_asked_for():
     law = tasks.addition()
-    everything = signatures.joint(law, [12, 130, 3])
-    assert (everything[0] == signatures.joint(law, [12])[0]).all()
-    assert (everything[1] == signatures.joint(law, [130])[0]).all()
+    everything = signatures_laws.joint(law, [12, 130, 3])
+    assert (everything[0] == signatures_laws.joint(law, [12])[0]).all()
+    assert (everything[1] == signatures_laws.joint(law, [130])[0]).all()
     assert (everything[2] == 0).all()
 
 
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
-        (lambda law: signatures.label(law, [200]), "token 200 is unknown: ids of this law are 0..199"),
-        (lambda law: signatures.joint(law, [-1]), "token -1 is unknown: ids of this law are 0..199"),
-        (lambda law: signatures.inverse(law, [999]), "label 999 is unknown: ids of this law are 0..199"),
-        (lambda law: signatures.label(law, [11, 12, 11]), "token 11 is asked for twice: ask for each id once"),
+        (lambda law: signatures_laws.label(law, [200]), "token 200 is unknown: ids of this law are 0..199"),
+        (lambda law: signatures_laws.joint(law, [-1]), "token -1 is unknown: ids of this law are 0..199"),
+        (lambda law: signatures_laws.inverse(law, [999]), "label 999 is unknown: ids of this law are 0..199"),
+        (lambda law: signatures_laws.label(law, [11, 12, 11]), "token 11 is asked for twice: ask for each id once"),
         (
-            lambda law: signatures.cooccurrence(law, [11], "position"),
+            lambda law: signatures_laws.cooccurrence(law, [11], "position"),
             "convention 'position' is unknown: choose one of 'membership', 'count', 'companion'",
         ),
         (
-            lambda law: signatures.inverse(law, [123], "companion"),
+            lambda law: signatures_laws.inverse(law, [123], "companion"),
             "convention 'companion' is unknown: choose one of 'membership', 'count', 'position'",
         ),
     ],

@@ -145,7 +145,7 @@ def test_missing_files_are_named(book):
 
 def test_what_is_recorded(book):
     record = json.loads(book.ledger.read_text(encoding="utf-8"))["part/chapter"]
-    assert set(record["modules"]) == {"probsig", "probsig.deeper", "probsig.storage", "probsig.used"}
+    assert set(record["modules"]) == {"probsig", "probsig.deeper", "probsig.runs.files", "probsig.used"}
     assert list(record["results"]) == ["results/run/numbers.txt"]
     assert (record["seed"], record["scale"]) == (7, "smoke")
     assert record["seconds"] > 0 and record["hardware"] and record["versions"]["python"]

@@ -3,9 +3,13 @@
 import numpy as np
 import pytest
 
-from probsig import geometry, language_data, language_texts, surveys, token_signatures
-from probsig.bigrams import count
-from probsig.toy_corpus import ToyCorpus, ToyTokenizer
+from probsig.counts.bigrams import count
+from probsig.experiments import estimation, surveys
+from probsig.experiments import texts as experiments_texts
+from probsig.geometry import small
+from probsig.signatures import tokens as signatures_tokens
+from probsig.text import training_set
+from probsig.text.sources.toy import ToyCorpus, ToyTokenizer
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +20,7 @@ def toy():
 
 def test_texts_survive_packing():
     texts = ["/a", " é\n", '"', "日"]
-    assert language_texts.unpack(language_texts.pack(texts)) == texts
+    assert experiments_texts.unpack(experiments_texts.pack(texts)) == texts
 
 
 def test_a_survey_counts_what_is_there(toy):
@@ -30,9 +34,9 @@ def test_a_survey_counts_what_is_there(toy):
     assert found["size"].tolist() == [len(corpus.ids), 120, len(set(corpus.ids.tolist())), len(pairs)]
     frequency = np.bincount(corpus.ids, minlength=corpus.vocab_size)
     assert found["frequency"][0] == frequency.max() == found["top_count"][0]
-    assert language_texts.unpack(found["top_texts"]) == [corpus.tokenizer.text(int(t)) for t in found["top"]]
-    dense = token_signatures.next_token(counts, found["top"]).toarray()
-    np.testing.assert_allclose(found["next"], geometry.cosine(dense), atol=1e-6)
+    assert experiments_texts.unpack(found["top_texts"]) == [corpus.tokenizer.text(int(t)) for t in found["top"]]
+    dense = signatures_tokens.next_token(counts, found["top"]).toarray()
+    np.testing.assert_allclose(found["next"], small.cosine(dense), atol=1e-6)
     assert found["often"][0] == np.count_nonzero(frequency >= 5)
 
 
@@ -41,7 +45,7 @@ def test_nearest_tokens_are_the_nearest(toy):
     found = surveys.survey(corpus, counts, most=5, neighbours=3, least=5)
     frequency = np.bincount(corpus.ids, minlength=corpus.vocab_size)
     pool = np.flatnonzero(frequency >= 5)
-    cosine = geometry.cosine(token_signatures.next_token(counts, pool).toarray())
+    cosine = small.cosine(signatures_tokens.next_token(counts, pool).toarray())
     row = int(np.flatnonzero(pool == found["nearest_of"][0])[0])
     cosine[row, row] = -1
     assert found["nearest_cosine"][0] == pytest.approx(np.sort(cosine[row])[::-1][:3], abs=1e-6)
@@ -50,8 +54,8 @@ def test_nearest_tokens_are_the_nearest(toy):
 def test_absent_members_of_a_group_are_left_out_or_empty(toy):
     corpus, counts = toy
     found = surveys.survey(corpus, counts, least=5)
-    assert "/e" not in language_texts.unpack(found["slashes/texts"])  # no token of the toy vocabulary
-    assert language_texts.unpack(found["digits/texts"]) == list("0123456789")
+    assert "/e" not in experiments_texts.unpack(found["slashes/texts"])  # no token of the toy vocabulary
+    assert experiments_texts.unpack(found["digits/texts"]) == list("0123456789")
     assert found["digits/share"].shape == (10, 4) and (found["digits/share"].sum(axis=1) <= 1 + 1e-12).all()
 
 
@@ -63,7 +67,7 @@ def test_a_token_without_a_law_has_nan():
 
 def test_documents_are_cut_out_whole(toy):
     corpus, _ = toy
-    ids, offsets = language_data.documents(corpus, np.array([3, 7]))
+    ids, offsets = training_set.documents(corpus, np.array([3, 7]))
     expected = [corpus.ids[corpus.offsets[d] : corpus.offsets[d + 1]] for d in (3, 7)]
     assert np.array_equal(ids, np.concatenate(expected)) and offsets.tolist() == [0, len(expected[0]), len(ids)]
 
@@ -84,7 +88,7 @@ def test_independent_draws_have_no_design_effect():
     """The formula for draws without replacement, met within a few percent in the mean over draws."""
     corpus = Independent(0)
     counts = count(corpus.ids, corpus.vocab_size, offsets=corpus.offsets)
-    found = surveys.estimation(corpus, counts, seed=0, parts=3, bands=4, draws=20)
+    found = estimation.estimation(corpus, counts, seed=0, parts=3, bands=4, draws=20)
     band = int(np.flatnonzero(found["tokens"] == 12)[0])
     ratio = (found["error"] / found["independent"])[:, :, band].mean(axis=0)
     assert np.abs(ratio - 1).max() < 0.1
@@ -94,7 +98,7 @@ def test_independent_draws_have_no_design_effect():
 
 
 def test_clustered_documents_have_one(toy):
-    found = surveys.estimation(*toy, seed=0, draws=5)
+    found = estimation.estimation(*toy, seed=0, draws=5)
     there = found["tokens"] > 0
     effect = (found["error"] / found["independent"])[:, :3, there].mean(axis=(0, 1))
     assert effect.max() > 1.5
@@ -107,10 +111,10 @@ def test_shared_cosines_are_over_the_same_tokens(toy):
     found = surveys.shared_cosines(corpora, 40, seed=0, least=5)
     counts = [count(c.ids, c.vocab_size, offsets=c.offsets) for c in corpora]
     both = np.min([np.minimum(one.row_totals(), one.transpose().row_totals()) for one in counts], axis=0)
-    tokens = token_signatures.frequent(both, 40, 5)
+    tokens = signatures_tokens.frequent(both, 40, 5)
     assert found["tokens"][0] == len(tokens) > 20
-    own = [geometry.pairs(geometry.cosine(token_signatures.next_token(c, tokens).toarray())) for c in counts]
-    assert found["next"][0, 2] == pytest.approx(geometry.pearson(own[0], own[2]), abs=1e-5)
+    own = [small.pairs(small.cosine(signatures_tokens.next_token(c, tokens).toarray())) for c in counts]
+    assert found["next"][0, 2] == pytest.approx(small.pearson(own[0], own[2]), abs=1e-5)
     assert np.array_equal(found["previous"], found["previous"].T) and (np.diag(found["next"]) > 0.5).all()
     none = surveys.shared_cosines(corpora, 40, seed=0, least=10**9)
     assert none["tokens"][0] == 0 and np.isnan(none["next"]).all()
@@ -121,7 +125,7 @@ def test_branches_are_those_of_the_law():
     rng = np.random.default_rng(0)
     ids = np.column_stack([np.zeros(20_000, int), 1 + rng.integers(0, 8, 20_000)]).ravel()
     counts = count(ids, 9, offsets=np.arange(0, 40_001, 2))
-    found = surveys._branches(counts, counts.row_totals(), [np.array([0]), np.array([], dtype=int)])
+    found = estimation._branches(counts, counts.row_totals(), [np.array([0]), np.array([], dtype=int)])
     assert found["branches"][0] == pytest.approx(8, rel=0.02) and found["below"][0] == 0
     assert np.isnan(found["branches"][1])
 
@@ -131,7 +135,7 @@ def test_clumped_tokens_are_absent_more_often(toy):
     once = np.repeat(np.arange(corpus.vocab_size), 12)  # every token sits in one document of its own
     ids, offsets = once.astype(np.uint16), np.arange(0, len(once) + 1, 12)
     clumped = type(corpus)(ids, offsets, corpus.tokenizer)
-    found = surveys.estimation(clumped, count(ids, corpus.vocab_size, offsets=offsets), seed=0, draws=3)
+    found = estimation.estimation(clumped, count(ids, corpus.vocab_size, offsets=offsets), seed=0, draws=3)
     assert found["absent"][:, 1, 0].mean() == pytest.approx(0.75, abs=0.05)
     assert found["absent_independent"][:, 1, 0].mean() < 0.1
 
@@ -141,7 +145,7 @@ def test_a_group_is_held_against_tokens_of_its_frequency(toy):
     found = surveys.survey(corpus, counts, least=5)
     assert found["digits/begins"].shape == (10, 2) and (found["digits/begins"].sum(axis=1) <= 1 + 1e-12).all()
     star = corpus.tokenizer.id("/a"), corpus.tokenizer.id("**"), corpus.tokenizer.id("*")
-    law = token_signatures.next_token(counts, [star[0]]).toarray()[0]
+    law = signatures_tokens.next_token(counts, [star[0]]).toarray()[0]
     assert found["slashes/begins"][0, 0] == pytest.approx(law[star[1]] + law[star[2]])
     mean, high = found["slashes/null"]
     assert 0 <= mean <= high <= 1

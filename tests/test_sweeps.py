@@ -1,9 +1,11 @@
-"""Sweeps: a piece is the training of `experiments` with fewer numbers kept; bad points are refused before any work."""
+"""Sweeps: a piece is the training of `experiments.addition` with fewer numbers kept; bad points are refused before any work."""
 
 import numpy as np
 import pytest
 
-from probsig import experiments, geometry, sweeps, tasks
+from probsig.experiments import addition, sweeps
+from probsig.geometry import small
+from probsig.laws import tasks
 
 TINY = {"steps": 40, "samples": 2000, "hidden_size": 8}
 
@@ -15,14 +17,14 @@ def tiny(scale="laptop", seed=3, **more):
 @pytest.mark.parametrize("model", ["linear", "ffn"])
 def test_a_piece_is_the_training_of_experiments(model):
     config = tiny(every=5)
-    whole, kept = experiments.piece(config, "mod", model), sweeps.piece(config, "mod", model)
+    whole, kept = addition.piece(config, "mod", model), sweeps.piece(config, "mod", model)
     step = np.rint(kept["clock"] / config["learning_rate"]).astype(int)
     shared = np.intersect1d(step, whole["steps"])
     assert {0, 40} <= set(shared) and set(step) == set(sweeps.times(config))
     for name in sweeps.METRICS:
         here, there = kept[name][np.searchsorted(step, shared)], whole[name][np.searchsorted(whole["steps"], shared)]
         np.testing.assert_array_equal(here, there.astype(np.float32))
-    cosines = geometry.cosine(whole["anchors"][-1])
+    cosines = small.cosine(whole["anchors"][-1])
     np.testing.assert_allclose(kept["cosines"][-1], cosines, atol=1e-3)
     assert kept["kept"][-1] == pytest.approx(40 * config["learning_rate"])
 
@@ -37,11 +39,11 @@ def test_the_exponents_name_standard_deviations():
 
 
 def test_times_are_even_in_the_logarithm():
-    steps = np.array(sweeps.times(experiments.addition_config("laptop", 0)))
+    steps = np.array(sweeps.times(addition.addition_config("laptop", 0)))
     assert steps[0] == 0 and steps[1] == 50 and steps[-1] == 50_000
     ratios = np.diff(np.log10(steps[1:]))
     assert abs(ratios - 0.04).max() < 0.012 and len(steps) == 77
-    by_clock = [np.array(sweeps.times(experiments.addition_config(s, 0))) for s in ("laptop", "paper")]
+    by_clock = [np.array(sweeps.times(addition.addition_config(s, 0))) for s in ("laptop", "paper")]
     np.testing.assert_allclose(by_clock[0] * 1e-4, by_clock[1] * 1e-5, rtol=0.01)
 
 
@@ -64,7 +66,7 @@ def test_a_stored_sweep_is_found_again_and_read_by_seed(tmp_path, monkeypatch):
 
 def test_labels_fit_the_vocabulary():
     config = sweeps.variant_config("laptop", 0, first_anchor=21, anchors=16, modulus=60)
-    assert experiments.law(config, "add").labels().max() == config["vocab_size"] - 1 == 101 + 59 + 2 * 36
+    assert addition.law(config, "add").labels().max() == config["vocab_size"] - 1 == 101 + 59 + 2 * 36
     assert sweeps.variant_config("laptop", 0)["vocab_size"] == 200 == tasks.addition().vocab_size
     assert sweeps.variant_config("laptop", 0, vocab_size=None)["vocab_size"] is None
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probsig import tasks
-from probsig.tasks import TASKS, TEX, Distribution
+from probsig.laws import tasks
+from probsig.laws.distribution import Distribution
+from probsig.laws.tasks import TASKS, TEX
 
 
 @st.composite

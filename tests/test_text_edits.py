@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probsig import seeds, text_edits
-from probsig.language_data import REST, TrainingSet, renumbered
-from probsig.text_edits import ARMS, choose, edit
+from probsig import seeds
+from probsig.text import edits
+from probsig.text.edits import ARMS, choose, edit
+from probsig.text.training_set import REST, TrainingSet, renumbered
 
 NEXT, PREVIOUS, SWAPPED, UNTOUCHED = range(4)
 CHOSEN = np.arange(16).reshape(4, 2, 2)  # tokens 0 to 15 are of arms, the others are not
@@ -205,4 +206,4 @@ def test_a_text_that_is_too_short_and_groups_that_cannot_be(asked, message):
 
 
 def test_arms_that_edit_are_arms():
-    assert set(text_edits.SIDES) == set(ARMS) - {"untouched"}
+    assert set(edits.SIDES) == set(ARMS) - {"untouched"}

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog, minimize
 
-from probsig import flow, models, tasks
-from probsig.trajectory import LinearPopulation, adamw, gradient_flow
+from probsig.laws import distribution, tasks
+from probsig.theory import flow, models, orders, softmax
+from probsig.theory.trajectory import LinearPopulation, adamw, gradient_flow
 
 ANCHORS, Z = np.arange(11, 21), np.arange(101, 141)
 ENTROPY = 2.7937720842487974
@@ -28,7 +29,9 @@ def weights(seed, scale, hidden_size=16, vocab_size=200):
 def noise_task():
     rows = [(z, a, b, 101 + (z + c + e) % 40) for z in Z for a, b, c, e in product(ANCHORS[:3], repeat=4)]
     rows = np.array(rows)
-    return tasks.Distribution(X=rows[:, :3], y=rows[:, 3], weight=np.ones(len(rows), np.int64), vocab_size=200).merged()
+    return distribution.Distribution(
+        X=rows[:, :3], y=rows[:, 3], weight=np.ones(len(rows), np.int64), vocab_size=200
+    ).merged()
 
 
 # What the linear model sees
@@ -82,7 +85,7 @@ def test_contraction_identity_and_sign(mod, seed, scale, a, b):
     D = W_E[a] - W_E[b]
     left = 2 * D @ (dW_E[a] - dW_E[b])
     rest = (W_E[Z][:, None] + W_E[ANCHORS]).reshape(-1, 16)
-    gap = flow.softmax((rest + W_E[a]) @ W_U.T) - flow.softmax((rest + W_E[b]) @ W_U.T)
+    gap = softmax.softmax((rest + W_E[a]) @ W_U.T) - softmax.softmax((rest + W_E[b]) @ W_U.T)
     assert left == pytest.approx(-4 / 4000 * np.sum(gap @ (W_U @ D)), rel=1e-9)
     assert left < 0
 
@@ -100,7 +103,7 @@ def test_dual_contraction_in_any_architecture(mod, name):
     W_E, W_U = weights(2, 0.5)
     _, dW_U = flow.velocity(mod, W_E, W_U, model)
     f = flow.logits(mod, W_E, W_U, model)
-    probability = flow.softmax(f)
+    probability = softmax.softmax(f)
     right = -2 * mod.probability @ ((probability[:, 3] - probability[:, 180]) * (f[:, 3] - f[:, 180]))
     assert 2 * (W_U[3] - W_U[180]) @ (dW_U[3] - dW_U[180]) == pytest.approx(right, rel=1e-10)
     assert right < 0
@@ -180,11 +183,11 @@ def test_first_order_signs_are_wrong_for_a_share_of_order_two():
     q = (part.joint / part.token_rate).T - 1 / 200
 
     def wrong(scale, seed):
-        D_E, D_U = flow.directions(law, 200, seed)
+        D_E, D_U = orders.directions(law, 200, seed)
         exact = part.velocity(scale * D_E, scale * D_U)[0][part.tokens]
         return np.mean(np.sign(exact) != np.sign(q @ D_U))
 
-    order = flow.residual_order(wrong, [0.12, 0.08, 0.055, 0.04, 0.03], range(6))
+    order = orders.residual_order(wrong, [0.12, 0.08, 0.055, 0.04, 0.03], range(6))
     assert abs(order.slope - 2) < 3 * order.stderr + 0.1
 
 
@@ -205,11 +208,12 @@ def test_heads_cannot_tell_trigram_laws_with_equal_pair_marginals(activation):
     assert np.abs(even - odd).sum() / even.sum() / 2 == 0.5
     for j in (1, 2):
         one, other = (
-            tasks.Distribution(X=tokens[:, :1], y=tokens[:, j], weight=w, vocab_size=6).merged() for w in (even, odd)
+            distribution.Distribution(X=tokens[:, :1], y=tokens[:, j], weight=w, vocab_size=6).merged()
+            for w in (even, odd)
         )
         np.testing.assert_array_equal(flow.velocity(one, W, U, model)[0], flow.velocity(other, W, U, model)[0])
     one, other = (
-        tasks.Distribution(X=tokens[:, :1], y=6 * tokens[:, 1] + tokens[:, 2], weight=w, vocab_size=36)
+        distribution.Distribution(X=tokens[:, :1], y=6 * tokens[:, 1] + tokens[:, 2], weight=w, vocab_size=36)
         for w in (even, odd)
     )
     seen = flow.velocity(one, wide, joint_head, model)[0]
@@ -234,7 +238,7 @@ def test_adamw_at_first_order_has_error_of_order_two(mod, field):
         theory = adamw(field, *start, 0.05, 5, eps=0.0)[-1]
         return np.linalg.norm(np.concatenate(exact) / scale - np.concatenate(theory))
 
-    assert flow.residual_order(residual, [2e-3, 1e-3, 5e-4, 2.5e-4], range(3)).slope == pytest.approx(2, abs=0.05)
+    assert orders.residual_order(residual, [2e-3, 1e-3, 5e-4, 2.5e-4], range(3)).slope == pytest.approx(2, abs=0.05)
 
 
 def test_adamw_leaves_the_straight_line_at_second_order(field):

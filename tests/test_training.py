@@ -7,11 +7,12 @@ import sys
 import numpy as np
 import pytest
 
-from probsig import drafts, seeds
-from probsig.engines import Order
-from probsig.models import initial_weights
-from probsig.tasks import TASKS, addition, modular_addition
-from probsig.training import MODELS, train, train_together
+from probsig import seeds
+from probsig.addition.engines import Order
+from probsig.addition.training import MODELS, train, train_together
+from probsig.laws.tasks import TASKS, addition, modular_addition
+from probsig.runs import drafts
+from probsig.theory.models import initial_weights
 
 torch = pytest.importorskip("torch")
 SMALL = {"seed": 3, "hidden_size": 12, "learning_rate": 1e-3}

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
-from probsig import flow, models, tasks
-from probsig.trajectory import (
+from probsig.laws import distribution
+from probsig.theory import flow, models
+from probsig.theory.trajectory import (
     LinearPopulation,
     adamw,
     closed_form,
@@ -20,9 +21,9 @@ from probsig.trajectory import (
 )
 
 
-def small_law(seed: int, vocab_size: int = 6) -> tasks.Distribution:
+def small_law(seed: int, vocab_size: int = 6) -> distribution.Distribution:
     rng = np.random.default_rng(seed)
-    return tasks.Distribution(
+    return distribution.Distribution(
         X=rng.integers(0, vocab_size - 1, (9, 3)),
         y=rng.integers(0, vocab_size, 9),
         weight=rng.integers(1, 5, 9),
@@ -46,7 +47,7 @@ def test_population_velocity_and_loss_are_those_of_the_general_code(seed, scale)
 
 def test_population_does_not_see_the_order_of_tokens():
     law = small_law(3)
-    turned = tasks.Distribution(X=law.X[:, ::-1], y=law.y, weight=law.weight, vocab_size=law.vocab_size)
+    turned = distribution.Distribution(X=law.X[:, ::-1], y=law.y, weight=law.weight, vocab_size=law.vocab_size)
     one, other = LinearPopulation.of(law), LinearPopulation.of(turned)
     for name in ("counts", "probability", "joint", "tokens"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probsig import geometry, seeds
-from probsig import velocity_shares as S
-from probsig.language_data import IGNORED
-from probsig.language_models import SHAPES, build
-from probsig.language_velocity import FORMS, velocity_and_formulas, without_norms
+from probsig import seeds
+from probsig.geometry import small
+from probsig.language import shares
+from probsig.language.networks import SHAPES, build
+from probsig.language.velocity import FORMS, velocity_and_formulas, without_norms
+from probsig.text.training_set import IGNORED
 
 V = 40
 
@@ -21,7 +22,7 @@ def judge():
     X = seeds.stream(0, "rows").choice(V - 1, (10, 13), p=law / law.sum())
     targets = X[:, 1:].copy()
     targets[[0, 2, 2], [3, 0, 8]] = IGNORED
-    return S.Judge(X[:, :-1], targets, V, seed=0)
+    return shares.Judge(X[:, :-1], targets, V, seed=0)
 
 
 @given(st.integers(0, 1000), st.floats(-3, 3))
@@ -31,7 +32,7 @@ def test_the_squared_cosine_is_the_share_at_the_best_scale(seed, slant):
     f = slant * v + g.standard_normal((4, 3))
     best = np.linalg.lstsq(f.reshape(-1, 1), v.ravel(), rcond=None)[0]
     share = 1 - ((v - best * f) ** 2).sum() / (v**2).sum()
-    assert S.cosine(v, f) ** 2 == pytest.approx(share, abs=1e-12)
+    assert shares.cosine(v, f) ** 2 == pytest.approx(share, abs=1e-12)
 
 
 @settings(deadline=None)
@@ -39,7 +40,7 @@ def test_the_squared_cosine_is_the_share_at_the_best_scale(seed, slant):
 def test_a_shuffle_keeps_frequencies_and_laws(often, group):
     often = np.array(often)
     f = often[:, None] * np.arange(1.0, 1 + 2 * often.size).reshape(-1, 2)  # n_s times a law of its own
-    moved = S.shuffled(f, often, group, seeds.stream(0, "shuffle"))
+    moved = shares.shuffled(f, often, group, seeds.stream(0, "shuffle"))
     there = often > 0
     assert not moved[~there].any()
     per_place = moved[there] / often[there, None]
@@ -50,7 +51,7 @@ def test_a_shuffle_keeps_frequencies_and_laws(often, group):
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=1200))
 def test_bands_are_all_tokens_that_occur_in_order(often):
-    parts = S.bands(often)
+    parts = shares.bands(often)
     everything = np.concatenate(parts)
     assert sorted(everything) == [s for s, n in enumerate(often) if n]
     assert (np.diff(np.array(often)[everything]) <= 0).all()
@@ -63,11 +64,11 @@ def test_a_linear_map_is_found_and_a_wrong_formula_is_not():
     f = often[:, None] * g.standard_normal((400, 6))
     v = f @ g.standard_normal((6, 5))
     noise = np.sqrt(often)[:, None] * g.standard_normal((400, 5))
-    assert S.mapped(v, f, often, 0) > 0.999
-    assert S.cosine(v, f[:, :5]) ** 2 < 0.5
-    assert abs(S.mapped(noise, f, often, 0)) < 0.03
+    assert shares.mapped(v, f, often, 0) > 0.999
+    assert shares.cosine(v, f[:, :5]) ** 2 < 0.5
+    assert abs(shares.mapped(noise, f, often, 0)) < 0.03
     power = [(w[often > 0] ** 2 / often[often > 0, None]).sum() for w in (v, v + noise)]
-    assert S.mapped(v + noise, f, often, 0) == pytest.approx(power[0] / power[1], abs=0.05)
+    assert shares.mapped(v + noise, f, often, 0) == pytest.approx(power[0] / power[1], abs=0.05)
 
 
 def network(init):
@@ -86,8 +87,8 @@ def test_a_judge_counts_places_that_have_a_target(judge):
             counted[s] += target >= 0
     assert judge.often.tolist() == counted
     assert judge.often[-1] == 0
-    assert set(judge.tokens) >= set(np.flatnonzero(judge.often >= S.LEAST))
-    assert (judge.often[judge.tokens[3:]] >= S.LEAST).all()
+    assert set(judge.tokens) >= set(np.flatnonzero(judge.often >= shares.LEAST))
+    assert (judge.often[judge.tokens[3:]] >= shares.LEAST).all()
     assert len(judge.tokens) >= 3
 
 
@@ -123,9 +124,9 @@ def test_numbers_of_a_look_are_what_they_are_called(judge, measured):
     W = model.get_input_embeddings().weight.detach().numpy()[judge.often > 0]
     assert look["length"][0] == pytest.approx(np.linalg.norm(W, axis=1).mean())
     moving = v[judge.tokens]
-    own = geometry.pairs(geometry.cosine(moving - moving.mean(axis=0)))
+    own = small.pairs(small.cosine(moving - moving.mean(axis=0)))
     for name, there in (("next centred", judge.pairs[2]), ("attention centred", judge.pairs[3])):
-        assert look["rcos"][S.GEOMETRY.index(name)] == pytest.approx(np.corrcoef(own, there)[0, 1])
+        assert look["rcos"][shares.GEOMETRY.index(name)] == pytest.approx(np.corrcoef(own, there)[0, 1])
 
 
 def test_a_look_is_the_same_every_time(judge, measured):
@@ -135,4 +136,4 @@ def test_a_look_is_the_same_every_time(judge, measured):
 
 def test_rows_without_a_target_have_no_judge(judge):
     with pytest.raises(ValueError, match="has a target"):
-        S.Judge(judge.inputs, np.full_like(judge.targets, IGNORED), V, seed=0)
+        shares.Judge(judge.inputs, np.full_like(judge.targets, IGNORED), V, seed=0)

@@ -23,7 +23,8 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
-from probsig import claims, storage
+from book._ext import records as _ext_records
+from probsig.runs import files as runs_files
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class NotebookFigure(tables.BookDirective):
             return []
         file = Path(self.env.app.doctreedir, "notebook_figures", f"{name}.png")
         file.parent.mkdir(parents=True, exist_ok=True)
-        storage.write_whole(file, found.png)
+        runs_files.write_whole(file, found.png)
         page = Path(self.env.doc2path(self.env.docname)).parent
         image = nodes.image(uri=Path(os.path.relpath(file, page)).as_posix(), alt=found.alt)
         source = " ".join([*self.content, f"({{numref}}`{name}`)"])
@@ -82,7 +83,7 @@ class Measured(SphinxRole):
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Called by docutils."""
-        records, _ = claims.collect(Path(self.env.srcdir, "notebooks"))
+        records, _ = _ext_records.collect(Path(self.env.srcdir, "notebooks"))
         record = next((record for record in records if record["key"] == self.text), None)
         if record is None:
             logger.warning("no notebook makes the claim %s", self.text, location=self.get_location())

@@ -16,7 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util import logging
 
-from probsig import claims
+from probsig.pages import claims
 
 logger = logging.getLogger(__name__)
 FOLDER = "notebooks/"

@@ -5,8 +5,8 @@ a stored result it shows old numbers and calls the build a success.
 Here a notebook is made from three things, and `notebooks/executed.json` keeps their digests as they were when it ran:
 
 - its text, the `.md` that people edit (the `.ipynb` is generated and never a source);
-- the `probsig` modules it imports, directly or not, without their docstrings and comments;
-- the result files it read, as `probsig.storage` notes them in the file that PROBSIG_READ_LOG names.
+- the definitions of `probsig` that it uses, with all that they lead to, docstrings and comments left out;
+- the result files it read, as `probsig.runs.files` notes them in the file that PROBSIG_READ_LOG names.
 
 A notebook whose digests differ today is stale, and `Book.reasons` says why in words.
 An execution that changes nothing, neither a digest nor an output, changes no file.
@@ -19,6 +19,7 @@ An execution that changes nothing, neither a digest nor an output, changes no fi
 import argparse
 import ast
 import base64
+import functools
 import io
 import json
 import os
@@ -35,12 +36,14 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from PIL import Image
 
-from probsig import provenance, storage
+from probsig.runs import files as runs_files
+from probsig.runs import machine
+from probsig.runs.code import Definitions
 
 ROOT = Path(__file__).resolve().parents[2]
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS")
 QUIET = ["--IPKernelApp.log_level=ERROR"]  # a kernel warns that it talks to us over a local socket
-DIGESTS = ("source", "modules", "results")
+DIGESTS = ("source", "code", "results")
 
 
 class ExecutionError(RuntimeError):
@@ -78,13 +81,12 @@ class Book:
     def digests(self, name: str, results: Iterator[str] | list[str]) -> dict:
         """Digests of what the notebook is made from today; `results` are paths below the root."""
         code = "\n".join(_cells(jupytext.read(self.text(name))))
-        package = self.root / "probsig"
-        modules = provenance.imports_of(code, root=package)
+        package = _definitions(self.root / "probsig")
         files = {path: self.root / path for path in sorted(set(results))}
         return {
-            "source": provenance.digest_text(self.text(name).read_text(encoding="utf-8")),
-            "modules": provenance.digest_modules(modules, root=package) if modules else {},
-            "results": {path: provenance.digest_file(file) if file.is_file() else "" for path, file in files.items()},
+            "source": runs_files.digest_text(self.text(name).read_text(encoding="utf-8")),
+            "code": package.used_by(code),
+            "results": {path: runs_files.digest_file(file) if file.is_file() else "" for path, file in files.items()},
         }
 
     def reasons(self, name: str) -> list[str]:
@@ -96,7 +98,7 @@ class Book:
         found = [] if self.notebook(name).is_file() else ["the notebook file is missing"]
         if now["source"] != record["source"]:
             found.append("the text changed")
-        found += [f"{module} changed" for module in _differing(record["modules"], now["modules"])]
+        found += [f"{name} changed" for name in _differing(record["code"], now["code"])]
         for path in _differing(record["results"], now["results"]):
             found.append(f"the result {path} " + ("changed" if now["results"][path] else "is missing"))
         return found
@@ -125,8 +127,8 @@ class Book:
         record = self.digests(name, read) | {
             **{key: value for key, value in parameters(nb).items() if key in ("seed", "scale")},
             "seconds": round(seconds, 1),
-            "hardware": provenance.hardware(),
-            "versions": provenance.versions(),
+            "hardware": machine.hardware(),
+            "versions": machine.versions(),
         }
         records = self.records()
         unchanged = self.notebook(name).is_file() and self.notebook(name).read_text(encoding="utf-8") == content
@@ -134,13 +136,23 @@ class Book:
             return False
         kept = {other: old for other, old in records.items() if self.text(other).is_file()}
         ledger = json.dumps(kept | {name: record}, indent=1, sort_keys=True) + "\n"
-        storage.write_whole(self.notebook(name), content.encode())
-        storage.write_whole(self.ledger, ledger.encode())
+        runs_files.write_whole(self.notebook(name), content.encode())
+        runs_files.write_whole(self.ledger, ledger.encode())
         return True
 
 
+def _definitions(package: Path) -> Definitions:
+    stamps = tuple((path, path.stat().st_mtime_ns) for path in sorted(package.rglob("*.py*")) if path.is_file())
+    return _read(package, stamps)
+
+
+@functools.lru_cache(maxsize=2)
+def _read(package: Path, stamps: tuple[tuple[Path, int], ...]) -> Definitions:
+    return Definitions(package, silent=())  # what shapes no number may shape a page
+
+
 def parameters(nb: nbformat.NotebookNode) -> dict:
-    """The plain values assigned in the cell tagged `parameters`: name -> value."""
+    """The plain values assigned in the cell tagged `pages.parameters`: name -> value."""
     found = {}
     for cell in nb.cells:
         if "parameters" in cell.metadata.get("tags", []):
@@ -166,7 +178,7 @@ def _prepared(text: Path) -> nbformat.NotebookNode:
     nb.nbformat, nb.nbformat_minor = 4, 5
     seen: dict[str, int] = {}
     for cell in nb.cells:
-        key = provenance.digest_text(cell.source)[:12]
+        key = runs_files.digest_text(cell.source)[:12]
         seen[key] = seen.get(key, 0) + 1
         cell.id = f"{key}-{seen[key]}"
     return nb

@@ -13,7 +13,8 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 from staleness import Book
 
-from probsig import claims
+from book._ext import records as _ext_records
+from probsig.pages import claims
 
 Cell = list[nodes.Node]
 TONES = {"reproduced": "good", "partly": "partly", "not reproduced": "bad"}
@@ -149,7 +150,7 @@ def collected(directive: BookDirective) -> tuple[list[dict], list[dict]]:
     """Claims and errata of the book's notebooks, in the order of the table of contents."""
     folder = directive.book.ledger.parent
     order = [path.relative_to(folder).with_suffix("").as_posix() for path in directive.notebooks()]
-    found = [[record for record in records if record["notebook"] in order] for records in claims.collect(folder)]
+    found = [[record for record in records if record["notebook"] in order] for records in _ext_records.collect(folder)]
     made, errata = (sorted(records, key=lambda record: order.index(record["notebook"])) for records in found)
     return made, errata
 

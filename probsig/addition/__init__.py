@@ -1,0 +1,1 @@
+"""The paper's two small models, trained on laws."""

@@ -1,0 +1,5 @@
+"""How often one token stands a given distance after another, exactly, at any size."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,7 @@
+from .bigrams import Bigrams, count, merged
+
+__all__ = [
+    "Bigrams",
+    "count",
+    "merged",
+]

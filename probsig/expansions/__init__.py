@@ -1,1 +1,0 @@
-"""The corollaries as expansions in the init scale, printed and corrected."""

@@ -1,0 +1,210 @@
+r"""What a corpus looks like through its counts, and how well its signatures are known: the numbers of two chapters.
+
+`survey` collects the rank-frequency curve, the cosines of the signatures of the most frequent tokens and of named
+groups of tokens, nearest tokens and contexts. `estimation` measures the error of phi^next on random parts of the corpus
+against what independent draws would give, and the reliability of cosines by the number of tokens.
+
+If the n_x tokens after x were independent draws from phi_x, E |phi^ - phi_x|^2 would be (1 - |phi_x|^2) / n_x; of n
+draws out of the same N without replacement, (1 - |phi|^2) (1/n - 1/N) N / (N - 1), phi being the law of the N. Text
+comes in documents with words of their own, so the error is larger: the ratio is the design effect.
+
+Arrays are small and plain numbers; texts of tokens are packed as UTF-8 JSON in an array of bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from probsig import seeds
+from probsig.counts.bigrams import Bigrams, count
+from probsig.experiments.estimation import SIGNATURES, Arrays, estimation
+from probsig.experiments.texts import GROUPS, opened, pack
+from probsig.geometry import reliability
+from probsig.geometry.large import correlations, cosines
+from probsig import runs
+from probsig.signatures import tokens as signatures_tokens
+from probsig.text.training_set import Tokens, documents
+
+COVER = (0.5, 0.9, 0.99)
+
+
+def signature_cosines(counts: Bigrams, tokens: Sequence[int], name: str) -> NDArray[np.float32]:
+    """The square matrix of cosines of one of `SIGNATURES`; a token without a law has nan in its row and column."""
+    rows = SIGNATURES[name](counts, tokens)
+    empty = np.diff(rows.indptr) == 0
+    C = np.full((len(tokens), len(tokens)), np.nan, dtype=np.float32)
+    there = np.flatnonzero(~empty)
+    if there.size > 1:
+        C[np.ix_(there, there)] = cosines(rows[there]).square()
+    return C
+
+
+def survey(corpus: Tokens, counts: Bigrams, *, most: int = 40, neighbours: int = 8, least: int = 50) -> Arrays:
+    """What the corpus looks like.
+
+    digest (32,): the SHA-256 of the ids. size (4,): tokens, documents, distinct tokens, distinct pairs. often (1,):
+    tokens seen `least` times. cover: how many tokens make up each share of COVER of the text.
+    ranks, frequency: the rank-frequency curve at log-spaced ranks. top (most,) ids, top_count, top_texts, and cosines
+    next and previous of their signatures (most, most). nearest: for the first 20 of them and the tokens of GROUPS, the
+    ids (k, neighbours) whose phi^next is nearest among the tokens seen `least` times, with nearest_cosine, nearest_of
+    and the texts of all. For each group: its texts, counts, cosines of both signatures, each token's likeliest next
+    tokens with their probabilities, begins (k, 2), the share of next tokens that begin with "*" and with ")", and null
+    (2,), the mean and the 95 % quantile of cosines of phi^next between tokens of the group's range of frequency.
+    """
+    frequency = np.bincount(corpus.ids, minlength=corpus.vocab_size)
+    ranked = np.sort(frequency[frequency > 0])[::-1]
+    ranks = np.unique(np.geomspace(1, ranked.size, 60).round().astype(np.int64))
+    text = corpus.tokenizer.text
+    top = signatures_tokens.frequent(frequency, most, 1)
+    covered = np.cumsum(ranked) / ranked.sum()
+    size = [corpus.ids.size, len(corpus.offsets) - 1, ranked.size, counts.counts.size]
+    out: Arrays = {
+        "digest": np.frombuffer(hashlib.sha256(corpus.ids.tobytes()).digest(), dtype=np.uint8),
+        "size": np.array(size, dtype=np.int64),
+        "cover": np.array([np.searchsorted(covered, share) + 1 for share in COVER]),
+        "ranks": ranks,
+        "frequency": ranked[ranks - 1],
+        "top": top,
+        "top_count": frequency[top],
+        "top_texts": pack(map(text, top)),
+        "often": np.array([np.count_nonzero(frequency >= least)]),
+        **{name: signature_cosines(counts, top, name) for name in SIGNATURES},
+    }
+    members = {}
+    for name, texts in GROUPS.items():
+        named = {entry: corpus.tokenizer.id(entry) for entry in texts}
+        members[name] = {entry: token for entry, token in named.items() if token is not None}
+        out |= {f"{name}/{key}": array for key, array in _group(counts, frequency, members[name], text).items()}
+    wanted = [*top[:20].tolist(), *(token for group in members.values() for token in group.values())]
+    wanted = [token for token in dict.fromkeys(wanted) if frequency[token] >= least]
+    return out | _nearest(counts, frequency, wanted, neighbours, least, text)
+
+
+def _group(counts: Bigrams, frequency: NDArray, members: Mapping[str, int], text: Callable[[int], str]) -> Arrays:
+    tokens = list(members.values())
+    rows = signatures_tokens.next_token(counts, tokens)
+    likely, share, begins = [], [], []
+    for row in range(len(tokens)):
+        span = slice(*rows.indptr[row : row + 2])
+        order = np.argsort(-rows.data[span], kind="stable")[:4]
+        likely.append([text(token) for token in rows.indices[span][order]])
+        share.append([float(value) for value in rows.data[span][order]])
+        after = [(text(token)[:1], value) for token, value in zip(rows.indices[span], rows.data[span], strict=True)]
+        begins.append([sum(value for first, value in after if first == sign) for sign in "*)"])
+    return {
+        "texts": pack(members),
+        "count": frequency[tokens],
+        **{name: signature_cosines(counts, tokens, name) for name in SIGNATURES},
+        "likely": pack(json.dumps(entry, ensure_ascii=False) for entry in likely),
+        "share": np.array([entry + [0.0] * (4 - len(entry)) for entry in share]),
+        "begins": np.array(begins, dtype=float).reshape(len(tokens), 2),
+        "null": _of_like_frequency(counts, frequency, tokens),
+    }
+
+
+def _of_like_frequency(counts: Bigrams, frequency: NDArray, tokens: list[int]) -> NDArray[np.float64]:
+    """The mean and the 95 % quantile of cosines of phi^next between up to 300 tokens, evenly spread by id, seen as
+    often as a group's rarest present member to its most frequent; nan with fewer than 3."""
+    present = [int(frequency[token]) for token in tokens if frequency[token] > 0]
+    alike = np.flatnonzero((frequency >= min(present, default=1)) & (frequency <= max(present, default=0)))
+    alike = alike[counts.row_totals()[alike] > 0]
+    if alike.size < 3:
+        return np.full(2, np.nan)
+    chosen = alike[np.linspace(0, alike.size - 1, min(alike.size, 300)).astype(int)]
+    pairs = cosines(SIGNATURES["next"](counts, chosen)).pairs.astype(float)
+    return np.array([pairs.mean(), np.quantile(pairs, 0.95)])
+
+
+def _nearest(
+    counts: Bigrams, frequency: NDArray, wanted: list[int], neighbours: int, least: int, text: Callable[[int], str]
+) -> Arrays:
+    pool = np.union1d(signatures_tokens.frequent(frequency, 10_000, least), np.array(wanted, dtype=np.int64))
+    rows = SIGNATURES["next"](counts, pool)
+    rows = sp.csr_array(sp.diags_array(1 / np.sqrt(np.maximum(rows.multiply(rows).sum(axis=1), 1e-300))) @ rows)
+    place = {int(token): row for row, token in enumerate(pool)}
+    near, cosine = [], []
+    for token in wanted:
+        C = (rows @ rows[[place[token]]].T).toarray()[:, 0]
+        C[place[token]] = -1
+        order = np.argsort(-C, kind="stable")[:neighbours]
+        near.append(pool[order])
+        cosine.append(C[order])
+    known = dict.fromkeys([*wanted, *(int(token) for row in near for token in row)])
+    return {
+        "nearest_of": np.array(wanted, dtype=np.int64),
+        "nearest": np.array(near, dtype=np.int64).reshape(len(wanted), -1),
+        "nearest_cosine": np.array(cosine, dtype=float).reshape(len(wanted), -1),
+        "known": np.array(list(known), dtype=np.int64),
+        "known_texts": pack(map(text, known)),
+    }
+
+
+def stored(name: str, **options) -> runs.Run:
+    """The survey and the estimation of a corpus: found, or made now and stored (pieces "survey" and "estimation").
+
+    `options` are those of `opened`. Raises what `opened` raises, and MissingRun under CI.
+    """
+
+    lock, made = threading.Lock(), []
+
+    def counted() -> tuple[Tokens, Bigrams]:
+        with lock:  # pieces are made side by side
+            if not made:
+                corpus = opened(name, **options)
+                made.append((corpus, count(corpus.ids, corpus.vocab_size, offsets=corpus.offsets)))
+        return made[0]
+
+    pieces = {
+        "survey": lambda draft: survey(*counted()),
+        "estimation": lambda draft: estimation(*counted(), options["seed"]),
+    }
+    return runs.run("language-survey", {"corpus": name, **options}, pieces, modules=["probsig.surveys"])
+
+
+def stored_shared(names: Sequence[str], most: int = 500, **options) -> runs.Run:
+    """R_cos between the signatures of every two corpora: found, or computed now and stored, see `shared_cosines`."""
+
+    def compare(draft) -> Arrays:
+        return shared_cosines([opened(name, **options) for name in names], most, options["seed"])
+
+    config = {"corpora": list(names), "most": most, **options}
+    return runs.run("language-shared", config, {"shared": compare}, modules=["probsig.surveys"])
+
+
+def shared_cosines(corpora: Sequence[Tokens], most: int, seed: int, least: int = 50) -> Arrays:
+    """R_cos between the signatures of every two corpora, over the same tokens for all pairs: the `most` that stand
+    highest in the least of their frequencies, seen `least` times in each.
+
+    next and previous (n, n): the correlation of cosines; on the diagonal the reliability of a corpus's own, from random
+    halves of its documents. tokens (1,): how many were compared; with fewer than 3 the rest is nan.
+
+    >>> from probsig.text.sources.toy import ToyCorpus
+    >>> found = shared_cosines([ToyCorpus.of(0), ToyCorpus.of(1)], 20, seed=0)
+    >>> found["next"].shape, int(found["tokens"][0]), bool(found["next"][0, 1] == found["next"][1, 0] < 1)
+    ((2, 2), 20, True)
+    """
+    counts = [count(c.ids, c.vocab_size, offsets=c.offsets) for c in corpora]
+    both = [np.minimum(one.row_totals(), one.transpose().row_totals()) for one in counts]
+    tokens = signatures_tokens.frequent(np.min(both, axis=0), most, least)
+    n = len(corpora)
+    out: Arrays = {name: np.full((n, n), np.nan) for name in SIGNATURES} | {"tokens": np.array([len(tokens)])}
+    if len(tokens) < 3:
+        return out
+    for name, signature in SIGNATURES.items():
+        own = [cosines(signature(one, tokens)) for one in counts]
+        for i, j in itertools.combinations(range(n), 2):
+            out[name][i, j] = out[name][j, i] = correlations(own[i], own[j]).overall
+        for i, corpus in enumerate(corpora):
+            order = seeds.stream(seed, "halves", str(i)).permutation(len(corpus.offsets) - 1)
+            parts = [documents(corpus, np.sort(half)) for half in np.array_split(order, 2)]
+            halves = [count(ids, corpus.vocab_size, offsets=offsets) for ids, offsets in parts]
+            out[name][i, i] = reliability.split_half(*halves, tokens, signature).reliability
+    return out

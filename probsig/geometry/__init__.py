@@ -1,0 +1,5 @@
+"""How alike two sets of token vectors are, and how far to trust it."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

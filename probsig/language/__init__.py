@@ -1,0 +1,1 @@
+"""Language models, trained on text or found open, and what drives them."""

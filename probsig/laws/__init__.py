@@ -1,0 +1,5 @@
+"""Finite laws of (X, y) and of token sequences, in integer weights."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

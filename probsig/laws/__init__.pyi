@@ -1,0 +1,13 @@
+from .distribution import Distribution
+from .sequences import SequenceLaw
+from .tasks import TASKS, TEX, addition, addition_same_domain, modular_addition
+
+__all__ = [
+    "TASKS",
+    "TEX",
+    "Distribution",
+    "SequenceLaw",
+    "addition",
+    "addition_same_domain",
+    "modular_addition",
+]

@@ -1,0 +1,1 @@
+"""What a chapter shows: parameters, words, figures, claims."""

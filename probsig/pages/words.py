@@ -1,0 +1,60 @@
+"""Tokens and numbers as a page says them."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def spread(values: ArrayLike, digits: int = 2) -> str:
+    """Mean and standard deviation over seeds in words; of one seed its value.
+
+    >>> spread([0.1, 0.3]), spread([1234.0], 0)
+    ('0.20 ± 0.14', '1,234')
+    """
+    values = np.ravel(values)
+    told = f"{values.mean():,.{digits}f}"
+    return told if len(values) == 1 else f"{told} ± {values.std(ddof=1):.{digits}f}"
+
+
+def means(values: Mapping[str, ArrayLike]) -> str:
+    """One line of means and spreads over seeds, by name.
+
+    >>> means({"a": np.array([0.1, 0.3]), "b": [0.5]})
+    'a 0.20 ± 0.14; b 0.50'
+    """
+    return "; ".join(f"{name} {spread(one)}" for name, one in values.items())
+
+
+def span(values: ArrayLike, digits: int = 2) -> str:
+    """From the least to the greatest of some numbers in words; one number where they are the same as printed.
+
+    >>> span([0.304, 0.1]), span([0.304, 0.296]), span([16, 8192], 0)
+    ('0.10 to 0.30', '0.30', '16 to 8,192')
+    """
+    ends = [round(float(end), digits) + 0.0 for end in (np.min(values), np.max(values))]  # + 0.0: no -0.00
+    return " to ".join(dict.fromkeys(f"{end:,.{digits}f}" for end in ends))
+
+
+def visible(text: str) -> str:
+    """A token as a figure or a terminal shows it: blanks and line ends as signs, unusual letters by their number, and
+    no dollar sign that would begin mathematics.
+
+    >>> visible(" the\\n"), visible("$x"), visible("日")
+    ('␣the⏎', '\\\\$x', 'U+65E5')
+    """
+    signs = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍", "$": r"\$"}
+    return "".join(signs.get(c, c if c.isprintable() and ord(c) < 0x250 else f"U+{ord(c):04X}") for c in text)
+
+
+def cell(text: str) -> str:
+    """A token in a Markdown table: as `visible` shows it, with nothing that Markdown, HTML or TeX would read.
+
+    >>> cell("a|<b>")
+    '<code>a&#124;&lt;b&gt;</code>'
+    """
+    shown = html.escape(visible(text).replace(r"\$", "$"))
+    return "<code>" + "".join(f"&#{ord(c)};" if c in "|*_`$\\[]{}.:/~^%" else c for c in shown) + "</code>"

@@ -1,0 +1,5 @@
+"""A result is its config, its inputs and its code: found, or made and stored."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,4 @@
+from .described import Line, describe
+from .results import MissingRun, Piece, Run, find, folder, may_compute, name_of, over, run, store
+
+__all__ = ["Line", "MissingRun", "Piece", "Run", "describe", "find", "folder", "may_compute", "name_of", "over", "run", "store"]

@@ -1,0 +1,252 @@
+"""A run is a config and its results: found in `results/`, else in `runs/`, else made and stored in `runs/`.
+
+The name of a run is its kind, scale and seed, and eight digits of the digest of its whole config, so a run is found by
+what it is of. `results/` is committed and only read; `runs/` is the reader's own, and PROBSIG_RUNS moves it.
+A run is made in pieces, one a core. A piece is the name of a function and its arguments: the function is imported only
+where something must be made, and its definition, with all that it leads to, is the run's code (`runs.code`). Each piece
+is stored when it is done, so an interrupted run goes on with the others, and a piece may save its own state in between.
+
+What is opened only to make a run, such as a text, is its inputs; their digest is stored with the result. For inputs
+that are none of the book's the digest belongs in the config, so that other inputs are another run.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from filelock import FileLock
+
+from probsig.runs import code, files, machine, replays
+from probsig.runs.drafts import Draft
+
+Arrays = dict[str, np.ndarray]
+
+
+class Inputs(Protocol):
+    """What a piece is made from beside its arguments."""
+
+    def digest(self) -> str:
+        """The SHA-256 of all of it, in hexadecimal."""
+        ...
+
+
+class MissingRun(LookupError):
+    """A stored result that is not there where nothing long may be computed; the message is one sentence."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"MissingRun: {self}"]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The call that makes a piece: "module:function" of this package, and its arguments.
+
+    The function is called with the arguments and with those of `inputs` (what was opened), `draft` (a `Draft`, where it
+    may save its state) and `means` (how, not what: a device) for which it has a parameter; it returns named arrays.
+    """
+
+    maker: str
+    arguments: tuple[Any, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def make(self, **given: Any) -> Arrays:
+        """Call it."""
+        function = self.function()
+        known = inspect.signature(function).parameters
+        return function(*self.arguments, **self.options, **{name: v for name, v in given.items() if name in known})
+
+    def function(self) -> Callable[..., Arrays]:
+        """The function, imported now."""
+        module, _, name = self.maker.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
+Pieces = Mapping[str, Piece]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run's name, config, arrays and record (what `run.json` holds).
+
+    origin is "results", "runs" or "new". code is "this" where the definitions that made it are today's, "replayed" where
+    they are others and today's were seen to give the same first steps, else "older".
+    """
+
+    name: str
+    config: dict[str, Any]
+    arrays: Arrays
+    record: dict[str, Any]
+    origin: str
+    code: str
+
+
+def folder() -> Path:
+    """Where new runs go: PROBSIG_RUNS, else `runs` of the checkout, else `runs` of the working directory."""
+    moved = os.environ.get("PROBSIG_RUNS")
+    return Path(moved).expanduser() if moved else (files.checkout() or Path.cwd()) / "runs"
+
+
+def name_of(kind: str, config: Mapping[str, Any]) -> str:
+    """The name of a run: kind, scale, seed and a digest of the config.
+
+    >>> name_of("addition", {"scale": "laptop", "seed": 0})
+    'addition-laptop-seed0-89f71c1f'
+    """
+    canonical = json.dumps(config, sort_keys=True, allow_nan=False)
+    parts = [kind, config.get("scale"), f"seed{config['seed']}" if "seed" in config else None]
+    return "-".join([str(part) for part in parts if part is not None] + [files.digest(canonical.encode())[:8]])
+
+
+def find(kind: str, config: Mapping[str, Any], pieces: Pieces) -> Run | None:
+    """The stored run of this kind and config, from `results/` of the checkout, then from `runs/`; None where there is
+    none. Raises StorageError, with the file and what to do, for one that is damaged."""
+    config, name, root = json.loads(json.dumps(config)), name_of(kind, config), files.checkout()
+    places = ([("results", root / "results")] if root else []) + [("runs", folder())]
+    for origin, place in places:
+        if (place / name / files.RECORD).is_file():
+            record, arrays = files.read_run(place / name)
+            if record.get("config") != config or record.get("kind") != kind:
+                path = place / name / files.RECORD
+                raise files.StorageError(f"{path} is of another config than its name: {files.remedy(path)}.")
+            return Run(name, config, arrays, record, origin, replays.state(record, _code(pieces)))
+    return None
+
+
+def _code(pieces: Pieces) -> str:
+    return code.digest(piece.maker for piece in pieces.values())
+
+
+def may_compute(config: Mapping[str, Any]) -> bool:
+    """Whether a missing result of this config may be computed here: under CI only at the scale "smoke"."""
+    return os.environ.get("CI", "").lower() not in ("true", "1") or config.get("scale", "smoke") == "smoke"
+
+
+def run(
+    kind: str,
+    config: Mapping[str, Any],
+    pieces: Pieces,
+    *,
+    inputs: Callable[[], Inputs] | None = None,
+    means: Any = None,
+    stop: threading.Event | None = None,
+) -> Run:
+    """The run of this kind and config: found, or else made piece by piece and stored.
+
+    config holds plain JSON values; "scale" and "seed" become part of the name. The run holds the arrays of a piece as
+    "piece/array"; pieces are made side by side, one a core, each once where two processes ask for the same run.
+    `inputs` is called only where something must be made; `stop` asks the work to save and to stop.
+    Where the environment says CI, a missing result above the scale "smoke" raises MissingRun instead of hours of work.
+    Raises StorageError when a stored run is damaged or the disk is full, and what the pieces raise.
+    """
+    found = find(kind, config, pieces)
+    if found is not None:
+        return found
+    config, name = json.loads(json.dumps(config)), name_of(kind, config)
+    if not may_compute(config):
+        raise MissingRun(
+            f"The result {name} is not in results/, and under CI nothing above the scale 'smoke' is computed: "
+            f"run the chapter at that scale elsewhere and promote {name}."
+        )
+    drafts = folder() / f"{name}.pieces"
+    files.make_folder(drafts)
+    with FileLock(drafts / "lock"):
+        found = find(kind, config, pieces)  # another process may have made it meanwhile
+        if found is None:
+            opened = inputs() if inputs else None
+            with ThreadPoolExecutor(min(len(pieces), _cores())) as pool:
+                parts = _made(pieces, drafts, opened, means, stop or threading.Event(), pool)
+            found = store(kind, config, pieces, parts, opened)
+    shutil.rmtree(drafts, ignore_errors=True)
+    return found
+
+
+def store(
+    kind: str,
+    config: Mapping[str, Any],
+    pieces: Pieces,
+    parts: Mapping[str, tuple[float, Arrays]],
+    opened: Inputs | None = None,
+) -> Run:
+    """Store what the pieces gave: of each its seconds and arrays."""
+    config, name = json.loads(json.dumps(config)), name_of(kind, config)
+    arrays = {f"{piece}/{key}": value for piece, (_, part) in parts.items() for key, value in part.items()}
+    record = {
+        "kind": kind,
+        "name": name,
+        "config": config,
+        "inputs": opened.digest() if opened is not None else None,
+        "code": {"digest": _code(pieces), "commit": machine.commit()},
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "versions": machine.versions(),
+        "hardware": machine.hardware(),
+        "seconds": round(sum(seconds for seconds, _ in parts.values()), 1),
+    }
+    files.write_run(folder() / name, record, arrays)
+    return Run(name, config, arrays, record, "new", "this")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _made(
+    pieces: Pieces, drafts: Path, opened: Any, means: Any, stop: threading.Event, pool: ThreadPoolExecutor
+) -> dict[str, tuple[float, Arrays]]:
+    for piece in pieces.values():
+        piece.function()  # imported in this thread
+    own = {name: drafts / f"{name.replace('/', '-')}-{code.digest([p.maker])[:8]}" for name, p in pieces.items()}
+    done = {
+        name: pool.submit(_piece, own[name], piece, {"inputs": opened, "means": means}, stop)
+        for name, piece in pieces.items()
+    }
+    try:
+        return {name: future.result() for name, future in done.items()}
+    except BaseException:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+        raise
+
+
+def _piece(place: Path, piece: Piece, given: Mapping[str, Any], stop: threading.Event) -> tuple[float, Arrays]:
+    if (place / files.RECORD).is_file():
+        record, arrays = files.read_run(place)
+        return record["seconds"], arrays
+    begun = time.perf_counter()
+    arrays = piece.make(**given, draft=Draft(place / "state", stop))
+    seconds = time.perf_counter() - begun
+    files.write_run(place, {"seconds": seconds}, arrays)
+    shutil.rmtree(place / "state", ignore_errors=True)
+    return seconds, arrays
+
+
+def over(found: Iterable[Run], name: str) -> np.ndarray:
+    """An array of several runs, one a seed, (seeds, ...), in float64 where it holds floats.
+
+    Raises KeyError, with the array's name, for what a run does not hold.
+    """
+    arrays = []
+    for one in found:
+        if name not in one.arrays:
+            raise KeyError(f"{one.name} holds no {name!r}{_nearest(name, one.arrays)}.")
+        arrays.append(one.arrays[name])
+    stacked = np.stack(arrays)
+    return stacked.astype(float) if stacked.dtype.kind == "f" else stacked
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    from probsig.errors import closest
+
+    return closest(name, list(known))

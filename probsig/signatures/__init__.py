@@ -1,0 +1,5 @@
+"""What data says of a token, from a law or from counts."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

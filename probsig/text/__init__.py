@@ -1,0 +1,1 @@
+"""Text to documents to token ids to training sets, each made once and kept."""

@@ -1,0 +1,1 @@
+"""What gradient flow makes of it: exact, expanded, integrated."""

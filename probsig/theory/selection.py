@@ -1,0 +1,152 @@
+r"""Your own model against the theory: which orders of its flow do signatures explain?
+
+For any smooth hidden map G over the embeddings of a sequence, written in torch, and any law of (X, y), with weights
+of scale eps, K_i the Jacobian of G at zero with respect to position i, and h_0 = G(0), the flow of the embedding is
+
+    dW_x = sum_i K_i^T W_U^T rho_i(x)                                              order eps
+         + sum_i E[1{x_i = x} (D^2 G(0) E)_i^T W_U^T (e_y - 1/V)]                  order eps^2
+         - sum_i P(x_i = x) K_i^T Sigma_U h_0                                      order eps^2
+         + O(eps^3),            rho_i(x) = P(x_i = x, y = .) - P(x_i = x) / V.
+
+So to first order a model can only see at which *position* a token stands with which label, through K_i, and to second
+order pairs of positions with the label, through the Hessian of G at zero. `compare` measures both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from probsig.laws.distribution import Distribution
+from probsig.theory import flow, softmax
+from probsig.theory import orders as theory_orders
+from probsig.theory.modules import TorchModel, by_autograd
+
+FORMS = {
+    "labels": "order 1: the position-resolved label law",
+    "labels and pairs": "order 2: with the position-resolved pair and label law, and G(0)",
+}
+
+
+def expansion(dist: Distribution, W_E, W_U, module, form: str) -> np.ndarray:
+    """The flow of W_E, (V, d), by one of ``FORMS`` for a torch ``module`` from (n, L, d) to (n, d).
+
+    Raises ValueError on an unknown form.
+    """
+    if form not in FORMS:
+        raise ValueError(f"form is {form!r}; choose one of {', '.join(FORMS)}")
+    W_E, W_U = np.asarray(W_E, dtype=np.float64), np.asarray(W_U, dtype=np.float64)
+    centred = W_U - W_U.mean(axis=0)
+    g = torch.as_tensor(centred[dist.y])  # W_U^T (e_y - 1/V), (n, d)
+    E = torch.as_tensor(W_E[dist.X])
+    at_zero = torch.zeros_like(E, requires_grad=True)
+    h = module(at_zero)
+    (pulled,) = torch.autograd.grad((h * g).sum(), at_zero, create_graph=True)
+    out = pulled.detach()
+    if form == "labels and pairs":
+        if pulled.requires_grad:  # the Hessian of a linear map is zero and has no graph
+            (hessian,) = torch.autograd.grad((pulled * E).sum(), at_zero, retain_graph=True, allow_unused=True)
+            out = out + (0 if hessian is None else hessian)
+        response = h.detach() @ torch.as_tensor(centred.T @ centred / len(W_U))
+        (decay,) = torch.autograd.grad((h * response).sum(), at_zero)
+        out = out - decay
+    weighted = out.numpy() * dist.probability[:, None, None]
+    result = np.zeros_like(W_E)
+    np.add.at(result, dist.X, weighted)
+    return result
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found; `str()` says it in sentences.
+
+    ``proposition_1`` and ``proposition_2`` are relative errors, ``hadamard`` the relative error of the printed
+    Proposition 1 (diagonal of the Jacobian instead of its transpose), ``orders`` a `flow.Order` for the velocity
+    itself and for the residual of every form.
+    """
+
+    proposition_1: float
+    proposition_2: float
+    hadamard: float
+    orders: dict[str, theory_orders.Order]
+
+    def matches(self, form: str) -> int:
+        """The highest order in eps through which the form agrees with the flow; 0 when it misses the leading one."""
+        return round(self.orders[form].slope) - 1
+
+    def __str__(self):
+        lines = [
+            f"Proposition 1 {'holds' if self.proposition_1 < 1e-10 else 'FAILS'}, relative error "
+            + (f"{self.proposition_1:.1e}" if self.proposition_1 >= 1e-10 else "< 1e-10"),
+            f"Proposition 2 {'holds' if self.proposition_2 < 1e-10 else 'FAILS'}, relative error "
+            + (f"{self.proposition_2:.1e}" if self.proposition_2 >= 1e-10 else "< 1e-10"),
+            f"the printed Hadamard form is off by {self.hadamard:.2f}" if self.hadamard > 1e-10 else "J is diagonal",
+            f"the flow is of order {self.orders['velocity'].slope:.2f}",
+        ]
+        lines += [
+            f"{form}: residual of order {self.orders[form].slope:.2f}, matches through order {self.matches(form)}"
+            for form in FORMS
+        ]
+        return "\n".join(lines)
+
+
+def _hadamard(dist, W_E, W_U, module):
+    """Proposition 1 as printed: every Jacobian replaced by its diagonal."""
+    E = torch.as_tensor(W_E[dist.X]).requires_grad_()
+    H = module(E)
+    columns = [torch.autograd.grad(H[:, k].sum(), E, retain_graph=True)[0][:, :, k] for k in range(H.shape[1])]
+    diagonal = torch.stack(columns, dim=2).numpy()  # (n, L, d): dG_k / dE_ik
+    error = -softmax.softmax(H.detach().numpy() @ W_U.T)
+    error[np.arange(len(dist.y)), dist.y] += 1
+    result = np.zeros_like(W_E)
+    np.add.at(result, dist.X, diagonal * (error * dist.probability[:, None] @ W_U)[:, None])
+    return result
+
+
+def compare(
+    dist: Distribution,
+    module,
+    hidden_size: int,
+    scales: Sequence[float] = (0.02, 0.01, 0.005, 0.0025, 0.00125),
+    seeds: Sequence[int] = range(5),
+) -> Comparison:
+    """Hold a torch ``module`` over embeddings, (n, L, d) to (n, d), against Propositions 1 and 2 and both ``FORMS``.
+
+    The module is converted to float64 in place; its own weights stay fixed while W_E and W_U are ``scale`` times a
+    standard normal direction per seed.
+    A map that draws random numbers, such as dropout in training mode, is no function of its input and fails.
+
+    >>> from probsig.laws.distribution import Distribution
+    >>> law = Distribution(X=[[0, 1], [1, 2]], y=[2, 0], weight=[1, 2], vocab_size=3)
+    >>> print(compare(law, lambda E: E.sum(dim=1), hidden_size=4))
+    Proposition 1 holds, relative error < 1e-10
+    Proposition 2 holds, relative error < 1e-10
+    J is diagonal
+    the flow is of order 1.00
+    labels: residual of order 3.00, matches through order 2
+    labels and pairs: residual of order 3.00, matches through order 2
+    """
+    module = TorchModel(module).module
+    W_E, W_U = theory_orders.directions(dist, hidden_size, seeds[0])
+    exact = by_autograd(dist, W_E, W_U, module)
+    ours = flow.velocity(dist, W_E, W_U, TorchModel(module))
+    errors = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(ours, exact, strict=True)]
+    hadamard = np.linalg.norm(_hadamard(dist, W_E, W_U, module) - exact[0]) / np.linalg.norm(exact[0])
+
+    def residual(form):
+        def of(scale, seed):
+            E, U = (scale * D for D in theory_orders.directions(dist, hidden_size, seed))
+            return float(np.linalg.norm(by_autograd(dist, E, U, module)[0] - expansion(dist, E, U, module, form)))
+
+        return of
+
+    def speed(scale, seed):
+        E, U = (scale * D for D in theory_orders.directions(dist, hidden_size, seed))
+        return float(np.linalg.norm(by_autograd(dist, E, U, module)[0]))
+
+    orders = {"velocity": theory_orders.residual_order(speed, scales, seeds)}
+    orders |= {form: theory_orders.residual_order(residual(form), scales, seeds) for form in FORMS}
+    return Comparison(float(errors[0]), float(errors[1]), float(hadamard), orders)
