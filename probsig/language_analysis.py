@@ -10,10 +10,9 @@ Arrays have a first axis of two sides where they have one: 0 is (W_E, phi^next),
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,15 +101,6 @@ class Reference:
                     continue
         return out
 
-    def measure(self, step: int, W_E: NDArray, W_U: NDArray) -> dict[str, float]:
-        """R_cos of both sides at 100, 500, 1,000 tokens and at all, by "next/C" and "previous/C"."""
-        out = {}
-        for side, W in zip(SIDES, (W_E, W_U), strict=True):
-            whole = cosines(W[self.tokens])
-            for C in sorted({C for C in self.sizes if C in (100, 500, 1000)} | {len(self.tokens)}):
-                out[f"{side}/{C}"] = correlations(first(whole, C), self.cosines_of(side, C)).overall
-        return out
-
 
 def first(whole: Cosines, C: int) -> Cosines:
     """The cosines of the first C of the tokens.
@@ -125,56 +115,39 @@ def first(whole: Cosines, C: int) -> Cosines:
     return Cosines(np.concatenate([whole.pairs[s : s + C - 1 - i] for i, s in enumerate(starts)]), C)
 
 
-def analyse(W_E: NDArray, W_U: NDArray, reference: Reference, seed: int) -> Arrays:
-    """Everything the figures need of one pair of matrices.
+def analyse_side(side: str, W: NDArray, reference: Reference, seed: int) -> Arrays:
+    """Everything the figures need of one matrix, its rows those of `reference.tokens`; side: "next" for W_E, "previous"
+    for W_U.
 
-    rcos (2, 2, sizes): raw and centred (the mean row of the C tokens subtracted, of the embedding and of the
-    signature). bootstrap (2, sizes, 2): 2.5 and 97.5 % over tokens. shuffled, matched (2, sizes, 20): nulls. by_token,
-    similarity (2, C): each token's correlation over its pairs and its mean cosine to the others. table
-    (2, 10, COLUMNS), means (2, 10), zeros (2, 2): of `percentile_table`. heat (2, 2, 40, 40): cosines of embeddings and
-    signatures of the most frequent tokens.
+    rcos (2, sizes): raw and centred (the mean row of the C tokens subtracted, of the embedding and of the signature).
+    bootstrap (sizes, 2): 2.5 and 97.5 % over tokens. shuffled, matched (sizes, 20): nulls. by_token, similarity (C,):
+    each token's correlation over its pairs and its mean cosine to the others. table (10, COLUMNS), means (10,), zeros
+    (2,): of `percentile_table`. heat (2, 40, 40): cosines of embeddings and signatures of the most frequent tokens.
     """
-    out: dict[str, list[Any]] = {
-        name: [] for name in "rcos bootstrap shuffled matched by_token similarity table means zeros heat".split()
+    rows = np.asarray(W, dtype=np.float64)
+    whole, other = cosines(rows), reference.cosines_of(side, len(rows))
+    frequency = reference.data.frequency[reference.tokens]
+    pairs = [(first(whole, C), first(other, C), C) for C in reference.sizes]
+    centred = [
+        correlations(cosines(rows[:C] - rows[:C].mean(axis=0)), reference.signature(f"{side} centred", C)).overall
+        for C in reference.sizes
+    ]
+    found, table = correlations(whole, other), percentile_table(whole, other, columns=COLUMNS)
+    top = min(HEAT, len(rows))
+    out = {
+        "rcos": [[correlations(a, b).overall for a, b, _ in pairs], centred],
+        "bootstrap": [np.nanquantile(reliability.bootstrap(a, b, 200, seed), [0.025, 0.975]) for a, b, _ in pairs],
+        "shuffled": [reliability.matched_null(a, b, frequency[:C], DRAWS, seed, C) for a, b, C in pairs],
+        "matched": [reliability.matched_null(a, b, frequency[:C], DRAWS, seed, 50) for a, b, C in pairs],
+        "by_token": found.by_token,
+        "similarity": found.mean_a,
+        "table": table.counts,
+        "means": table.means,
+        "zeros": table.zero_fractions,
+        "heat": [first(whole, top).square(), first(other, top).square()],
     }
-    for side, W in zip(SIDES, (W_E, W_U), strict=True):
-        rows = np.asarray(W, dtype=np.float64)[reference.tokens]
-        whole, other = cosines(rows), reference.cosines_of(side, len(rows))
-        frequency = reference.data.frequency[reference.tokens]
-        pairs = [(first(whole, C), first(other, C), C) for C in reference.sizes]
-        centred = [
-            correlations(cosines(rows[:C] - rows[:C].mean(axis=0)), reference.signature(f"{side} centred", C)).overall
-            for C in reference.sizes
-        ]
-        out["rcos"].append([[correlations(a, b).overall for a, b, _ in pairs], centred])
-        draws = [reliability.bootstrap(a, b, 200, seed) for a, b, _ in pairs]
-        out["bootstrap"].append([np.nanquantile(values, [0.025, 0.975]) for values in draws])
-        for name, group in (("shuffled", None), ("matched", 50)):
-            nulls = [reliability.matched_null(a, b, frequency[:C], DRAWS, seed, group or C) for a, b, C in pairs]
-            out[name].append(nulls)
-        found = correlations(whole, other)
-        out["by_token"].append(found.by_token)
-        out["similarity"].append(found.mean_a)
-        table = percentile_table(whole, other, columns=COLUMNS)
-        out["table"].append(table.counts)
-        out["means"].append(table.means)
-        out["zeros"].append(table.zero_fractions)
-        top = min(HEAT, len(rows))
-        out["heat"].append([first(whole, top).square(), first(other, top).square()])
     small = {"by_token": np.float16, "similarity": np.float16, "heat": np.float16, "table": np.int32}
     return {name: np.array(values).astype(small.get(name, np.float64)) for name, values in out.items()}
-
-
-def leaderboard(W_E: NDArray, W_U: NDArray, reference: Reference, C: int) -> NDArray[np.float64]:
-    """(2, 2, LEADERS): R_cos of W_E and W_U, raw and centred, with each signature over the C most frequent tokens."""
-    signatures = [reference.signature(name, C) for name in LEADERS]
-    out = np.empty((2, 2, len(LEADERS)))
-    for s, W in enumerate((W_E, W_U)):
-        rows = np.asarray(W, dtype=np.float64)[reference.tokens[:C]]
-        for k, kind in enumerate((rows, rows - rows.mean(axis=0))):
-            own = cosines(kind)
-            out[s, k] = [correlations(own, other).overall for other in signatures]
-    return out
 
 
 def shared(sets: Sequence[TrainingSet], most: int, least: int = 20) -> NDArray[np.int64]:
@@ -193,32 +166,3 @@ def shared(sets: Sequence[TrainingSet], most: int, least: int = 20) -> NDArray[n
         frequency[one.kept[there]] = one.frequency[there]
         low = np.minimum(low, frequency)
     return token_signatures.frequent(low, most, least)
-
-
-def cross(
-    W_E: NDArray, W_U: NDArray, data: TrainingSet, others: Sequence[TrainingSet], tokens: Sequence[NDArray[np.int64]]
-) -> NDArray[np.float64]:
-    """R_cos with the signatures of other training sets, each over its `tokens` (ids of the tokenizer): (2, others); nan
-    where they are fewer than 3."""
-    values = np.full((2, len(others)), np.nan)
-    for o, (other, old) in enumerate(zip(others, tokens, strict=True)):
-        if len(old) < 3:
-            continue
-        own, theirs = data.new_ids(old), other.new_ids(old)
-        for s, (side, W) in enumerate(zip(SIDES, (W_E, W_U), strict=True)):
-            signature = cosines(SIGNATURE[side](other.counts, theirs), absent="zero")
-            values[s, o] = correlations(cosines(W[own]), signature).overall
-    return values
-
-
-def group(W_E: NDArray, data: TrainingSet, old_ids: Mapping[str, int]) -> Arrays:
-    """A named group of tokens: `count` how often each was seen, `embedding` and `next` (k, k) their cosines; nan for a
-    token without an embedding, and for the signature of one that never occurs or is never followed."""
-    new = data.new_ids(np.array(list(old_ids.values()), dtype=np.int64))
-    out = {name: np.full((len(new), len(new)), np.nan, dtype=np.float32) for name in ("embedding", "next")}
-    followed = np.where(new >= 0, data.counts.row_totals()[new], 0) > 0
-    rows = {"embedding": lambda chosen: W_E[chosen], "next": lambda c: token_signatures.next_token(data.counts, c)}
-    for name, there in (("embedding", np.flatnonzero(new >= 0)), ("next", np.flatnonzero(followed))):
-        if len(there) > 1:
-            out[name][np.ix_(there, there)] = cosines(rows[name](new[there])).square()
-    return {"count": np.where(new >= 0, data.frequency[new], 0), **out}

@@ -15,8 +15,9 @@ Axes: ids (N,), offsets (D + 1,), kept (V,) the tokenizer's id of each new one. 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -44,7 +45,8 @@ class TrainingSet:
     """Documents with their ids renumbered by frequency.
 
     ids (N,) uint16 or uint32, offsets (D + 1,), frequency (V,) how often each new id occurs, kept (V,) the old ids
-    (REST, if any, last), original the rows of the tokenizer's own embedding. `counts`, the pairs of neighbours.
+    (REST, if any, last), original the rows of the tokenizer's own embedding, held the documents that are not trained
+    on. `counts`, the pairs of neighbours.
     """
 
     name: str
@@ -52,6 +54,7 @@ class TrainingSet:
     offsets: NDArray[np.int64]
     kept: NDArray[np.int64]
     original: int
+    held: TrainingSet | None = None
 
     @property
     def vocab_size(self) -> int:
@@ -65,6 +68,13 @@ class TrainingSet:
     @cached_property
     def counts(self) -> Bigrams:
         return count(self.ids, self.vocab_size, offsets=self.offsets)
+
+    def digest(self) -> bytes:
+        """The SHA-256 of ids, offsets, kept, the rows of the tokenizer's own embedding, and what is held out."""
+        sha = hashlib.sha256()
+        for part in (self.ids, self.offsets, self.kept, np.array([self.original])):
+            sha.update(len(part).to_bytes(8, "little") + np.asarray(part).astype("<i8").tobytes())
+        return hashlib.sha256(sha.digest() + self.held.digest()).digest() if self.held else sha.digest()
 
     def often(self, most: int, least: int) -> NDArray[np.int64]:
         """The new ids of at most `most` tokens seen `least` times, most frequent first; REST is none of them."""
@@ -111,18 +121,21 @@ def documents(source: Any, chosen: NDArray[np.int64]) -> tuple[NDArray[Any], NDA
 
 
 def training_set(
-    corpus: Tokens, tokens: int | None, keep: int | None, seed: int, name: str, also: Iterable[int] = ()
+    corpus: Tokens, tokens: int | None, keep: int | None, seed: int, name: str, also: Iterable[int] = (), held: int = 0
 ) -> TrainingSet:
     """Whole documents of a corpus, drawn from the stream (seed, "documents", name) until there are `tokens` (the last
     is cut there; None takes all, in order), with at most `keep` ids (None keeps all that occur), those of `also` among
     them.
 
-    Raises ValueError for a corpus of fewer than 2 tokens, and for `tokens` or a `keep` below 2.
+    held: whole documents of so many tokens, drawn from the stream (seed, "held out", name), are left out and are the
+    set's `held`; ids are numbered by the frequency in both.
+    Raises ValueError for a corpus of fewer than 2 tokens, for `tokens` or a `keep` below 2, and where nothing is left
+    to train on.
 
     >>> from probsig.toy_corpus import ToyCorpus
-    >>> few = training_set(ToyCorpus.of(0), tokens=1000, keep=20, seed=0, name="toy")
-    >>> len(few.ids), few.vocab_size, int(few.kept[-1])
-    (1000, 20, -1)
+    >>> few = training_set(ToyCorpus.of(0), tokens=1000, keep=20, seed=0, name="toy", held=50)
+    >>> len(few.ids), few.vocab_size, int(few.kept[-1]), len(few.held.ids) >= 50
+    (1000, 20, -1, True)
     """
     if tokens is not None and tokens < 2:
         raise ValueError(f"tokens is {tokens}: pass 2 or more, or None for all.")
@@ -130,15 +143,30 @@ def training_set(
         raise ValueError(f"keep is {keep}: pass 2 ids or more, or None for all that occur.")
     if len(corpus.ids) < 2:
         raise ValueError(f"{name} has {len(corpus.ids)} tokens: training needs 2 or more.")
-    if tokens is None or tokens >= len(corpus.ids):
+    lengths = np.diff(corpus.offsets)
+    aside = np.zeros(len(lengths), dtype=bool)
+    if held:
+        order = seeds.stream(seed, "held out", name).permutation(len(lengths))
+        aside[order[: int(np.searchsorted(np.cumsum(lengths[order]), held)) + 1]] = True
+        if lengths[~aside].sum() < 2:
+            raise ValueError(f"{name} has too few documents to hold {held} tokens out: take more text.")
+    unseen = documents(corpus, np.flatnonzero(aside))
+    if tokens is None or tokens >= lengths[~aside].sum():
         ids, offsets = np.asarray(corpus.ids), np.asarray(corpus.offsets, dtype=np.int64)
+        if held:
+            ids, offsets = documents(corpus, np.flatnonzero(~aside))
     else:
-        order = seeds.stream(seed, "documents", name).permutation(len(corpus.offsets) - 1)
-        reached = np.cumsum(np.diff(corpus.offsets)[order])
+        order = seeds.stream(seed, "documents", name).permutation(len(lengths))
+        order = order[~aside[order]]
+        reached = np.cumsum(lengths[order])
         chosen = order[: int(np.searchsorted(reached, tokens)) + 1]
         ids, offsets = documents(corpus, chosen)
         ids, offsets = ids[:tokens], np.minimum(offsets, tokens)
-    return renumbered(ids, offsets, corpus.vocab_size, keep, name, also)
+    both = renumbered(np.concatenate([ids, unseen[0]]), offsets, corpus.vocab_size, keep, name, also)
+    data = replace(both, ids=both.ids[: len(ids)])
+    if not held:
+        return data
+    return replace(data, held=replace(data, name=f"{name}, held out", ids=both.ids[len(ids) :], offsets=unseen[1]))
 
 
 def renumbered(

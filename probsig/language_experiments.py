@@ -2,16 +2,19 @@
 
 One run is one model on one text: its architecture, its scale, its seed (of the initial weights and of the order of the
 rows; the documents are the same for every seed), the reading of the init, the number of epochs. It keeps numbers over
-training and arrays at the start, after one epoch and at the end; it keeps no weights.
+training, arrays at the start, after one epoch and at the end, and of the weights the rows of W_E and W_U of some tokens
+in 8 bits.
 
 The texts come from the caller, who opens them only when something has to be trained; the run remembers their digests.
 """
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,8 +22,9 @@ import numpy as np
 
 from probsig import runs
 from probsig.drafts import Draft
-from probsig.language_analysis import Reference, analyse, cross, group, leaderboard, shared
+from probsig.language_analysis import SIDES
 from probsig.language_data import TrainingSet
+from probsig.language_measures import Measures, stored
 
 Sets = tuple[Sequence[TrainingSet], Mapping[str, Mapping[str, int]]]
 ARCHITECTURES = {"qwen2.5": "qwen2.5", "llama-2": "llama-2"}
@@ -29,10 +33,11 @@ ARCHITECTURES = {"qwen2.5": "qwen2.5", "llama-2": "llama-2"}
 
 @dataclass(frozen=True)
 class Scale:
-    """Tokens of a text, ids kept (None: all that occur), the name of the model's shape, the recipe's numbers, and how
-    often it is measured in the first epoch."""
+    """Tokens of a text and how many more are held out, ids kept (None: all that occur), the name of the model's shape,
+    the recipe's numbers, and how often it is measured in each decade of steps."""
 
     tokens: int | None
+    held: int
     keep: int | None
     shape: str
     batch: int
@@ -42,22 +47,36 @@ class Scale:
 
 
 SCALES = {
-    "smoke": Scale(tokens=6_000, keep=150, shape="smoke", batch=4, length=32, lr=1e-2, looks=6),
-    "laptop": Scale(tokens=500_000, keep=8_192, shape="laptop", batch=2, length=256, lr=1e-4, looks=16),
-    "paper": Scale(tokens=None, keep=None, shape="paper", batch=16, length=2048, lr=1e-4, looks=24),
+    "smoke": Scale(tokens=6_000, held=500, keep=200, shape="smoke", batch=4, length=32, lr=1e-2, looks=4),
+    "laptop": Scale(
+        tokens=2_000_000, held=32_768, keep=8_192, shape="laptop", batch=2, length=256, lr=1e-4, looks=8
+    ),
+    "paper": Scale(tokens=None, held=65_536, keep=None, shape="paper", batch=2, length=2048, lr=1e-4, looks=8),
 }
-"""lr is the paper's at "laptop" and "paper"; the paper gives no batch. "smoke" is another clock."""
+"""lr is the paper's at "laptop" and "paper"; the paper gives no batch. "smoke" learns in fewer steps."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """How a run is made, none of which shapes its numbers (beyond the device's rounding): the device; what is entered
+    while it is needed; who takes a measure (`name`, rows...) off the training's hands; and the word to stop."""
+
+    device: str = "auto"
+    turn: contextlib.AbstractContextManager[Any] | None = None
+    apart: Callable[..., Future[Any]] | None = None
+    stop: threading.Event | None = None
 
 
 def looks(epoch: int, epochs: int, number: int) -> list[int]:
-    """The steps at which a run is measured: `number` of them in the first epoch, ever further apart, then each epoch's
-    end.
+    """The steps at which a run is measured: 0, `number` of them in each decade up to the end, and the ends of the first
+    epoch and the last.
 
-    >>> looks(100, 3, 5)
-    [0, 3, 10, 32, 100, 200, 300]
+    >>> looks(100, 3, 2)
+    [0, 1, 3, 10, 32, 95, 100, 300]
     """
-    early = np.unique(np.geomspace(max(1, epoch / 30), epoch, number - 1).round().astype(int))
-    return [0, *early.tolist(), *(epoch * e for e in range(2, epochs + 1))]
+    last = epoch * epochs
+    early = np.unique(np.geomspace(1, last, 1 + round(number * np.log10(last))).round().astype(int)) if last > 1 else []
+    return sorted({0, epoch, last, *(int(step) for step in early)})
 
 
 def model(
@@ -71,18 +90,19 @@ def model(
     init: str | float = "vocab",
     text: str = "stand-in",
     tokens: int | None = None,
-    device: str = "auto",
+    shape: str | None = None,
+    means: Means = Means(),
 ) -> runs.Run:
     """The run of a model on the text `name`: found, or trained now and stored.
 
     sets: gives the training sets, `name` among them, and the groups of tokens (`language_texts.training_sets`), made
-    with `SCALES[scale]`; the others are what the model is crossed with. tokens: another number than the scale's.
-    The piece "model" holds the log of `language_training` with, under kept/<step>/, what `language_analysis.analyse`,
-    `leaderboard`, `cross` (over the tokens of each pair of texts; "common" over those that all share) and `group` give;
-    and under data/, sizes, least (how often the rarest of C was seen), ceilings, top (the tokenizer's ids of the
-    heatmap's tokens), size (tokens, documents, ids), epoch (the steps of one), cross_tokens (others,) and common_tokens
-    (1,), how many tokens those are, names/<group> (its members, UTF-8 JSON), digests (SHA-256 of the ids of each
-    training set, in the order of `sets`).
+    with `SCALES[scale]`; the others are what the model is crossed with. tokens, shape: others than the scale's.
+    The piece "model" holds the log of `language_training` with what `Measures.watched` gives at every look, under
+    <step>/ (the start, the end of the first epoch and of the last) what `analysed` gives as next/ and previous/, what
+    `crossed` gives as others/, and after the start rows (n, d) and scale (n,) of W_E/ and W_U/, in 8 bits
+    (`language_measures.stored`; those of `Measures.kept_rows`); and under data/ what `Measures.about` gives, epoch
+    (the steps of one), names/<group> (its members, UTF-8 JSON), and digests (`TrainingSet.digest` of each, in the order
+    of `sets`).
     Raises ValueError for an unknown architecture or scale, for `tokens` below 2, for a `name` that is not among the
     sets, and what training raises.
     """
@@ -91,15 +111,15 @@ def model(
     for what, value, allowed in (("architecture", architecture, ARCHITECTURES), ("scale", scale, SCALES)):
         if value not in allowed:
             raise ValueError(f"{what} is {value!r}: pass one of {', '.join(map(repr, allowed))}.")
-    how = replace(SCALES[scale], tokens=tokens or SCALES[scale].tokens)
+    how = replace(SCALES[scale], tokens=tokens or SCALES[scale].tokens, shape=shape or SCALES[scale].shape)
     config = {"corpus": name, "text": text, "architecture": architecture, "scale": scale, "seed": seed}
-    config |= {"epochs": epochs, "init": init, **{k: v for k, v in asdict(how).items() if k != "looks"}}
+    config |= {"epochs": epochs, "init": init, **asdict(how)}
 
     def train(draft: Draft) -> dict[str, np.ndarray]:
-        return _train(name, *sets(), how, architecture, seed, epochs, init, device, draft)
+        return _train(name, *sets(), how, architecture, seed, epochs, init, means, draft)
 
     modules = ["probsig.language_experiments"]
-    return runs.run("language-model", config, {"model": train}, modules=modules)
+    return runs.run("language-model", config, {"model": train}, modules=modules, stop=means.stop)
 
 
 def _train(
@@ -111,10 +131,11 @@ def _train(
     seed: int,
     epochs: int,
     init: str | float,
-    device: str,
+    means: Means,
     draft: Draft,
 ) -> dict[str, np.ndarray]:
     from probsig import language_models, language_training
+    from probsig.language_models import rows
 
     data = next((one for one in sets if one.name == name), None)
     if data is None:
@@ -125,44 +146,44 @@ def _train(
     sizes = {"vocab_size": data.vocab_size, "original": data.original}
     built = language_models.build(architecture, shape, init=init, seed=seed, **sizes)
     recipe = language_training.Recipe(epochs=epochs, batch=how.batch, length=how.length, lr=how.lr)
-    reference, epoch = Reference(data, how.length), recipe.epoch(data)
-    pairwise, common = [shared([data, other], 500) for other in sets], shared([data, *sets], 500)
+    measures, epoch = Measures(data, sets, groups, how.length, seed), recipe.epoch(data)
+    full = {0, epoch, epoch * epochs}
 
-    def keep(step: int, W_E: Any, W_U: Any) -> dict[str, np.ndarray]:
-        out = analyse(W_E, W_U, reference, seed)
-        out["leaders"] = leaderboard(W_E, W_U, reference, min(500, len(reference.tokens)))
-        out["cross"] = cross(W_E, W_U, data, sets, pairwise)
-        out["common"] = cross(W_E, W_U, data, sets, [common] * len(sets))
-        for named, members in groups.items():
-            out |= {f"{named}/{key}": array for key, array in group(W_E, data, members).items()}
-        return out
+    def measure(which: str, *arguments: Any) -> Any:
+        return means.apart(which, *arguments) if means.apart else getattr(measures, which)(*arguments)
+
+    def look(step: int, model: Any) -> dict[str, Any]:
+        watched = rows(model, measures.watched_rows)
+        parts = {"": measure("watched", *watched)}
+        if step in full:
+            for side, W in zip(SIDES, rows(model, measures.analysed_rows), strict=True):
+                parts[f"{side}/"] = measure("analysed", side, W)
+            parts["others/"] = measure("crossed", *rows(model, measures.crossed_rows))
+        if step in full - {0}:  # the start is known from the seed
+            for key, W in zip(("W_E", "W_U"), rows(model, measures.kept_rows), strict=True):
+                small, factor = stored(W)
+                parts[f"{key}/"] = {"rows": small, "scale": factor}
+        return parts
 
     log = language_training.train(
         built,
         data,
         recipe,
         seed=seed,
-        measure=reference.measure,
-        measure_at=looks(epoch, epochs, how.looks),
-        keep=keep,
-        keep_at=sorted({0, epoch, epoch * epochs}),
-        device=device,
+        look=look,
+        look_at=looks(epoch, epochs, how.looks),
+        held=data.held,
+        device=means.device,
+        turn=means.turn,
         draft=draft,
     )
-    sizes = reference.sizes
     facts = {
-        "sizes": np.array(sizes, dtype=np.int64),
-        "least": data.frequency[reference.tokens[np.array(sizes) - 1]],
-        "ceilings": reference.ceilings(0),
-        "top": data.kept[reference.tokens[:40]],
-        "size": np.array([len(data.ids), len(data.offsets) - 1, data.vocab_size], dtype=np.int64),
+        **measures.about(),
         "epoch": np.array([epoch], dtype=np.int64),
-        "cross_tokens": np.array([len(old) for old in pairwise], dtype=np.int64),
-        "common_tokens": np.array([len(common)], dtype=np.int64),
         **{
             f"names/{named}": np.frombuffer(json.dumps(list(members)).encode(), np.uint8)
             for named, members in groups.items()
         },
-        "digests": np.array([list(hashlib.sha256(one.ids.tobytes()).digest()) for one in sets], dtype=np.uint8),
+        "digests": np.array([list(one.digest()) for one in sets], dtype=np.uint8),
     }
     return log.arrays() | {f"data/{key}": array for key, array in facts.items()}

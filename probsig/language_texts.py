@@ -30,6 +30,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
         for month in ("January February March April May June July August September October November December".split())
     ),
     "slashes": ("/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h"),
+    "weekdays": tuple(f" {day}" for day in "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()),
+    "numbers": tuple(f" {word}" for word in "one two three four five six seven eight nine ten eleven twelve".split()),
+    "letters": tuple(f" {letter}" for letter in "abcdefghijklmnopqrstuvwxyz"),
 }
 """Groups of tokens that the chapters look at; "slashes" is the group of v1 Fig. 12 / v2 Fig. 15 and its neighbours."""
 
@@ -99,7 +102,7 @@ def texts(corpus: Any) -> Iterator[str]:
 
 
 def training_sets(
-    names: Sequence[str], tokens: int | None, keep: int | None, **options: Any
+    names: Sequence[str], tokens: int | None, keep: int | None, held: int = 0, **options: Any
 ) -> tuple[list[TrainingSet], dict[str, dict[str, int]]]:
     """The training sets of some names (documents drawn with seed 0, whatever the model's seed), and for each of GROUPS
     its members that are tokens, with their ids. `options` are those of `opened`, `max_tokens` left out.
@@ -120,5 +123,5 @@ def training_sets(
         for group, texts in GROUPS.items()
     }
     named = [id for members in groups.values() for id in members.values()]
-    sets = [training_set(one, tokens, keep, 0, name, named) for name, one in zip(names, corpora, strict=True)]
+    sets = [training_set(one, tokens, keep, 0, name, named, held) for name, one in zip(names, corpora, strict=True)]
     return sets, groups

@@ -137,7 +137,14 @@ def may_compute(config: Mapping[str, Any]) -> bool:
     return os.environ.get("CI", "").lower() not in ("true", "1") or config.get("scale", "smoke") == "smoke"
 
 
-def run(kind: str, config: Mapping[str, Any], compute: Mapping[str, Work], *, modules: Iterable[str]) -> Run:
+def run(
+    kind: str,
+    config: Mapping[str, Any],
+    compute: Mapping[str, Work],
+    *,
+    modules: Iterable[str],
+    stop: threading.Event | None = None,
+) -> Run:
     """The run of this kind and config: found, or else done piece by piece and stored.
 
     config holds plain JSON values; "scale" and "seed" become part of the name. compute maps the name of each piece to
@@ -159,7 +166,7 @@ def run(kind: str, config: Mapping[str, Any], compute: Mapping[str, Work], *, mo
     made_by = provenance.digest_modules(modules)
     drafts = folder() / f"{name}.pieces"
     code = storage.digest(json.dumps(made_by, sort_keys=True).encode())[:8]
-    stop = threading.Event()
+    stop = stop or threading.Event()
     with ThreadPoolExecutor(min(len(compute), _cores())) as pool:
         done = [
             pool.submit(_piece, drafts / f"{piece.replace('/', '-')}-{code}", made_by, work, stop)
