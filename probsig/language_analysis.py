@@ -29,6 +29,7 @@ SIZES = (50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 LEAST = 50  # a token must have been seen so often
 LEADERS = ("next", "next centred", "next ppmi", "next support", "previous", "previous centred", "tied", "tied centred")
 LEADERS += ("skip 2", "attention", "attention centred")
+LEADERS += ("window 1-1 ppmi", "window 2-4 ppmi", "window 5-16 ppmi", "window 17-64 ppmi")
 REACH, HEAT, COLUMNS, DRAWS = 8, 40, 50, 20
 
 
@@ -69,7 +70,14 @@ class Reference:
         """Cosines of one of LEADERS over the C most frequent tokens."""
         kind = name.partition(" ")[2] or "raw"
         tokens, counts = self.tokens[:C], self.data.counts
-        if name == "skip 2":
+        if name.startswith("window"):
+            low, high = map(int, name.split()[1].split("-"))
+            near = (
+                count(self.data.ids, self.data.vocab_size, offsets=self.data.offsets, distance=k)
+                for k in range(low, high + 1)
+            )
+            rows = token_signatures.window(near, tokens, kind=name.split()[2])
+        elif name == "skip 2":
             rows = token_signatures.skip(self.distances[1], tokens)
         elif name.startswith("attention"):
             weights = token_signatures.harmonic_weights([c.distance for c in self.distances], self.length)

@@ -48,9 +48,7 @@ class Scale:
 
 SCALES = {
     "smoke": Scale(tokens=6_000, held=500, keep=200, shape="smoke", batch=4, length=32, lr=1e-2, looks=4),
-    "laptop": Scale(
-        tokens=2_000_000, held=32_768, keep=8_192, shape="laptop", batch=2, length=256, lr=1e-4, looks=8
-    ),
+    "laptop": Scale(tokens=2_000_000, held=32_768, keep=8_192, shape="laptop", batch=2, length=256, lr=1e-4, looks=8),
     "paper": Scale(tokens=None, held=65_536, keep=None, shape="paper", batch=2, length=2048, lr=1e-4, looks=8),
 }
 """lr is the paper's at "laptop" and "paper"; the paper gives no batch. "smoke" learns in fewer steps."""
@@ -72,7 +70,7 @@ def looks(epoch: int, epochs: int, number: int) -> list[int]:
     epoch and the last.
 
     >>> looks(100, 3, 2)
-    [0, 1, 3, 10, 32, 95, 100, 300]
+    [0, 1, 3, 10, 31, 96, 100, 300]
     """
     last = epoch * epochs
     early = np.unique(np.geomspace(1, last, 1 + round(number * np.log10(last))).round().astype(int)) if last > 1 else []

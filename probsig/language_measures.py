@@ -192,8 +192,8 @@ def stored(W: NDArray) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Rows in 8 bits, and the number that each row is to be multiplied with; cosines stay within 0.01 of what they are.
 
     >>> small, scale = stored(np.array([[1.0, -2.0], [0.0, 0.5]]))
-    >>> (small * scale[:, None]).round(2).tolist()
-    [[1.0, -2.0], [0.0, 0.5]]
+    >>> small.tolist(), (small * scale[:, None].astype(float)).round(2).tolist()
+    ([[64, -127], [0, 127]], [[1.01, -2.0], [0.0, 0.5]])
     """
     scale = np.maximum(np.abs(W).max(axis=1), np.finfo(np.float32).tiny) / 127
     return np.rint(W / scale[:, None]).astype(np.int8), scale.astype(np.float32)
