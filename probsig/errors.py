@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 
 
 class CorpusError(ValueError):
@@ -10,6 +11,19 @@ class CorpusError(ValueError):
 
     def _render_traceback_(self) -> list[str]:
         return [f"CorpusError: {self}"]
+
+
+def one_of(what: str, value: object, allowed: Iterable[object]) -> None:
+    """Raise ValueError, naming the choices, unless `value` is one of `allowed`.
+
+    >>> one_of("scale", "papr", ["smoke", "paper"])
+    Traceback (most recent call last):
+    ValueError: scale is 'papr' (did you mean 'paper'?): pass one of 'smoke', 'paper'.
+    """
+    allowed = list(allowed)
+    if value not in allowed:
+        hint = closest(value, [each for each in allowed if isinstance(each, str)]) if isinstance(value, str) else ""
+        raise ValueError(f"{what} is {value!r}{hint}: pass one of {', '.join(map(repr, allowed))}.")
 
 
 def check_form(form: str, forms: dict[str, str]) -> None:

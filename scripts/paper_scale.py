@@ -1,164 +1,285 @@
-"""The language models on rented GPUs: pack the texts here, run there without a network, bring the results back.
+"""The language models at the paper's shape, on a rented GPU: pack the texts here, run there, bring the results back.
 
-    python -m probsig.paper_scale pack packed/                       # here: ids of the five texts, under 55 MiB
-    python -m probsig.paper_scale run packed/ out/ --minutes 8       # there, again and again until it says it is done
-    torchrun --nproc-per-node 8 -m probsig.paper_scale run packed/ out/ --minutes 8         # the same with eight GPUs
-    for tar in out/finished*.tar; do tar -xf $tar -C results/; done  # here again
+    python scripts/paper_scale.py pack packed/ --long my-long-text.jsonl.gz  # here: the ids of the texts
+    python scripts/paper_scale.py run packed/ out/ --minutes 8               # there, again until it says it is done
+    for tar in out/finished*.tar; do tar -xf $tar -C results/; done          # here again
 
 `run` goes through EXPERIMENTS in their order, the most valuable first. It ends by itself within the given minutes and
 keeps the state of the run that it was in, so the next call goes on from there; the state stays on that machine, only
 finished runs come back, in files of at most 16 MiB. What is there needs this package, torch 2.6 or later, transformers
-5, numba and scipy.
+5, numba and scipy. While one run has the GPU, those before it are measured on the CPU's cores.
 
-With several GPUs one model stays on one GPU: a process takes every n-th experiment and speaks to no other, so a run is
-the same whichever process made it, and the number of GPUs may change from call to call.
+With several GPUs, `torchrun --nproc-per-node 8 scripts/paper_scale.py run packed/ out/`: a process takes every n-th
+experiment and speaks to no other, so a run is the same whichever process made it.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
+import dataclasses
+import functools
 import io
 import json
+import lzma
+import multiprocessing
 import os
 import signal
 import sys
 import tarfile
+import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from probsig.experiments import language_model, texts
-from probsig.runs.files import RECORD, StorageError, write_whole
-from probsig.text.training_set import TrainingSet
+from probsig import drafts, language_experiments, language_texts
+from probsig import language_training as language_training  # imported before there are threads
+from probsig.language_data import TrainingSet, training_set
+from probsig.language_experiments import Means
+from probsig.language_measures import Measures
+from probsig.storage import RECORD, StorageError, write_whole
 
-LARGEST = 55 * 2**20  # bytes that travel there
 TAR = 16 * 2**20  # bytes of a file that comes back
 END = tarfile.RECORDSIZE  # bytes at the end of a tar, at most
 SAVING = 0.1  # of the minutes: kept to save and to leave
+AT_ONCE = 3  # runs that are under way: one trains, the others are measured
+LONG = "dm-mathematics-long"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A text, an architecture, how many tokens of the text (None: all), epochs, and another shape than the paper's."""
+
+    corpus: str
+    architecture: str = "qwen2.5"
+    tokens: int | None = None
+    epochs: int = 1
+    shape: str | None = None
+    seed: int = 0
+
+
+FIVE, TWO = language_texts.NAMES, 2_000_000
 EXPERIMENTS = [
-    *((name, "qwen2.5", 0, 1) for name in texts.NAMES),
-    *((name, "llama-2", 0, 1) for name in texts.NAMES),
-    ("dm-mathematics", "qwen2.5", 0, 20),
-    *((name, "qwen2.5", 0, 20) for name in texts.NAMES if name != "dm-mathematics"),
-    *(
-        (name, architecture, seed, 1)
-        for seed in (1, 2)
-        for architecture in ("qwen2.5", "llama-2")
-        for name in texts.NAMES
-    ),
+    *(Experiment(name) for name in FIVE),
+    Experiment("dm-mathematics", tokens=TWO, epochs=20),
+    *(Experiment(name, "llama-2", tokens=TWO) for name in FIVE),
+    Experiment(LONG),
+    *(Experiment(name, tokens=TWO, epochs=20) for name in FIVE if name != "dm-mathematics"),
+    *(Experiment(LONG, shape=shape) for shape in ("laptop", "middle")),
+    *(Experiment(name, seed=seed) for seed in (1, 2) for name in FIVE),
 ]
-"""Text, architecture, seed, epochs."""
 
 
-def pack(folder: Path | str, scale: str, tokens: int | None, text: str = "stand-in") -> int:
-    """Write the training sets of both tokenizers, and what they are, into a folder; returns the number of bytes.
+class Ids:
+    """A corpus as it travels: ids, documents, and which of the named tokens it has."""
 
-    Raises StorageError where they are more than LARGEST: take fewer `tokens` of each text.
-    """
-    folder, how, total = Path(folder), language_model.SCALES[scale], 0
-    for architecture, by in language_model.ARCHITECTURES.items():
-        opening = {"text": text, "scale": scale, "seed": 0, "tokenizer": by}
-        sets, groups = texts.training_sets(texts.NAMES, tokens or how.tokens, how.keep, **opening)
-        about = {"scale": scale, "tokens": tokens, "text": text}
-        arrays: dict[str, np.ndarray] = {"about": texts.pack([json.dumps(about)])}
-        for one in sets:
-            arrays |= {f"{one.name}/ids": one.ids, f"{one.name}/offsets": one.offsets, f"{one.name}/kept": one.kept}
-            arrays[f"{one.name}/original"] = np.array(one.original)
-        for group, members in groups.items():
-            arrays[f"groups/{group}"] = np.array(list(members.values()), dtype=np.int64)
-            arrays[f"names/{group}"] = texts.pack(members)
-        packed = io.BytesIO()
-        np.savez_compressed(packed, **arrays)
-        write_whole(folder / f"{architecture}.npz", packed.getvalue())
-        total += len(packed.getvalue())
-    if total > LARGEST:
-        raise StorageError(f"{folder} has {total >> 20} MiB and {LARGEST >> 20} may travel: pass fewer --tokens.")
+    def __init__(self, ids: np.ndarray, offsets: np.ndarray, vocab_size: int):
+        self.ids, self.offsets, self.vocab_size, self.tokenizer = ids, offsets, vocab_size, None
+
+
+def pack(folder: Path, text: str, limits: dict[str, int | None], long: str | None) -> int:
+    """Write the ids of the texts for both tokenizers into a folder; returns the number of bytes."""
+    total = 0
+    for architecture, by in language_experiments.ARCHITECTURES.items():
+        options = {"scale": "paper", "seed": 0, "tokenizer": by, "max_tokens": None}
+        sources = {name: (name, text) for name in FIVE}
+        if long and architecture == "qwen2.5":
+            sources[LONG] = (LONG, long)
+        arrays: dict[str, np.ndarray] = {}
+        for name, (said, place) in sources.items():
+            corpus = language_texts.opened(said, text=place, **options)
+            most = limits[architecture]
+            last = len(corpus.offsets) - 1
+            if most is not None:
+                last = min(last, int(np.searchsorted(corpus.offsets, most)) + 1)
+            ids = np.asarray(corpus.ids[: corpus.offsets[last]])
+            known, new = np.unique(ids, return_inverse=True)
+            kind = np.uint16 if len(known) <= 1 << 16 else np.uint32
+            arrays |= {f"{name}/ids": new.astype(kind), f"{name}/known": known.astype(np.int64)}
+            arrays[f"{name}/offsets"] = np.asarray(corpus.offsets[: last + 1])
+            arrays[f"{name}/vocab"] = np.array(corpus.vocab_size)
+            print(f"{architecture} {name}: {len(ids)} tokens of {len(known)} kinds, {last} documents", flush=True)
+            for group, texts in language_texts.GROUPS.items():
+                members = {t: id for t in texts if (id := corpus.tokenizer.id(t)) is not None}
+                arrays[f"groups/{group}"] = np.array([*members.values()], dtype=np.int64)
+                arrays[f"names/{group}"] = language_texts.pack(members)
+        raw = io.BytesIO()
+        np.savez(raw, **arrays)
+        packed = lzma.compress(raw.getvalue(), preset=6)
+        write_whole(folder / f"{architecture}.npz.xz", packed)
+        total += len(packed)
     return total
 
 
-def unpack(folder: Path | str, architecture: str) -> language_model.Sets:
-    """The training sets and groups that `pack` wrote for an architecture's tokenizer."""
-    with np.load(Path(folder) / f"{architecture}.npz", allow_pickle=False) as arrays:
-        groups = {
+class Texts:
+    """What was packed: training sets of some tokens, made once, and where other processes find them."""
+
+    def __init__(self, packed: Path, how: language_experiments.Scale):
+        self.packed, self.how, self.made, self.lock = packed, how, {}, threading.Lock()
+        self.place = Path(tempfile.mkdtemp(prefix="probsig-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+
+    @functools.cache  # noqa: B019 one object for the life of the process
+    def arrays(self, architecture: str) -> dict[str, np.ndarray]:
+        path = self.packed / f"{architecture}.npz.xz"
+        try:
+            data = lzma.decompress(path.read_bytes())
+        except FileNotFoundError as error:
+            raise StorageError(f"{path} is not there: run `pack {self.packed}` where the texts are.") from error
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    def groups(self, architecture: str) -> dict[str, dict[str, int]]:
+        arrays = self.arrays(architecture)
+        return {
             name.removeprefix("groups/"): dict(
-                zip(texts.unpack(arrays["names" + name[6:]]), arrays[name].tolist(), strict=True)
+                zip(language_texts.unpack(arrays["names" + name[6:]]), arrays[name].tolist(), strict=True)
             )
             for name in arrays
             if name.startswith("groups/")
         }
-        names = [name.removesuffix("/ids") for name in arrays if name.endswith("/ids")]
-        parts = ("ids", "offsets", "kept")
-        sets = [
-            TrainingSet(name, *(arrays[f"{name}/{part}"] for part in parts), int(arrays[f"{name}/original"]))
-            for name in names
-        ]
-    return sets, groups
+
+    def sets(self, experiment: Experiment) -> tuple[list[TrainingSet], dict[str, dict[str, int]]]:
+        """The sets of an experiment: its own text's first, then those that it is crossed with."""
+        names = [experiment.corpus, *(name for name in FIVE if name != experiment.corpus)]
+        groups = self.groups(experiment.architecture)
+        return [self._one(experiment.architecture, name, experiment.tokens, groups) for name in names], groups
+
+    def _one(self, architecture: str, name: str, tokens: int | None, groups: dict[str, dict[str, int]]) -> TrainingSet:
+        with self.lock:
+            key = (architecture, name, tokens)
+            if key not in self.made:
+                arrays = self.arrays(architecture)
+                ids = arrays[f"{name}/known"][arrays[f"{name}/ids"]].astype(np.uint32)
+                corpus = Ids(ids, arrays[f"{name}/offsets"], int(arrays[f"{name}/vocab"]))
+                named = [id for members in groups.values() for id in members.values()]
+                self.made[key] = training_set(corpus, tokens, self.how.keep, 0, name, named, self.how.held)
+            return self.made[key]
+
+    def laid_out(self, experiment: Experiment) -> Path:
+        """A folder from which another process makes the same `Measures`."""
+        sets, groups = self.sets(experiment)
+        folder = self.place / f"{experiment.architecture}-{experiment.corpus}-{experiment.tokens}"
+        with self.lock:
+            if not (folder / "about.json").is_file():
+                folder.mkdir(parents=True, exist_ok=True)
+                for number, one in enumerate(sets):
+                    for part in ("ids", "offsets", "kept"):
+                        np.save(folder / f"{number}-{part}.npy", getattr(one, part))
+                about = {"names": [[one.name, one.original] for one in sets], "groups": groups}
+                (folder / "about.json").write_text(json.dumps(about))
+        return folder
 
 
-def about(folder: Path | str, architecture: str) -> dict[str, Any]:
-    """The scale, tokens and text that `pack` was given. Raises StorageError where it wrote nothing."""
-    path = Path(folder) / f"{architecture}.npz"
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return json.loads(texts.unpack(arrays["about"])[0])
-    except (FileNotFoundError, KeyError) as error:
-        why = "is not there" if isinstance(error, FileNotFoundError) else "does not say what it was made of"
-        raise StorageError(f"{path} {why}: run `pack {folder}` where the texts are.") from error
+@functools.lru_cache(maxsize=2)
+def _measures(folder: str, length: int, seed: int) -> Measures:
+    about = json.loads((Path(folder) / "about.json").read_text())
+    sets = [
+        TrainingSet(
+            name, *(np.load(f"{folder}/{n}-{part}.npy", mmap_mode="r") for part in ("ids", "offsets", "kept")), original
+        )
+        for n, (name, original) in enumerate(about["names"])
+    ]
+    return Measures(sets[0], sets, about["groups"], length, seed)
+
+
+def _measured(folder: str, length: int, seed: int, which: str, *rows: np.ndarray) -> dict[str, np.ndarray]:
+    begun = time.time()
+    out = getattr(_measures(folder, length, seed), which)(*rows)
+    print(f"  {Path(folder).name} {which}: {time.time() - begun:.1f} s", file=sys.stderr, flush=True)
+    return out
+
+
+def _quiet() -> None:
+    os.environ["TQDM_DISABLE"] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def run(
-    packed: Path | str,
-    out: Path | str,
+    packed: Path,
+    out: Path,
     *,
     minutes: float,
-    scale: str,
-    tokens: int | None = None,
+    scale: str = "paper",
     device: str = "auto",
     text: str = "stand-in",
-    experiments: Sequence[tuple[str, str, int, int]] = EXPERIMENTS,
+    workers: int | None = None,
+    experiments: Sequence[Experiment] | None = None,
 ) -> int:
     """Run this process's share of the experiments for some minutes; returns how many of it are left.
 
     RANK, WORLD_SIZE and LOCAL_RANK, as torchrun sets them, say which share and which GPU. Finished runs are in
     out/finished.tar, of several processes in out/finished-<rank>.tar; where one would exceed TAR bytes there is a
-    second with -2 in its name. A thread may still be at work when the minutes are over: it has been asked to stop.
-    `tokens`, `scale` and `text` are those of `pack`. Raises ValueError where they are not, or where there are more
-    processes than GPUs; StorageError for what is not packed; and what `language_experiments.model` raises.
+    second with -2 in its name.
     """
-    ends, out = time.monotonic() + 60 * minutes * (1 - SAVING), Path(out)
+    ends = time.monotonic() + 60 * minutes * (1 - SAVING)
     rank, world = _place(device)
-    asked = {"scale": scale, "tokens": tokens, "text": text}
-    for architecture in dict.fromkeys(architecture for _, architecture, _, _ in experiments):
-        made = about(packed, architecture)
-        other = [f"{name} {made[name]!r}, not {value!r}" for name, value in asked.items() if made[name] != value]
-        if other:
-            raise ValueError(f"{packed} was packed with {' and '.join(other)}: ask for what was packed, or pack again.")
     os.environ["PROBSIG_RUNS"] = str(out / "runs")
-    name, mine = "finished" if world == 1 else f"finished-{rank}", experiments[rank::world]
+    drafts.EVERY = 600.0  # the state is large, and a rented machine is seldom taken away
+    name, mine = "finished" if world == 1 else f"finished-{rank}", (experiments or EXPERIMENTS)[rank::world]
+    texts, turn, stop = Texts(packed, language_experiments.SCALES[scale]), threading.Lock(), threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    workers = workers if workers is not None else max(1, (os.cpu_count() or 2) - 2)
+    context = multiprocessing.get_context("spawn")
     done: list[str] = []
     _collect(out, name, done)
-    for corpus, architecture, seed, epochs in mine:
-        try:
-            with _until(ends, 15 * minutes * SAVING):
-                found = language_model.model(
-                    corpus,
-                    lambda architecture=architecture: unpack(packed, architecture),
-                    architecture=architecture,
-                    seed=seed,
-                    epochs=epochs,
-                    device=device,
-                    **asked,
-                )
-        except TimeIsUp:
-            break
-        done.append(found.name)
-        _collect(out, name, done)
-        print(f"{name}: {len(done)} of {len(mine)}, {found.name}, {found.record['seconds']:.0f} s", flush=True)
+
+    def one(experiment: Experiment) -> Any:
+        folder = texts.laid_out(experiment)
+        length = language_experiments.SCALES[scale].length
+
+        def apart(which: str, *rows: np.ndarray) -> Future[Any]:
+            return pool.submit(_measured, str(folder), length, experiment.seed, which, *rows)
+
+        return language_experiments.model(
+            experiment.corpus,
+            lambda: texts.sets(experiment),
+            architecture=experiment.architecture,
+            scale=scale,
+            seed=experiment.seed,
+            epochs=experiment.epochs,
+            text=text,
+            tokens=experiment.tokens,
+            shape=experiment.shape,
+            means=Means(device, turn, apart, stop),
+        )
+
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_quiet) as pool:
+        threads = ThreadPoolExecutor(AT_ONCE)
+        queue, under_way = list(mine), {}
+        while queue or under_way:
+            while queue and len(under_way) < AT_ONCE and not stop.is_set():
+                experiment = queue.pop(0)
+                under_way[threads.submit(one, experiment)] = experiment
+            if not under_way:
+                break
+            finished, _ = wait(under_way, timeout=max(0.0, ends - time.monotonic()), return_when=FIRST_COMPLETED)
+            if time.monotonic() >= ends:
+                stop.set()
+                finished, _ = wait(under_way, timeout=60 * minutes * SAVING * 0.7)
+                queue.clear()
+            for future in finished:
+                experiment = under_way.pop(future)
+                try:
+                    found = future.result()
+                except drafts.Stopped:
+                    continue
+                except Exception:  # the others go on
+                    print(f"{experiment} failed:", traceback.format_exc(), file=sys.stderr, flush=True)
+                    continue
+                done.append(found.name)
+                _collect(out, name, done)
+                print(f"{len(done)} of {len(mine)}, {experiment}: {found.record['seconds']:.0f} s", flush=True)
+            if stop.is_set():
+                break
+        if under_way or stop.is_set():
+            sys.stdout.flush()
+            _leave(out, ends + 60 * minutes * SAVING, len(mine) - len(done))
     return len(mine) - len(done)
 
 
@@ -173,32 +294,6 @@ def _place(device: str) -> tuple[int, int]:
             raise ValueError(f"This process wants GPU {local} of {there}: pass torchrun --nproc-per-node {there}.")
         torch.cuda.set_device(local)
     return rank, world
-
-
-class TimeIsUp(Exception):
-    """Raised in the main thread when the minutes are over or the machine is taken away."""
-
-
-@contextlib.contextmanager
-def _until(ends: float, again: float) -> Iterator[None]:
-    """Raise TimeIsUp at a time or at SIGTERM, and again every `again` seconds from then on.
-
-    A run works in another thread, so nothing is cut: the first makes `runs.run` ask that thread to save and stop, and
-    wait for it. The next ones end the waiting (its own, then its pool's) where the thread is at something long.
-    """
-
-    def ring(*_: Any) -> None:
-        signal.setitimer(signal.ITIMER_REAL, again)
-        raise TimeIsUp
-
-    before = {number: signal.signal(number, ring) for number in (signal.SIGALRM, signal.SIGTERM)}
-    try:
-        signal.setitimer(signal.ITIMER_REAL, max(1e-3, ends - time.monotonic()))
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _collect(out: Path, name: str, done: Sequence[str]) -> None:
@@ -222,36 +317,39 @@ def _collect(out: Path, name: str, done: Sequence[str]) -> None:
         write_whole(out / f"{name}{f'-{number}' if number > 1 else ''}.tar", packed.getvalue())
 
 
-def _leave(out: Path, ends: float) -> None:
-    """End the process where a thread is still at something long, but not while a state is written."""
-    sys.stdout.flush()
-    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
-        states = "*.pieces/*/state"
-        while time.monotonic() < ends and not all((s / RECORD).is_file() for s in (out / "runs").glob(states)):
-            time.sleep(0.05)
-        os._exit(0)
+def _leave(out: Path, ends: float, left: int) -> None:
+    """End the process although threads and workers are at something long, but not while a state is written."""
+    states = "*.pieces/*/state"
+    while time.monotonic() < ends and not all((s / RECORD).is_file() for s in (out / "runs").glob(states)):
+        time.sleep(0.05)
+    print(f"{left} left: run the same command again on this machine", flush=True)
+    for child in multiprocessing.active_children():
+        child.terminate()
+    os._exit(0)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m probsig.paper_scale", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=("pack", "run"))
     parser.add_argument("packed", type=Path, help="the folder of packed ids")
     parser.add_argument("out", type=Path, nargs="?", default=Path("out"), help="where results go")
     parser.add_argument("--minutes", type=float, default=8.0)
-    parser.add_argument("--scale", default="paper", choices=tuple(language_model.SCALES))
-    parser.add_argument("--tokens", type=int, default=None, help="tokens of each text; the scale's by default")
+    parser.add_argument("--scale", default="paper", choices=tuple(language_experiments.SCALES))
     parser.add_argument("--text", default="stand-in", help="where the texts are from, as in the chapters")
+    parser.add_argument("--long", help="a file with more of the mathematics, for the long run")
+    parser.add_argument("--llama-tokens", type=int, help="at most so many tokens of each text for Llama-2")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    given, begun = parser.parse_args(arguments), time.monotonic()
+    parser.add_argument("--workers", type=int, help="processes that measure; the number of cores less 2 by default")
+    given = parser.parse_args(arguments)
     if given.command == "pack":
-        size = pack(given.packed, given.scale, given.tokens, given.text)
+        limits = {"qwen2.5": None, "llama-2": given.llama_tokens}
+        size = pack(given.packed, given.text, limits, given.long)
         print(f"{given.packed}: {size / 2**20:.1f} MiB")
         return
-    chosen = {name: getattr(given, name) for name in ("minutes", "scale", "tokens", "text", "device")}
+    chosen = {name: getattr(given, name) for name in ("minutes", "scale", "text", "device", "workers")}
     left = run(given.packed, given.out, **chosen)
     print("done" if not left else f"{left} left: run the same command again on this machine")
-    _leave(given.out, begun + 60 * given.minutes)
 
 
 if __name__ == "__main__":

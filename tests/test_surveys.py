@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probsig.counts.bigrams import count
+from probsig.counts.bigrams import count, frequent
 from probsig.experiments import estimation, surveys
 from probsig.experiments import texts as experiments_texts
 from probsig.geometry import small
@@ -111,7 +111,7 @@ def test_shared_cosines_are_over_the_same_tokens(toy):
     found = surveys.shared_cosines(corpora, 40, seed=0, least=5)
     counts = [count(c.ids, c.vocab_size, offsets=c.offsets) for c in corpora]
     both = np.min([np.minimum(one.row_totals(), one.transpose().row_totals()) for one in counts], axis=0)
-    tokens = signatures_tokens.frequent(both, 40, 5)
+    tokens = frequent(both, 40, 5)
     assert found["tokens"][0] == len(tokens) > 20
     own = [small.pairs(small.cosine(signatures_tokens.next_token(c, tokens).toarray())) for c in counts]
     assert found["next"][0, 2] == pytest.approx(small.pearson(own[0], own[2]), abs=1e-5)

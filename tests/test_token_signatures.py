@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from probsig.counts.bigrams import frequent
 from probsig.counts import bigrams
 from probsig.signatures import tokens as signatures_tokens
 
@@ -159,9 +160,9 @@ def test_renaming_ids_renames_columns(ids, name):
 
 def test_the_order_of_frequent_tokens():
     frequency = np.array([3, 60, 50, 49, 60, 10**12], dtype=np.uint64)
-    assert signatures_tokens.frequent(frequency).tolist() == [5, 1, 4, 2]
-    assert signatures_tokens.frequent(frequency, most=2).tolist() == [5, 1]
-    assert signatures_tokens.frequent(frequency, least=0, most=9).tolist() == [5, 1, 4, 2, 3, 0]
+    assert frequent(frequency).tolist() == [5, 1, 4, 2]
+    assert frequent(frequency, most=2).tolist() == [5, 1]
+    assert frequent(frequency, least=0, most=9).tolist() == [5, 1, 4, 2, 3, 0]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-from .bigrams import Bigrams, count, merged
+from .bigrams import Bigrams, count, frequent, merged
 
 __all__ = [
     "Bigrams",
     "count",
+    "frequent",
     "merged",
 ]

@@ -186,6 +186,19 @@ def merged(parts: Iterable[Bigrams]) -> Bigrams:
     return Bigrams(np.cumsum(indptr, out=indptr), columns, counts, vocab_size, distance)
 
 
+def frequent(frequency: ArrayLike, most: int = 10_000, least: int = 50) -> NDArray[np.int64]:
+    """The tokens of a subset that its figures use: at most `most`, seen at least `least` times, most frequent first.
+
+    `frequency` (V,) is how often each token was seen; tokens of one frequency come in the order of their ids.
+
+    >>> frequent([7, 50, 90, 50], most=3).tolist()
+    [2, 1, 3]
+    """
+    frequency = np.asarray(frequency)
+    order = np.argsort(-frequency.astype(np.int64), kind="stable")[:most]
+    return order[frequency[order] >= least]
+
+
 def checked_ids(ids: ArrayLike) -> NDArray[Any]:
     """`ids` as uint16 or uint32 (N,); raises ValueError when they are no integers, no line, negative or past 2**32."""
     array = np.asarray(ids)

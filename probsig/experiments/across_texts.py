@@ -19,11 +19,11 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
+from probsig import runs
 from probsig.experiments import language_model
 from probsig.geometry import reliability
 from probsig.geometry.large import Cosines, correlations, cosines
 from probsig.language.analysis import SIDES, SIGNATURE, shared
-from probsig import runs
 from probsig.runs.drafts import Draft
 from probsig.text.training_set import TrainingSet
 

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from probsig import runs
 from probsig.addition import engines, gradients
 from probsig.addition.training import MODELS, Measure, Trajectory, train_together
 from probsig.geometry import small as geometry_small
 from probsig.laws.distribution import Distribution
 from probsig.laws.tasks import TASKS
-from probsig import runs
 from probsig.runs.drafts import Draft
 from probsig.signatures import laws as signatures_laws
 from probsig.theory.explained import explained
@@ -119,9 +119,7 @@ def faster(config: dict[str, Any]) -> runs.Run:
     return runs.run("longer", config, pieces)
 
 
-def addition_runs(
-    configs: Sequence[dict[str, Any]], device: str = "auto", progress: bool = False
-) -> list[runs.Run]:
+def addition_runs(configs: Sequence[dict[str, Any]], device: str = "auto", progress: bool = False) -> list[runs.Run]:
     """The stored runs of these configs; what is missing is trained and stored.
 
     On a CPU the pieces of a config train side by side, one a core. On a GPU every piece trains for all missing configs

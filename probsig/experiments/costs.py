@@ -7,6 +7,7 @@ of the texts, whose growth says how large the table of a corpus becomes that nob
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -16,11 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probsig import seeds
+from probsig import runs, seeds
 from probsig.counts.bigrams import Bigrams, count
 from probsig.counts.files import write_table
 from probsig.counts.merging import FAN_IN, merged_blocks
 from probsig.counts.sharded import Ids, count_sharded
+from probsig.experiments.texts import Corpora, Texts
+from probsig.experiments.texts import documents as documents_of
 from probsig.runs.files import write_whole
 from probsig.text import store
 from probsig.text.training_set import Tokens, documents
@@ -30,6 +33,20 @@ SHARES = 0.5 ** np.arange(6, -1, -1)  # of the documents, the last is all
 COUNTED = 20_000_000  # tokens that are counted to measure the rate
 TURNS = 3
 SHOWN = 4_000_000  # characters that are tokenised once more to measure the rate
+
+
+def stored(names: Sequence[str], texts: Texts) -> runs.Run:
+    """The rates on some corpora: found, or measured now and stored (piece "rates")."""
+    config = {"corpora": list(names), "scale": texts.scale, "seed": texts.seed, "max_tokens": texts.max_tokens}
+    config |= texts.identity(names)
+    pieces = {"rates": runs.Piece("probsig.experiments.costs:measured", (list(names), texts.seed))}
+    return runs.run("language-cost", config, pieces, inputs=functools.partial(texts.corpora, names))
+
+
+def measured(names: Sequence[str], seed: int, inputs: Corpora) -> Arrays:
+    """`measure` of some corpora."""
+    opened = [inputs.corpora[name] for name in names]
+    return measure(opened, [documents_of(one) for one in opened], seed)
 
 
 def measure(corpora: Sequence[Tokens], texts: Sequence[Iterable[str]], seed: int) -> Arrays:

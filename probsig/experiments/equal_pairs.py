@@ -17,16 +17,15 @@ AdamW, a cosine from the learning rate to zero. Axes: W_E (V, d), tables (36 pre
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from probsig import seeds
-from probsig import runs
-from probsig.runs.drafts import Draft
+from probsig import runs, seeds
 from probsig.theory.modules import CausalBlocks
 
 CHAIN = np.array([[1, 5, 2], [2, 1, 5], [5, 2, 1]])  # eighths; doubly stochastic
@@ -139,26 +138,27 @@ def course(*, scale: str, seed: int) -> runs.Run:
     "<trunk> <aim>", three rows (3, looks) of `apart`: the two laws, two samples of one law, samples of both.
     Raises ValueError for an unknown scale.
     """
-    if scale not in SCALES:
-        raise ValueError(f"scale is {scale!r}: pass one of {', '.join(map(repr, SCALES))}.")
-    how = SCALES[scale]
+    one_of("scale", scale, SCALES)
+    config = {"scale": scale, "seed": seed, **asdict(SCALES[scale])}
+    pieces = {"apart": runs.Piece("probsig.experiments.equal_pairs:made", (config,))}
+    return runs.run("language-equal-pairs", config, pieces)
 
-    def make(draft: Draft) -> dict[str, NDArray]:
-        steps = np.unique(np.linspace(0, how.steps, how.looks).round().astype(int))
-        weights = {}
-        for name, sign in SOURCES.items():
-            exact = law(sign)[1]
-            drawn = seeds.stream(seed, "equal pairs", name).multinomial(how.sequences, exact / exact.sum())
-            weights[name] = exact if name.startswith("law") else drawn
-        out = {"steps": steps.astype(np.int64)}
-        for trunk, attention in TRUNKS.items():
-            for aim in AIMS:
-                plus, minus, sample, again, other = (
-                    train(tables(w, aim), attention, seed=seed, steps=how.steps, lr=how.lr, keep_at=steps)
-                    for w in weights.values()
-                )
-                out[f"{trunk} {aim}"] = np.stack([apart(plus, minus), apart(sample, again), apart(sample, other)])
-        return out
 
-    config = {"scale": scale, "seed": seed, **asdict(how)}
-    return runs.run("language-equal-pairs", config, {"apart": make}, modules=["probsig.equal_pairs"])
+def made(config: Mapping[str, Any]) -> dict[str, NDArray]:
+    """What `course` stores."""
+    seed, steps = config["seed"], config["steps"]
+    looks = np.unique(np.linspace(0, steps, config["looks"]).round().astype(int))
+    weights = {}
+    for name, sign in SOURCES.items():
+        exact = law(sign)[1]
+        drawn = seeds.stream(seed, "equal pairs", name).multinomial(config["sequences"], exact / exact.sum())
+        weights[name] = exact if name.startswith("law") else drawn
+    out = {"steps": looks.astype(np.int64)}
+    for trunk, attention in TRUNKS.items():
+        for aim in AIMS:
+            plus, minus, sample, again, other = (
+                train(tables(w, aim), attention, seed=seed, steps=steps, lr=config["lr"], keep_at=looks)
+                for w in weights.values()
+            )
+            out[f"{trunk} {aim}"] = np.stack([apart(plus, minus), apart(sample, again), apart(sample, other)])
+    return out

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probsig import seeds
-from probsig.counts.bigrams import Bigrams, count
+from probsig.counts.bigrams import Bigrams, count, frequent
 from probsig.geometry import reliability
 from probsig.signatures import tokens as signatures_tokens
 from probsig.text.training_set import Tokens, documents
@@ -41,7 +41,7 @@ def estimation(corpus: Tokens, counts: Bigrams, seed: int, *, parts: int = 6, ba
     square = whole.multiply(whole).sum(axis=1)
     error, independent, absent, absent_independent = np.full((4, draws, parts, bands), np.nan)
     frequency = np.bincount(corpus.ids, minlength=corpus.vocab_size)
-    ranked = signatures_tokens.frequent(frequency, 10_000, 50)
+    ranked = frequent(frequency, 10_000, 50)
     sizes = [C for C in (50, 100, 200, 500, 1000, 2000, 5000, 10_000) if C <= ranked.size]
     steady = {name: np.full((draws, len(sizes)), np.nan) for name in SIGNATURES}
     for draw in range(draws):

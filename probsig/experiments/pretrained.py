@@ -25,15 +25,14 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from probsig import seeds
-from probsig.counts.bigrams import Bigrams, count, merged
+from probsig import runs, seeds
+from probsig.counts.bigrams import Bigrams, count, frequent, merged
 from probsig.experiments.adjacency import adjacency
-from probsig.experiments.texts import GROUPS, NAMES, opened, pack
+from probsig.experiments.texts import GROUPS, NAMES, pack
 from probsig.geometry import reliability
 from probsig.geometry import small as geometry_small
 from probsig.geometry.large import Cosines, correlations, cosines
 from probsig.language.checkpoints import Checkpoint, open_checkpoint
-from probsig import runs
 from probsig.runs.files import digest
 from probsig.signatures import tokens as signatures_tokens
 from probsig.signatures import tokens as token_signatures
@@ -246,7 +245,7 @@ def by_corpus(
     }
     for i, counts in enumerate(each):
         frequency = counts.row_totals()
-        tokens = signatures_tokens.frequent(np.minimum(frequency, counts.transpose().row_totals()), most, LEAST)
+        tokens = frequent(np.minimum(frequency, counts.transpose().row_totals()), most, LEAST)
         E = cosines(embedding_rows(model, tokens, means)["centred"])
         own, every = (cosines(signatures_tokens.tied(c, tokens)) for c in (counts, pooled))
         out["tokens"][i] = tokens.size
@@ -269,7 +268,7 @@ def survey(model: Checkpoint, corpora: Sequence[Tokens], seed: int, *, draws: in
     counts, both = merged(each), halves(corpora, seed)
     mean, square = model.mean()
     frequency = np.minimum(counts.row_totals(), counts.transpose().row_totals())
-    often = signatures_tokens.frequent(frequency, counts.vocab_size, LEAST)
+    often = frequent(frequency, counts.vocab_size, LEAST)
     ranked, head = often[: max(SIZES)], often[:HEAD]
     means = {"centred": mean, "frequent": model.rows(head).mean(axis=0, dtype=float)}
     text = model.tokenizer.text
@@ -314,22 +313,26 @@ def survey(model: Checkpoint, corpora: Sequence[Tokens], seed: int, *, draws: in
     return {f"{part}/{key}": value for part, arrays in parts.items() for key, value in arrays.items()}
 
 
-def stored(model: str, *, text: str, scale: str, seed: int, max_tokens: int | None) -> runs.Run:
-    """The numbers of a model and a text: found, or computed now and stored (piece "survey").
+def stored(model: str, texts: Texts) -> runs.Run:
+    """The numbers of a model and a text, read by the model's own tokenizer: found, or computed now and stored (piece
+    "survey").
 
-    At the scale "smoke" text and embedding are made up. Raises what `open_checkpoint` and `opened` raise, and
-    MissingRun under CI.
+    At the scale "smoke" the embedding is made up, and so is the text of the book. Raises what opening either raises,
+    and MissingRun under CI.
     """
+    names = texts.names(NAMES)
+    config = {"model": model, "scale": texts.scale, "seed": texts.seed, "max_tokens": texts.max_tokens}
+    config |= texts.identity(names) | checkpoint_identity(model, texts)
+    pieces = {
+        "survey": runs.Piece("probsig.experiments.pretrained:surveyed", (model, list(names), texts.scale, texts.seed))
+    }
+    return runs.run("language-pretrained", config, pieces, inputs=functools.partial(texts.corpora, names))
 
-    def work(draft: Any) -> Arrays:
-        names = NAMES if text in ("stand-in", "open") else (text,)
-        if scale == "smoke":
-            corpora = [opened(n, text=text, scale=scale, seed=seed, tokenizer="toy", max_tokens=None) for n in names]
-            counts = merged([count(c.ids, c.vocab_size, offsets=c.offsets) for c in corpora])
-            return survey(made_up(counts, corpora[0].tokenizer, seed), corpora, seed, draws=20)
-        checkpoint = open_checkpoint(model)
-        options = {"text": text, "scale": scale, "seed": seed, "max_tokens": max_tokens}
-        return survey(checkpoint, [opened(n, tokenizer=checkpoint.tokenizer, **options) for n in names], seed)
 
-    config = {"model": model, "text": text, "scale": scale, "seed": seed, "max_tokens": max_tokens}
-    return runs.run("language-pretrained", config, {"survey": work}, modules=["probsig.pretrained_survey"])
+def surveyed(model: str, names: Sequence[str], scale: str, seed: int, inputs: Corpora) -> Arrays:
+    """`survey` of a model on some corpora."""
+    corpora = [inputs.corpora[name] for name in names]
+    if scale != "smoke":
+        return survey(open_checkpoint(model), corpora, seed)
+    counts = merged([inputs.counts(name) for name in names])
+    return survey(made_up(counts, corpora[0].tokenizer, seed), corpora, seed, draws=20)

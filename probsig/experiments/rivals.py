@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from probsig import runs
 from probsig.addition import training
 from probsig.geometry import small as geometry_small
 from probsig.laws.shifted import ANCHORS, PAIR, WORLDS, shifted, traded
-from probsig import runs
 
 CONTINUED = ("traded", "same")
 """What goes on from the end of "label" with a fresh optimiser: the anchors of `PAIR` trade their v, or none do."""
@@ -136,5 +136,5 @@ def stored(scale: str, seed: int, hidden_size: int = 200) -> runs.Run:
     Raises KeyError for a scale that is not in `SCALES`.
     """
     config = {"scale": scale, "seed": seed, "hidden_size": hidden_size, **SCALES[scale]}
-    compute = {model: lambda draft, model=model: piece(config, model) for model in training.MODELS}
-    return runs.run("rivals", config, compute, modules=["probsig.rivals"])
+    pieces = {model: runs.Piece("probsig.experiments.rivals:piece", (config, model)) for model in training.MODELS}
+    return runs.run("rivals", config, pieces)

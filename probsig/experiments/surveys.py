@@ -13,25 +13,25 @@ Arrays are small and plain numbers; texts of tokens are packed as UTF-8 JSON in 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
-import threading
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from probsig import seeds
-from probsig.counts.bigrams import Bigrams, count
+from probsig import runs, seeds
+from probsig.counts.bigrams import Bigrams, count, frequent
 from probsig.experiments.estimation import SIGNATURES, Arrays, estimation
-from probsig.experiments.texts import GROUPS, opened, pack
+from probsig.experiments.texts import GROUPS, Corpora, Texts, pack
 from probsig.geometry import reliability
 from probsig.geometry.large import correlations, cosines
-from probsig import runs
 from probsig.signatures import tokens as signatures_tokens
-from probsig.text.training_set import Tokens, documents
+from probsig.text.training_set import Tokens, documents, halves
 
 COVER = (0.5, 0.9, 0.99)
 
@@ -63,7 +63,7 @@ def survey(corpus: Tokens, counts: Bigrams, *, most: int = 40, neighbours: int =
     ranked = np.sort(frequency[frequency > 0])[::-1]
     ranks = np.unique(np.geomspace(1, ranked.size, 60).round().astype(np.int64))
     text = corpus.tokenizer.text
-    top = signatures_tokens.frequent(frequency, most, 1)
+    top = frequent(frequency, most, 1)
     covered = np.cumsum(ranked) / ranked.sum()
     size = [corpus.ids.size, len(corpus.offsets) - 1, ranked.size, counts.counts.size]
     out: Arrays = {
@@ -126,7 +126,7 @@ def _of_like_frequency(counts: Bigrams, frequency: NDArray, tokens: list[int]) -
 def _nearest(
     counts: Bigrams, frequency: NDArray, wanted: list[int], neighbours: int, least: int, text: Callable[[int], str]
 ) -> Arrays:
-    pool = np.union1d(signatures_tokens.frequent(frequency, 10_000, least), np.array(wanted, dtype=np.int64))
+    pool = np.union1d(frequent(frequency, 10_000, least), np.array(wanted, dtype=np.int64))
     rows = SIGNATURES["next"](counts, pool)
     rows = sp.csr_array(sp.diags_array(1 / np.sqrt(np.maximum(rows.multiply(rows).sum(axis=1), 1e-300))) @ rows)
     place = {int(token): row for row, token in enumerate(pool)}
@@ -147,36 +147,44 @@ def _nearest(
     }
 
 
-def stored(name: str, **options) -> runs.Run:
+def stored(name: str, texts: Texts) -> runs.Run:
     """The survey and the estimation of a corpus: found, or made now and stored (pieces "survey" and "estimation").
 
-    `options` are those of `opened`. Raises what `opened` raises, and MissingRun under CI.
+    Raises what opening raises, and MissingRun under CI.
     """
-
-    lock, made = threading.Lock(), []
-
-    def counted() -> tuple[Tokens, Bigrams]:
-        with lock:  # pieces are made side by side
-            if not made:
-                corpus = opened(name, **options)
-                made.append((corpus, count(corpus.ids, corpus.vocab_size, offsets=corpus.offsets)))
-        return made[0]
-
+    config = {"corpus": name, **_options(texts), **texts.identity([name])}
+    own = "probsig.experiments.surveys"
     pieces = {
-        "survey": lambda draft: survey(*counted()),
-        "estimation": lambda draft: estimation(*counted(), options["seed"]),
+        "survey": runs.Piece(f"{own}:surveyed", (name,)),
+        "estimation": runs.Piece(f"{own}:estimated", (name, texts.seed)),
     }
-    return runs.run("language-survey", {"corpus": name, **options}, pieces, modules=["probsig.surveys"])
+    return runs.run("language-survey", config, pieces, inputs=functools.partial(texts.corpora, [name]))
 
 
-def stored_shared(names: Sequence[str], most: int = 500, **options) -> runs.Run:
+def surveyed(name: str, inputs: Corpora) -> Arrays:
+    """`survey` of one of some corpora."""
+    return survey(inputs.corpora[name], inputs.counts(name))
+
+
+def estimated(name: str, seed: int, inputs: Corpora) -> Arrays:
+    """`estimation` of one of some corpora."""
+    return estimation(inputs.corpora[name], inputs.counts(name), seed)
+
+
+def stored_shared(names: Sequence[str], texts: Texts, most: int = 500) -> runs.Run:
     """R_cos between the signatures of every two corpora: found, or computed now and stored, see `shared_cosines`."""
+    config = {"corpora": list(names), "most": most, **_options(texts), **texts.identity(names)}
+    pieces = {"shared": runs.Piece("probsig.experiments.surveys:compared", (list(names), most, texts.seed))}
+    return runs.run("language-shared", config, pieces, inputs=functools.partial(texts.corpora, names))
 
-    def compare(draft) -> Arrays:
-        return shared_cosines([opened(name, **options) for name in names], most, options["seed"])
 
-    config = {"corpora": list(names), "most": most, **options}
-    return runs.run("language-shared", config, {"shared": compare}, modules=["probsig.surveys"])
+def compared(names: Sequence[str], most: int, seed: int, inputs: Corpora) -> Arrays:
+    """`shared_cosines` of some corpora."""
+    return shared_cosines([inputs.corpora[name] for name in names], most, seed)
+
+
+def _options(texts: Texts) -> dict[str, Any]:
+    return {"scale": texts.scale, "seed": texts.seed, "max_tokens": texts.max_tokens}
 
 
 def shared_cosines(corpora: Sequence[Tokens], most: int, seed: int, least: int = 50) -> Arrays:
@@ -193,7 +201,7 @@ def shared_cosines(corpora: Sequence[Tokens], most: int, seed: int, least: int =
     """
     counts = [count(c.ids, c.vocab_size, offsets=c.offsets) for c in corpora]
     both = [np.minimum(one.row_totals(), one.transpose().row_totals()) for one in counts]
-    tokens = signatures_tokens.frequent(np.min(both, axis=0), most, least)
+    tokens = frequent(np.min(both, axis=0), most, least)
     n = len(corpora)
     out: Arrays = {name: np.full((n, n), np.nan) for name in SIGNATURES} | {"tokens": np.array([len(tokens)])}
     if len(tokens) < 3:
@@ -203,8 +211,8 @@ def shared_cosines(corpora: Sequence[Tokens], most: int, seed: int, least: int =
         for i, j in itertools.combinations(range(n), 2):
             out[name][i, j] = out[name][j, i] = correlations(own[i], own[j]).overall
         for i, corpus in enumerate(corpora):
-            order = seeds.stream(seed, "halves", str(i)).permutation(len(corpus.offsets) - 1)
-            parts = [documents(corpus, np.sort(half)) for half in np.array_split(order, 2)]
-            halves = [count(ids, corpus.vocab_size, offsets=offsets) for ids, offsets in parts]
-            out[name][i, i] = reliability.split_half(*halves, tokens, signature).reliability
+            both = halves(len(corpus.offsets) - 1, seeds.stream(seed, "halves", str(i)))
+            parts = [documents(corpus, half) for half in both]
+            counted = [count(ids, corpus.vocab_size, offsets=offsets) for ids, offsets in parts]
+            out[name][i, i] = reliability.split_half(*counted, tokens, signature).reliability
     return out

@@ -11,16 +11,15 @@ Axes: clock and metrics (m measured times,), cosines (k kept times, n anchors, n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from probsig import runs
 from probsig.addition.training import MODELS, train
 from probsig.experiments import addition
 from probsig.geometry import small as geometry_small
-from probsig import runs
 from probsig.runs.drafts import Draft
 
 METRICS = ("loss", "accuracy", "R_order", "mean_cosine", "norm_E", "norm_U")
@@ -120,7 +119,7 @@ def stored(kind: str, points: Points, trainings: Mapping[str, Sequence[str]]) ->
         raise ValueError(
             f"the points have the scales and seeds {sorted(shared)}: pass points of one scale and one seed"
         )
-    compute = {}
+    pieces = {}
     for name, point in points.items():
         if not trainings.get(name):
             raise ValueError(f"point {name!r} has no training: name some, as in 'mod/linear'")
@@ -129,7 +128,7 @@ def stored(kind: str, points: Points, trainings: Mapping[str, Sequence[str]]) ->
             if model not in MODELS:
                 raise ValueError(f"training {training!r} is not task/model: choose a model of {', '.join(MODELS)}")
             addition.law(point, task)  # refuse an impossible task before anything is trained
-            compute[f"{name}/{training}"] = partial(piece, point, task, model)
+            pieces[f"{name}/{training}"] = runs.Piece("probsig.experiments.sweeps:piece", (point, task, model))
     scale, seed = shared.pop()
     config = {
         "scale": scale,
@@ -137,12 +136,7 @@ def stored(kind: str, points: Points, trainings: Mapping[str, Sequence[str]]) ->
         "points": {name: dict(point) for name, point in points.items()},
         "trainings": {name: list(trainings[name]) for name in points},
     }
-    return runs.run(kind, config, compute, modules=["probsig.sweeps"])
-
-
-def over(found: Sequence[runs.Run], point: str, training: str, metric: str) -> NDArray:
-    """An array of every seed's run, (seeds, ...), in float64 where it holds floats."""
-    return np.stack([run.arrays[f"{point}/{training}/{metric}"].astype(float) for run in found])
+    return runs.run(kind, config, pieces)
 
 
 def first_time(clock: ArrayLike, reached: ArrayLike) -> NDArray:

@@ -1,24 +1,34 @@
-"""The texts of the language chapters: from a chapter's parameters to corpora and to training sets.
+"""The texts of the language chapters: from a chapter's parameters to corpora and to training sets, opened when needed.
 
-Five names, each a subset of the Pile or what stands in for it; at the scale "smoke" all of them are made up on the spot
-(`toy_corpus`). This is the only way from a chapter to `corpora`, so that a stored result depends on the ids of a text,
-whose digest it keeps, and not on the code that reads files.
+A chapter's `text` is "stand-in" (the texts of the stored runs: files in the folder of PROBSIG_DATA, or a package for
+one of FURTHER), "open" (what `text.corpora` finds under the five names, the Pile on the hub among it) or the path of a
+file or folder of the reader's own. At the scale "smoke" the stand-ins are made up on the spot (`text.sources.toy`).
+
+A run on the book's own texts is found without them. Any other text is part of what a run is of, by the digest of its
+ids: the same bytes under another name are the same run, and a file that was edited is another.
 """
 
 from __future__ import annotations
 
-import importlib
+import functools
+import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from probsig.counts.bigrams import Bigrams, count
+from probsig.text import tokenizers
 from probsig.text.sources.toy import ToyCorpus
 from probsig.text.training_set import Tokens, TrainingSet, training_set
 
+STAND_IN, OPEN, YOURS = "stand-in", "open", "yours"
 NAMES = ("arxiv", "dm-mathematics", "cc", "pubmed-central", "wikipedia-en")
 FURTHER = ("python-source", "wikipedia-fr")
 """Texts that are no subset of the Pile, which packages ship everywhere."""
@@ -29,6 +39,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
         for month in ("January February March April May June July August September October November December".split())
     ),
     "slashes": ("/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h"),
+    "weekdays": tuple(f" {day}" for day in "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()),
+    "numbers": tuple(f" {word}" for word in "one two three four five six seven eight nine ten eleven twelve".split()),
+    "letters": tuple(f" {letter}" for letter in "abcdefghijklmnopqrstuvwxyz"),
 }
 """Groups of tokens that the chapters look at; "slashes" is the group of v1 Fig. 12 / v2 Fig. 15 and its neighbours."""
 
@@ -47,56 +60,152 @@ def unpack(data: NDArray[np.uint8]) -> list[str]:
     return json.loads(data.tobytes())
 
 
-def opened(name: str, *, text: str, scale: str, seed: int, tokenizer: str, max_tokens: int | None) -> Tokens:
-    """The corpus of a chapter's parameters.
+@dataclass(frozen=True, eq=False)
+class Sets:
+    """Training sets; by group and text, the tokenizer's ids of the groups' members that are tokens; and `text`, the
+    text of an id of the tokenizer."""
 
-    At the scale "smoke" it is made up (`toy_corpus`). Else `text` says where it is from: "stand-in", a file of that
-    name in the folder of PROBSIG_DATA (the stored numbers are of the stand-ins), or the package for one of FURTHER;
-    "open", what `corpora.open_corpus`
-    finds under the name, the Pile on the hub among it (which needs `max_tokens`); anything else is a file or folder.
-    Raises what `open_corpus` raises.
+    sets: Sequence[TrainingSet]
+    groups: Mapping[str, Mapping[str, int]]
+    text: Callable[[int], str] = str
+
+    def of(self, name: str) -> TrainingSet:
+        """The set of that name; raises ValueError where there is none."""
+        found = next((one for one in self.sets if one.name == name), None)
+        if found is None:
+            known = ", ".join(repr(one.name) for one in self.sets)
+            raise ValueError(f"There is no text {name!r} among {known}: pass one of them.")
+        return found
+
+    def digest(self) -> str:
+        """The SHA-256 of all sets and of the groups."""
+        sha = hashlib.sha256(json.dumps({name: [*ids.items()] for name, ids in self.groups.items()}).encode())
+        for one in self.sets:
+            sha.update(one.digest())
+        return sha.hexdigest()
+
+
+class Corpora:
+    """Corpora by name, and their counts, each made once."""
+
+    def __init__(self, corpora: Mapping[str, Tokens]):
+        self.corpora, self._counts = dict(corpora), {}
+        self._lock = threading.Lock()
+
+    def counts(self, name: str) -> Bigrams:
+        """The pairs of neighbours of a corpus."""
+        with self._lock:  # pieces are made side by side
+            if name not in self._counts:
+                one = self.corpora[name]
+                self._counts[name] = count(one.ids, one.vocab_size, offsets=one.offsets)
+        return self._counts[name]
+
+    def digest(self) -> str:
+        """The SHA-256 of all of them."""
+        return hashlib.sha256("".join(content(one) for one in self.corpora.values()).encode()).hexdigest()
+
+
+class Texts:
+    """The texts of a chapter's parameters.
+
+    >>> texts = Texts(scale="smoke")
+    >>> texts.names(["arxiv"]), texts.identity(["arxiv"]), len(texts.sets(["arxiv"], tokens=500, keep=120).sets[0].ids)
+    (('arxiv',), {'text': 'stand-in'}, 500)
     """
-    if scale == "smoke":
-        return ToyCorpus.of(seed, name=name)
-    corpora = importlib.import_module("probsig.corpora")  # not an import that `provenance` follows, see above
-    if text == "stand-in":
-        place = "package" if name in FURTHER else "file"
-        return corpora.open_corpus(name, tokenizer, max_tokens=max_tokens, place=place)
-    return corpora.open_corpus(name if text == "open" else text, tokenizer, max_tokens=max_tokens)
+
+    def __init__(
+        self,
+        text: str | Path = STAND_IN,
+        *,
+        scale: str,
+        seed: int = 0,
+        tokenizer: str | Path | Callable[[], tokenizers.Tokenizer] = "qwen2.5",
+        usual: Any = "qwen2.5",
+        max_tokens: int | None = None,
+    ):
+        """tokenizer: a name, a folder, or what gives one; another than `usual` is part of what a run is of. seed: of
+        what is made up."""
+        self.text, self.scale, self.seed, self.max_tokens = str(text), scale, seed, max_tokens
+        self.by, self.usual = tokenizer, usual
+        self.made_up = scale == "smoke" and self.text == STAND_IN
+        self.own = self.text not in (STAND_IN, OPEN)
+        self.corpus = functools.cache(self._corpus)
+
+    def names(self, wanted: Sequence[str]) -> tuple[str, ...]:
+        """The names that a chapter works on: those that it wants, or the reader's one text."""
+        return (YOURS,) if self.own else tuple(wanted)
+
+    def title(self, name: str) -> str:
+        """A text's name as a page says it."""
+        return Path(self.text).name if name == YOURS else name
+
+    def _corpus(self, name: str) -> Tokens:
+        if self.made_up:
+            return ToyCorpus.of(self.seed, name=name)
+        place = None
+        if self.text == STAND_IN:
+            place = "package" if name in FURTHER else "file"
+        return corpora.open_corpus(
+            self.text if name == YOURS else name, self._tokenizer, max_tokens=self.max_tokens, place=place
+        )
+
+    @functools.cached_property
+    def _tokenizer(self) -> tokenizers.Tokenizer:
+        return self.by() if callable(self.by) else tokenizers.tokenizer(self.by)
+
+    def corpora(self, names: Sequence[str]) -> Corpora:
+        """The corpora of some names."""
+        return Corpora({name: self.corpus(name) for name in names})
+
+    def identity(self, names: Sequence[str]) -> dict[str, Any]:
+        """What a run's config says of these texts: "text", and where they or the tokenizer are none of the book's, the
+        digest of the "inputs", which opens them."""
+        if self.made_up or (self.text == STAND_IN and self.by == self.usual):
+            return {"text": STAND_IN}
+        if self.text == STAND_IN:
+            return {"text": STAND_IN, "tokenizer": self._tokenizer.digest[:16]}
+        sha = hashlib.sha256()
+        for name in names:
+            sha.update(content(self.corpus(name)).encode())
+        return {"text": YOURS if self.own else OPEN, "inputs": sha.hexdigest()[:16]}
+
+    def sets(self, names: Sequence[str], tokens: int | None, keep: int | None, held: int = 0) -> Sets:
+        """The training sets of these texts (documents drawn with seed 0, whatever the model's seed), and for each of
+        GROUPS its members that are tokens, with their ids.
+
+        Raises ValueError for `tokens` below 2 and what opening and `training_set` raise.
+        """
+        if tokens is not None and tokens < 2:
+            raise ValueError(f"tokens is {tokens}: pass 2 or more, or None for all.")
+        opened = [self.corpus(name) for name in names]
+        groups = {
+            group: {text: id for text in texts if (id := opened[0].tokenizer.id(text)) is not None}
+            for group, texts in GROUPS.items()
+        }
+        named = [id for members in groups.values() for id in members.values()]
+        made = [training_set(one, tokens, keep, 0, name, named, held) for name, one in zip(names, opened, strict=True)]
+        return Sets(made, groups, opened[0].tokenizer.text)
 
 
-def texts(corpus: Any) -> Iterator[str]:
+def content(corpus: Tokens) -> str:
+    """The SHA-256 of a corpus's ids, of where its documents end, and of its tokenizer.
+
+    >>> content(ToyCorpus.of(0)) == content(ToyCorpus.of(0)), content(ToyCorpus.of(0)) == content(ToyCorpus.of(1))
+    (True, False)
+    """
+    sha = hashlib.sha256(f"{corpus.tokenizer.digest} {corpus.vocab_size} {len(corpus.ids)}".encode())
+    for part, kind in ((corpus.ids, "<u4"), (corpus.offsets, "<i8")):
+        for start in range(0, len(part), 1 << 22):
+            sha.update(np.asarray(part[start : start + (1 << 22)]).astype(kind).tobytes())
+    return sha.hexdigest()
+
+
+def documents(corpus: Any) -> Iterator[str]:
     """The texts of a corpus's documents, put together from the bytes of its tokens, one after the other.
 
-    >>> next(texts(ToyCorpus.of(0)))[:4].strip() != ""
+    >>> next(documents(ToyCorpus.of(0)))[:4].strip() != ""
     True
     """
     pieces = corpus.tokenizer.pieces
     for start, end in itertools.pairwise(corpus.offsets.tolist()):
         yield b"".join(pieces[i] for i in corpus.ids[start:end].tolist()).decode(errors="ignore")
-
-
-def training_sets(
-    names: Sequence[str], tokens: int | None, keep: int | None, **options: Any
-) -> tuple[list[TrainingSet], dict[str, dict[str, int]]]:
-    """The training sets of some names (documents drawn with seed 0, whatever the model's seed), and for each of GROUPS
-    its members that are tokens, with their ids. `options` are those of `opened`, `max_tokens` left out.
-
-    >>> options = {"text": "stand-in", "scale": "smoke", "seed": 0, "tokenizer": "qwen2.5"}
-    >>> sets, groups = training_sets(["arxiv"], tokens=500, keep=100, **options)
-    >>> len(sets[0].ids), groups["slashes"].keys() - {"/e"} == groups["slashes"].keys()
-    (500, True)
-
-    Raises ValueError for `tokens` below 2 and what `opened` and `training_set` raise.
-    """
-    if tokens is not None and tokens < 2:
-        raise ValueError(f"tokens is {tokens}: pass 2 or more, or None for all.")
-    most = tokens if options["text"] == "open" else None  # the hub gives no whole subset
-    corpora = [opened(name, max_tokens=most, **options) for name in names]
-    groups = {
-        group: {text: id for text in texts if (id := corpora[0].tokenizer.id(text)) is not None}
-        for group, texts in GROUPS.items()
-    }
-    named = [id for members in groups.values() for id in members.values()]
-    sets = [training_set(one, tokens, keep, 0, name, named) for name, one in zip(names, corpora, strict=True)]
-    return sets, groups

@@ -55,6 +55,18 @@ class Cosines:
         """The share of pairs whose cosine is exactly zero."""
         return (self.pairs.size - np.count_nonzero(self.pairs)) / self.pairs.size
 
+    def first(self, C: int) -> Cosines:
+        """The cosines of the first C of the tokens.
+
+        >>> Cosines(np.arange(6, dtype=np.float32), 4).first(3).pairs.tolist()
+        [0.0, 1.0, 3.0]
+        """
+        n = self.size
+        if C == n:
+            return self
+        starts = np.arange(C - 1) * n - np.arange(C - 1) * np.arange(1, C) // 2
+        return Cosines(np.concatenate([self.pairs[s : s + C - 1 - i] for i, s in enumerate(starts)]), C)
+
     def square(self, tokens: Sequence[int] | None = None) -> NDArray[np.float32]:
         """The symmetric matrix of cosines of some rows (their numbers, by default all), with ones on its diagonal.
 

@@ -16,16 +16,23 @@ Axes: W_E and W_U are (V, d), ids (B, T).
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from transformers import AttentionInterface, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from probsig import seeds
+from probsig.errors import one_of
 
 ARCHITECTURES = ("qwen2.5", "llama-2")
+ATTENTION = {"causal": "sdpa", "itself": "probsig itself", "own place": "probsig own place"}
+"""What a place attends to: itself and all before it; itself alone; or as the first, but with gradients through its own
+keys and values only, so that the gradient of the sum of all losses is that of each place's own loss by itself."""
 INITS = ("vocab", "hidden", "library")
 LOGITS = 1 << 25  # how many are held at a time
 
@@ -54,6 +61,7 @@ class Shape:
 SHAPES = {
     "smoke": Shape(layers=2, heads=2, head_dim=16, hidden=32, ffn=64),
     "laptop": Shape(layers=4, heads=4, head_dim=32, hidden=128, ffn=256),
+    "middle": Shape(layers=6, heads=8, head_dim=32, hidden=256, ffn=512),
     "paper": Shape(layers=12, heads=12, head_dim=64, hidden=512, ffn=1024),
 }
 
@@ -66,6 +74,8 @@ def build(
     init: str | float = "vocab",
     seed: int,
     original: int | None = None,
+    heads: int = 1,
+    attention: str = "causal",
 ) -> Any:
     """A causal language model of `transformers`, float32, on the CPU.
 
@@ -73,23 +83,30 @@ def build(
     deviation 0.02 throughout, as transformers has it) or the standard deviation of every matrix. Weights come from the
     streams (seed, "language model", name of the parameter), so a matrix does not depend on the others.
     original: the V of the init "vocab" where it is not `vocab_size`.
-    Raises ValueError for an unknown architecture or init, fewer than 2 ids, and an `original` below `vocab_size`.
+    heads: how many unembeddings read the last hidden state: the model's own, and more in `more_heads`, from streams
+    (seed, "language model", "head 1") and so on.
+    attention: "causal", or "itself" for a network in which no place sees another.
+    Raises ValueError for an unknown architecture, init or attention, fewer than 2 ids or 1 head, and an `original`
+    below `vocab_size`.
 
     >>> model = build("llama-2", SHAPES["smoke"], 10, seed=0)
     >>> [W.shape for W in embeddings(model)], sum(weights.numel() for weights in model.parameters())
     ([(10, 32), (10, 32)], 21280)
     """
-    if architecture not in ARCHITECTURES:
-        raise ValueError(f"architecture is {architecture!r}: pass one of {', '.join(map(repr, ARCHITECTURES))}.")
+    one_of("architecture", architecture, ARCHITECTURES)
+    one_of("attention", attention, ("causal", "itself"))
     known = init in INITS if isinstance(init, str) else np.isfinite(init) and init > 0
     if not known:
         raise ValueError(f"init is {init!r}: pass one of {', '.join(map(repr, INITS))}, or a positive number.")
     if vocab_size < 2:
         raise ValueError(f"vocab_size is {vocab_size}: a language model needs 2 ids or more.")
+    if heads < 1:
+        raise ValueError(f"heads is {heads}: pass 1 or more.")
     if original is not None and original < vocab_size:
         raise ValueError(f"original is {original}, below the {vocab_size} ids that were kept of it: pass what it was.")
     with torch.device("meta"):
         model = _network(architecture, shape, vocab_size)
+    model.config._attn_implementation = ATTENTION[attention]
     model.to_empty(device="cpu")
     for name, buffer in model.named_buffers():
         if name.endswith("inv_freq"):
@@ -101,15 +118,17 @@ def build(
             if weight.ndim == 1:
                 weight.fill_(0.0 if name.endswith("bias") else 1.0)
                 continue
-            deviation = _deviation(name, weight.shape, init, original or vocab_size)
-            stream = seeds.stream(seed, "language model", name)
-            weight.copy_(torch.from_numpy(stream.standard_normal(tuple(weight.shape), dtype=np.float32) * deviation))
+            weight.copy_(_drawn(name, tuple(weight.shape), init, seed, original or vocab_size))
+    model.more_heads = torch.nn.ModuleList()
+    for number in range(1, heads):
+        head = torch.nn.Linear(shape.hidden, vocab_size, bias=False)
+        drawn = _drawn(f"head {number}", (vocab_size, shape.hidden), init, seed, original or vocab_size)
+        head.weight = torch.nn.Parameter(drawn)
+        model.more_heads.append(head)
     return model
 
 
 def _network(architecture: str, shape: Shape, vocab_size: int) -> Any:
-    from transformers import MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
-
     sizes = {
         "vocab_size": vocab_size,
         "hidden_size": shape.hidden,
@@ -132,6 +151,11 @@ def _network(architecture: str, shape: Shape, vocab_size: int) -> Any:
     return MistralForCausalLM(MistralConfig(rope_parameters=rope, rms_norm_eps=1e-5, sliding_window=None, **sizes))
 
 
+def _drawn(name: str, size: tuple[int, ...], init: str | float, seed: int, original: int) -> torch.Tensor:
+    drawn = seeds.stream(seed, "language model", name).standard_normal(size, dtype=np.float32)
+    return torch.from_numpy(drawn * _deviation(name, size, init, original))
+
+
 def _deviation(name: str, size: tuple[int, ...], init: str | float, original: int) -> np.float32:
     """The standard deviation of a matrix; a linear layer's is (outputs, inputs), the embedding's (V, d)."""
     if init == "library":
@@ -142,20 +166,80 @@ def _deviation(name: str, size: tuple[int, ...], init: str | float, original: in
 
 
 def embeddings(model: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """W_E and W_U of a model, (V, d) each, copies."""
-    both = (model.get_input_embeddings().weight, model.get_output_embeddings().weight)
+    """W_E and (the first head's) W_U of a model, (V, d) each, copies."""
+    both = (model.get_input_embeddings().weight, unembeddings(model)[0])
     return tuple(weight.detach().float().cpu().numpy().copy() for weight in both)  # type: ignore[return-value]
 
 
+def rows(model: Any, numbers: NDArray[np.int64], heads: bool = False) -> tuple[NDArray[np.float32], ...]:
+    """Some rows of W_E and of the first head's W_U, or of every head's, (n, d) each, copies."""
+    every = (model.get_input_embeddings().weight, *unembeddings(model)[: None if heads else 1])
+    chosen = torch.from_numpy(numbers).to(every[0].device)
+    return tuple(weight.detach()[chosen].float().cpu().numpy() for weight in every)
+
+
+def unembeddings(model: Any) -> list[torch.Tensor]:
+    """W_U of every head, (V, d) each: the model's own weights."""
+    more = getattr(model, "more_heads", ())
+    return [model.get_output_embeddings().weight, *(head.weight for head in more)]
+
+
+def hidden_states(model: Any, ids: torch.Tensor) -> torch.Tensor:
+    """What the unembeddings read, (B, T, d), of ids (B, T): the network of `transformers`, layer by layer, every place
+    seeing itself and all before it."""
+    trunk, places = model.model, torch.arange(ids.shape[1], device=ids.device)[None]
+    hidden = trunk.embed_tokens(ids)
+    turns = trunk.rotary_emb(hidden, places)
+    for layer in trunk.layers:
+        hidden = layer(hidden, attention_mask=None, position_ids=places, position_embeddings=turns)
+    return trunk.norm(hidden)
+
+
+@contextlib.contextmanager
+def attending(model: Any, attention: str) -> Iterator[None]:
+    """The model with another of ATTENTION for a while."""
+    before = model.config._attn_implementation
+    model.config._attn_implementation = ATTENTION[attention]
+    try:
+        yield
+    finally:
+        model.config._attn_implementation = before
+
+
+def _itself(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, **_: Any) -> tuple[Any, None]:
+    return value.transpose(1, 2), None  # (B, T, heads, head_dim)
+
+
+def _own_place(
+    module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: float, **_: Any
+) -> tuple[Any, None]:
+    T, fixed = query.shape[2], value.detach()
+    scores = query @ key.detach().transpose(2, 3) * scaling  # (B, heads, T, T)
+    scores = torch.diagonal_scatter(scores, (query * key).sum(-1) * scaling, dim1=2, dim2=3)
+    later = torch.ones(T, T, dtype=torch.bool, device=query.device).triu(1)
+    weights = torch.softmax(scores.masked_fill(later, -torch.inf), dim=-1, dtype=torch.float32).to(query.dtype)
+    own = weights.diagonal(dim1=2, dim2=3)[..., None]
+    return (weights @ fixed + own * (value - fixed)).transpose(1, 2), None
+
+
+AttentionInterface.register(ATTENTION["itself"], _itself)
+AttentionInterface.register(ATTENTION["own place"], _own_place)
+
+
 def chunked_loss(model: Any, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """The mean cross entropy of `targets` (B, T) given `ids` (B, T) up to each place, in nats; targets below 0 are left
-    out.
+    """The mean cross entropy of `targets` (B, T) given `ids` (B, T) up to each place, in nats, by the first head;
+    targets below 0 are left out. Differentiate it once."""
+    return cross_entropy(hidden_states(model, ids), unembeddings(model)[0], targets)
+
+
+def cross_entropy(hidden: torch.Tensor, W_U: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The mean cross entropy of `targets` (B, T) where the unembedding W_U (V, d) reads `hidden` (B, T, d), in nats;
+    targets below 0 are left out.
 
     Logits are made for some places at a time, and their gradient at once, so that never more than LOGITS of them are
     held. Under autocast the products run in its type and sums are float32. Differentiate it once: its gradient is
     handed over, not copied.
     """
-    hidden, W_U = model.model(input_ids=ids).last_hidden_state, model.get_output_embeddings().weight
     return _Loss.apply(hidden.reshape(-1, hidden.shape[-1]), W_U, targets.reshape(-1), torch.is_grad_enabled())
 
 

@@ -115,12 +115,14 @@ class Judge:
     def measure(self, model: Any) -> dict[str, NDArray]:
         """What is kept of one look at the model.
 
-        cosine, raw, scale (10,): of FORMS, the cosine with v, 1 - |v - f|^2 / |v|^2 and the best c. two (3,): the share
-        of the best c f + c' f' of centred and attention, and both scales. band (4, 10): cosines in each of `bands`, and
-        weight (4,) its part of |v|^2. null (2, 5, 10): cosines after a shuffle of all tokens, of tokens of a similar
+        cosine, raw, scale (11,): of FORMS, the cosine with v, 1 - |v - f|^2 / |v|^2 and the best c. two (3,): the share
+        of the best c f + c' f' of centred and attention, and both scales. band (4, 11): cosines in each of `bands`, and
+        weight (4,) its part of |v|^2. null (2, 5, 11): cosines after a shuffle of all tokens, of tokens of a similar
         frequency. map (3,): `mapped` with each of MAPS, map_null (3,) with tokens of a similar frequency shuffled.
         rcos (4,) of GEOMETRY: correlation of the cosines of the tokens' velocities with those of N and A, all about
-        their means in the last two. ratio (1,): |v - skip| / |skip|; length (1,): the mean of a row of W_E; loss (1,).
+        their means in the last two; parts_rcos (2, 4): the same of what comes from the token's own place, and of what
+        comes from later ones; parts (2,): their lengths over |v|. ratio (1,): |v - skip| / |skip|; length (1,): the
+        mean of a row of W_E; loss (1,).
         """
         said = velocity_and_formulas(model, self.inputs, self.targets)
         v, forms, parts = said["velocity"], [said[name] for name in FORMS], bands(self.often)
@@ -151,6 +153,11 @@ class Judge:
                 geometry_small.pearson(own, pair)
                 for own, pair in zip(_all_cosines(v[self.tokens], v[self.tokens]), self.pairs, strict=True)
             ],
+            "parts_rcos": [
+                [geometry_small.pearson(own, pair) for own, pair in zip(_all_cosines(w, w), self.pairs, strict=True)]
+                for w in (said["place"][self.tokens], (v - said["place"])[self.tokens])
+            ],
+            "parts": [np.linalg.norm(part) / np.sqrt(power) for part in (said["place"], v - said["place"])],
             "ratio": [np.linalg.norm(v - said["skip"]) / np.linalg.norm(said["skip"])],
             "length": [length.mean()],
             "loss": [said["loss"]],

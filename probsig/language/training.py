@@ -1,20 +1,25 @@
-"""The optimiser loop of language models: next-token prediction on rows of a training set, measured and resumable.
+r"""The optimiser loop of language models: next-token prediction on rows of a training set, measured and resumable.
+
+A model has one head a distance: the first is its own unembedding, and the usual model has that one, at distance 1. The
+loss is the mean over heads of their mean cross entropies; no head predicts a token of another document.
 
 AdamW with torch's defaults, one cosine from the learning rate to zero over the whole run, no warm-up, no clipping,
-no dropout: the paper names the optimiser, its rate and the cosine, and nothing else. On a GPU the matrix products run
-in bfloat16 under autocast and weights, gradients and moments stay float32; a batch that is too large for its memory is
-cut in two, again and again, which changes nothing but rounding. On a CPU all is float32 on one thread, so the bits do
-not depend on the number of threads, and several runs go side by side.
+no dropout: the paper names the optimiser, its rate and the cosine, and nothing else. On a CPU all is float32 on one
+thread, so the bits do not depend on the number of threads, and several runs go side by side. On a GPU the layers are
+compiled, their products run in bfloat16 under autocast (weights, gradients and moments stay float32), and from the
+fourth step on the whole update is one CUDA graph; a batch that is too large for its memory is cut in two, again and
+again, which changes nothing but rounding.
 
-The loop knows nothing of geometry: `measure(step, W_E, W_U)` gives numbers, `keep(step, W_E, W_U)` arrays. A step
-number s means "after s updates", so 0 is the start. W_E and W_U are (V, d), float32.
+The loop knows nothing of geometry: `look(step, model)` gives arrays by prefix and name, or, by prefix, the promise of
+arrays that are made elsewhere meanwhile. A step number s means "after s updates", so 0 is the start.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,12 +29,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from probsig import seeds
-from probsig.language.networks import chunked_loss, embeddings
+from probsig.language.networks import cross_entropy, hidden_states, unembeddings
 from probsig.runs.drafts import Draft
-from probsig.text.training_set import TrainingSet
+from probsig.text.training_set import IGNORED, TrainingSet
 
-Measure = Callable[[int, NDArray, NDArray], Mapping[str, float]]
-Keep = Callable[[int, NDArray, NDArray], Mapping[str, NDArray]]
+Arrays = dict[str, NDArray[Any]]
+Look = Callable[[int, Any], "Mapping[str, Mapping[str, Any] | Future[Mapping[str, Any]]]"]
+Rows = tuple[NDArray[np.int32], NDArray[np.int32]]
+WARM = 3  # steps on a GPU before the update becomes a graph
+TOKENS = 1 << 15  # that are held out and read at a time
 
 
 @dataclass(frozen=True)
@@ -64,34 +72,45 @@ class Recipe:
         """The number of updates of one epoch."""
         return max(1, (len(data.ids) - 1) // self.length // self.batch)
 
+    def rate(self, done: int, steps: int) -> float:
+        """The learning rate of the update after `done` of `steps`.
+
+        >>> [round(Recipe(lr=1.0).rate(done, 4), 3) for done in range(4)]
+        [1.0, 0.854, 0.5, 0.146]
+        """
+        return self.lr * 0.5 * (1 + math.cos(math.pi * done / steps))
+
 
 @dataclass
 class Log:
-    """What a run left: `steps` and `metrics` (of `measure`, and `loss`, the mean over the steps since the last event),
-    and `kept`, the arrays of `keep` by "step/name"."""
+    """What a run left: by step, the arrays of `look`, and training/loss (k,), each head's mean loss since the look
+    before, nan at the start."""
 
-    steps: list[int] = field(default_factory=list)
-    metrics: list[dict[str, float]] = field(default_factory=list)
-    kept: dict[str, NDArray] = field(default_factory=dict)
-    losses: list[torch.Tensor] = field(default_factory=list)  # of the steps since the last event, where they were made
+    at: dict[int, Arrays] = field(default_factory=dict)
+    promised: dict[int, Mapping[str, Any]] = field(default_factory=dict)  # by step, by prefix
+    losses: list[torch.Tensor] = field(default_factory=list)  # (k,) of the steps since the last look, where made
 
-    def arrays(self) -> dict[str, NDArray]:
-        """steps (m,), metric/<name> (m,), nan where it was not measured, and kept/<step>/<name>."""
-        names = dict.fromkeys(name for row in self.metrics for name in row)
-        return {
-            "steps": np.array(self.steps, dtype=np.int64),
-            **{f"metric/{name}": np.array([row.get(name, np.nan) for row in self.metrics]) for name in names},
-            **{f"kept/{name}": array for name, array in self.kept.items()},
-        }
+    def settle(self) -> None:
+        """Wait for what is promised."""
+        for step, parts in self.promised.items():
+            self.at[step] = {
+                prefix + name: np.asarray(value)
+                for prefix, part in parts.items()
+                for name, value in (part.result() if isinstance(part, Future) else part).items()
+            }
+        self.promised = {}
 
-    @classmethod
-    def of(cls, arrays: Mapping[str, NDArray]) -> Log:
-        """The log of `arrays` and the losses beside them."""
-        log = cls(arrays["steps"].tolist(), losses=list(torch.from_numpy(arrays["losses"].copy())))
-        columns = {n.removeprefix("metric/"): a.tolist() for n, a in arrays.items() if n.startswith("metric/")}
-        log.metrics = [{name: column[i] for name, column in columns.items()} for i in range(len(log.steps))]
-        log.kept = {n.removeprefix("kept/"): a for n, a in arrays.items() if n.startswith("kept/")}
-        return log
+    def arrays(self) -> Arrays:
+        """steps (m,), and <name> (m, ...) of what every look gave in one shape, else <step>/<name>."""
+        steps = sorted(self.at)
+        out: Arrays = {"steps": np.array(steps, dtype=np.int64)}
+        for name in dict.fromkeys(name for step in steps for name in self.at[step]):
+            found = {step: self.at[step][name] for step in steps if name in self.at[step]}
+            if len(found) == len(steps) and len({array.shape for array in found.values()}) == 1:
+                out[name] = np.stack(list(found.values()))
+            else:
+                out |= {f"{step}/{name}": array for step, array in found.items()}
+        return out
 
 
 def device_of(name: str) -> torch.device:
@@ -108,67 +127,103 @@ def device_of(name: str) -> torch.device:
     return torch.device("cuda" if there and name != "cpu" else "cpu")
 
 
+def targets(data: TrainingSet, length: int, distances: Sequence[int]) -> NDArray[np.int32]:
+    """What each head predicts in the rows of `data.rows(length)`, (R, k, length): the token `distance` places ahead, or
+    IGNORED where that is in another document or behind the end.
+
+    Raises ValueError for a distance below 1, one that comes twice, none, and too little text.
+
+    >>> from probsig.text.training_set import renumbered
+    >>> few = renumbered(np.array([0, 1, 2, 0, 1]), np.array([0, 3, 5]), 3, None, "by hand")
+    >>> few.ids.tolist(), targets(few, 4, [1, 2]).tolist()
+    ([0, 1, 2, 0, 1], [[[1, 2, -100, 1], [2, -100, -100, -100]]])
+    """
+    if not distances or min(distances) < 1 or len(set(distances)) < len(distances):
+        raise ValueError(f"distances are {list(distances)}: pass different whole numbers above 0.")
+    places = data.rows(length)[0].size
+    ends = np.repeat(data.offsets[1:], np.diff(data.offsets))[:places]
+    out = np.full((len(distances), places), IGNORED, dtype=np.int32)
+    for head, distance in zip(out, distances, strict=True):
+        ahead = np.arange(places) + distance
+        there = ahead < ends
+        head[there] = data.ids[ahead[there]]
+    return np.ascontiguousarray(out.reshape(len(distances), -1, length).swapaxes(0, 1))
+
+
+def losses(model: Any, ids: torch.Tensor, goals: torch.Tensor) -> torch.Tensor:
+    """The mean cross entropy of each head in nats, (k,): ids (B, T), goals (B, k, T). Differentiate it once."""
+    hidden = hidden_states(model, ids)
+    heads = zip(unembeddings(model), goals.unbind(1), strict=True)
+    return torch.stack([cross_entropy(hidden, W_U, goal) for W_U, goal in heads])
+
+
 def train(
     model: Any,
     data: TrainingSet,
     recipe: Recipe,
     *,
     seed: int,
-    measure: Measure | None = None,
-    measure_at: Iterable[int] = (),
-    keep: Keep | None = None,
-    keep_at: Iterable[int] = (),
+    distances: Sequence[int] = (1,),
+    look: Look | None = None,
+    look_at: Iterable[int] = (),
+    held: TrainingSet | None = None,
     device: str = "auto",
     draft: Draft | None = None,
-    progress: bool = True,
+    turn: contextlib.AbstractContextManager[Any] | None = None,
 ) -> Log:
     """Train a model in place on the rows of a training set, in the order of the streams (seed, "order", epoch).
 
+    held: documents that are not trained on, with the same ids; each look then has "held" (k,), their loss.
+    turn: entered for as long as the device is needed, such as a lock where several runs share one.
     With a `draft` the state is saved about every minute, and a run that was stopped or killed goes on from it; on a CPU
-    to the same bits. Raises ValueError for a vocabulary that does not fit, a step outside the run, too little text, and
-    what `device_of` refuses; MemoryError where the GPU is too small; drafts.Stopped when asked to stop.
+    to the same bits. Raises ValueError for a vocabulary that does not fit, heads that are not as many as distances, a
+    step outside the run, too little text, and what `device_of` refuses; MemoryError where the GPU is too small;
+    drafts.Stopped when asked to stop.
     """
-    rows_of = model.get_input_embeddings().weight.shape[0]
+    rows_of, heads = model.get_input_embeddings().weight.shape[0], len(unembeddings(model))
     if data.vocab_size > rows_of:
         raise ValueError(f"{data.name} has {data.vocab_size} ids and the model {rows_of} rows: build the model for it.")
+    if heads != len(distances):
+        raise ValueError(f"{heads} heads meet {len(distances)} distances: build one head for each.")
     where, steps = device_of(device), recipe.steps(data)
-    inputs, targets = data.rows(recipe.length)
-    measured, kept = set(measure_at if measure else ()), set(keep_at if keep else ())
-    outside = sorted(step for step in measured | kept if not 0 <= step <= steps)
+    rows = data.rows(recipe.length)[0], targets(data, recipe.length, distances)
+    looks = set(look_at)
+    outside = sorted(step for step in looks if not 0 <= step <= steps)
     if outside:
         raise ValueError(f"step {outside[0]} is outside 0..{steps}: ask for steps of the run.")
+    unseen = (held.rows(recipe.length)[0], targets(held, recipe.length, distances)) if held else None
     model.to(where).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+    update = (_Compiled if where.type == "cuda" else _Update)(model, rows, recipe)
     identity = {"data": data.name, "tokens": len(data.ids), "vocab": data.vocab_size, "seed": seed, **asdict(recipe)}
+    identity |= {"distances": list(distances)}
     log, done = Log(), 0
-    step = _Steps(model, optimizer, where)
     found = draft.load(identity) if draft else None
     if found:
-        done, log = found[0], _load(found[1], model, optimizer)
+        done, log = found[0], _load(found[1], model, update.optimizer)
 
-    def look() -> None:
-        W_E, W_U = embeddings(model)
-        if done in measured and done not in log.steps:
-            loss = {"loss": float(_numbers(log.losses).mean())} if log.losses else {}
-            log.steps.append(done)
-            log.metrics.append({**loss, **measure(done, W_E, W_U)})
-            log.losses.clear()
-        if done in kept and not any(name.startswith(f"{done}/") for name in log.kept):
-            log.kept |= {f"{done}/{name}": np.atleast_1d(array) for name, array in keep(done, W_E, W_U).items()}
+    def seen() -> None:
+        if done not in looks or done in log.at or done in log.promised:
+            return
+        own: dict[str, Any] = {"loss": _numbers(log.losses).mean(axis=0) if done else np.full(heads, np.nan)}
+        if unseen:
+            own["held"] = _held_out(model, unseen, where)
+        log.promised[done] = {"training/": own} | (dict(look(done, model)) if look else {})
+        log.losses.clear()
 
-    bar = tqdm(total=steps, initial=done, desc=data.name, unit="step", mininterval=2, disable=not progress, leave=False)
+    bar = tqdm(total=steps, initial=done, desc=data.name, unit="step", mininterval=2, leave=False)
     with bar, _one_thread(where):
-        look()
-        for batch in _batches(len(inputs), recipe, seed, done, steps):
-            if draft and draft.due():
-                draft.save(identity, done, _state(model, optimizer, log))
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.lr * 0.5 * (1 + math.cos(math.pi * done / steps))
-            log.losses.append(step(inputs[batch], targets[batch]))
-            done += 1
-            bar.update()
-            if done in measured | kept:
-                look()
+        update.ready()
+        with turn or contextlib.nullcontext():
+            seen()
+            for batch in _batches(len(rows[0]), recipe, seed, done, steps):
+                if draft and draft.due():
+                    log.settle()
+                    draft.save(identity, done, _state(model, update.optimizer, log))
+                log.losses.append(update(batch, recipe.rate(done, steps)))
+                done += 1
+                bar.update()
+                seen()
+        log.settle()
     model.eval()
     return log
 
@@ -182,72 +237,153 @@ def _batches(rows: int, recipe: Recipe, seed: int, done: int, steps: int) -> Ite
             yield order[step * recipe.batch : (step + 1) * recipe.batch]
 
 
-class _Steps:
-    """The updates, each in as many parts as the memory of the device asks for."""
+class _Update:
+    """One update a call, from some rows."""
 
-    def __init__(self, model: Any, optimizer: Any, where: torch.device) -> None:
-        self.model, self.optimizer, self.where, self.parts = model, optimizer, where, 1
+    def __init__(self, model: Any, rows: Rows, recipe: Recipe) -> None:
+        self.model, self.rows = model, rows
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
+        )
 
-    def __call__(self, inputs: NDArray, targets: NDArray) -> torch.Tensor:
-        """One update; the mean loss over the tokens that are predicted, a tensor on the device."""
-        while True:
-            try:
-                loss = self._gradient(inputs, targets)
-            except torch.OutOfMemoryError as error:
-                if self.parts >= len(inputs):
-                    shape = f"one row of {inputs.shape[1]} tokens"
-                    raise MemoryError(
-                        f"The GPU's memory is too small for {shape}: pass shorter rows or a smaller model; what was "
-                        "saved is kept."
-                    ) from error
-                self.parts = min(2 * self.parts, len(inputs))
-            else:
-                self.optimizer.step()
-                return loss
+    def ready(self) -> None:
+        """Do what the device is not needed for alone."""
 
-    def _gradient(self, inputs: NDArray, targets: NDArray) -> torch.Tensor:
+    def __call__(self, batch: NDArray[np.int64], rate: float) -> torch.Tensor:
+        """The loss of each head before the update, (k,)."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        predicted, total = np.count_nonzero(targets >= 0), torch.zeros((), device=self.where)
-        for ids, goal in zip(*(np.array_split(a, self.parts) for a in (inputs, targets)), strict=True):
-            share = np.count_nonzero(goal >= 0) / max(predicted, 1)
-            if not share:
-                continue
-            both = (torch.from_numpy(a.astype(np.int64)).to(self.where, non_blocking=True) for a in (ids, goal))
-            with torch.autocast("cuda", torch.bfloat16, enabled=self.where.type == "cuda"):
-                loss = chunked_loss(self.model, *both)
-            (loss * share).backward()
-            total += loss.detach() * share
-        return total
+        by_head = losses(self.model, *(torch.from_numpy(part[batch].astype(np.int64)) for part in self.rows))
+        by_head.mean().backward()
+        self.optimizer.step()
+        return by_head.detach()
+
+
+class _Compiled:
+    """The same on a GPU: compiled layers, bfloat16 products, and after WARM steps one graph an update."""
+
+    def __init__(self, model: Any, rows: Rows, recipe: Recipe) -> None:
+        self.model, self.where, self.parts, self.taken = model, model.device, 1, 0
+        self.rows = [torch.from_numpy(part.astype(np.int64)).to(self.where) for part in rows]
+        self.batch = torch.zeros(min(recipe.batch, len(rows[0])), dtype=torch.int64, device=self.where)
+        self.rate = torch.tensor(recipe.lr, dtype=torch.float32, device=self.where)
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=self.rate, weight_decay=recipe.weight_decay, fused=True, capturable=True
+        )
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.out = torch.zeros(rows[1].shape[1], device=self.where)
+        for layer in model.model.layers:
+            layer.compile()
+
+    def ready(self) -> None:
+        """Compile, by a gradient that is thrown away."""
+        with self._memory():
+            self._gradient()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def __call__(self, batch: NDArray[np.int64], rate: float) -> torch.Tensor:
+        self.batch.copy_(torch.from_numpy(batch))
+        self.rate.fill_(rate)
+        if self.graph is None and self.taken >= WARM and self.parts == 1:
+            self._capture()
+        if self.graph is not None:
+            self.graph.replay()
+            return self.out.clone()
+        aside = torch.cuda.Stream()  # what is captured later must have run on another stream than the first
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside), self._memory():
+            self._gradient()
+            self.optimizer.step()
+        torch.cuda.current_stream().wait_stream(aside)
+        self.taken += 1
+        return self.out.clone()
+
+    def _capture(self) -> None:
+        graph = torch.cuda.CUDAGraph()
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            self._gradient()
+            self.optimizer.step()
+        self.graph = graph
+
+    def _gradient(self) -> None:
+        """The gradient over the batch, in as many parts as the memory asks for; the losses go to `out`."""
+        while True:
+            self.optimizer.zero_grad(set_to_none=True)
+            try:
+                ids, goals = (part[self.batch] for part in self.rows)
+                each = (goals >= 0).sum(dim=(0, 2)).clamp(min=1)
+                total = torch.zeros_like(self.out)
+                for some, wanted in zip(ids.tensor_split(self.parts), goals.tensor_split(self.parts), strict=True):
+                    with torch.autocast("cuda", torch.bfloat16, cache_enabled=False):
+                        by_head = losses(self.model, some, wanted)
+                    share = (wanted >= 0).sum(dim=(0, 2)) / each
+                    (by_head * share).mean().backward()
+                    total += by_head.detach() * share
+                self.out.copy_(total)
+                return
+            except torch.OutOfMemoryError:
+                if self.parts >= len(self.batch):
+                    raise
+                self.parts = min(2 * self.parts, len(self.batch))
+
+    @contextlib.contextmanager
+    def _memory(self) -> Iterator[None]:
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            shape = f"one row of {self.rows[0].shape[1]} tokens"
+            raise MemoryError(
+                f"The GPU's memory is too small for {shape}: pass shorter rows or a smaller model; what was saved is "
+                "kept."
+            ) from error
+
+
+def _held_out(model: Any, rows: Rows, where: torch.device) -> NDArray[np.float64]:
+    """The mean loss of each head over some rows, (k,)."""
+    total, count = torch.zeros(rows[1].shape[1], device=where), np.count_nonzero(rows[1] >= 0, axis=(0, 2))
+    at_once = max(1, TOKENS // rows[0].shape[1])
+    eager = torch.compiler.set_stance("force_eager") if where.type == "cuda" else contextlib.nullcontext()
+    with torch.no_grad(), eager:
+        for start in range(0, len(rows[0]), at_once):
+            ids, goals = (part[start : start + at_once].astype(np.int64) for part in rows)
+            predicted = torch.from_numpy(np.count_nonzero(goals >= 0, axis=(0, 2))).to(where)
+            with torch.autocast(where.type, torch.bfloat16, enabled=where.type == "cuda"):
+                total += losses(model, *(torch.from_numpy(part).to(where) for part in (ids, goals))) * predicted
+    return total.double().cpu().numpy() / np.maximum(count, 1)
 
 
 def _numbers(losses: list[torch.Tensor]) -> NDArray[np.float32]:
-    return np.array([float(loss) for loss in losses], dtype=np.float32)  # after a resume some are not on the device
+    return torch.stack([loss.cpu() for loss in losses]).numpy()  # after a resume some are not on the device
 
 
-def _state(model: Any, optimizer: Any, log: Log) -> dict[str, NDArray]:
+def _state(model: Any, optimizer: Any, log: Log) -> Arrays:
     weights = {f"weight/{name}": value.detach().cpu().numpy() for name, value in model.named_parameters()}
     moments = {
         f"moment/{i}/{name}": value.cpu().numpy()
         for i, state in optimizer.state_dict()["state"].items()
         for name, value in state.items()
     }
-    return weights | moments | {f"log/{n}": a for n, a in log.arrays().items()} | {"log/losses": _numbers(log.losses)}
+    looks = {f"look/{step}/{name}": array for step, arrays in log.at.items() for name, array in arrays.items()}
+    return weights | moments | looks | ({"losses": _numbers(log.losses)} if log.losses else {})
 
 
 def _load(arrays: Mapping[str, NDArray], model: Any, optimizer: Any) -> Log:
-    parts: dict[str, dict[str, NDArray]] = {"weight": {}, "moment": {}, "log": {}}
-    for name, array in arrays.items():
-        part, _, key = name.partition("/")
-        parts[part][key] = array
+    log = Log(losses=list(torch.from_numpy(arrays["losses"].copy())) if "losses" in arrays else [])
+    state: dict[int, dict[str, torch.Tensor]] = {}
     with torch.no_grad():
         for name, value in model.named_parameters():
-            value.copy_(torch.from_numpy(parts["weight"][name].copy()))
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, array in parts["moment"].items():
-        i, _, name = key.partition("/")
-        state.setdefault(int(i), {})[name] = torch.from_numpy(array.copy())
+            value.copy_(torch.from_numpy(arrays[f"weight/{name}"].copy()))
+    for key, array in arrays.items():
+        part, _, rest = key.partition("/")
+        number, _, name = rest.partition("/")
+        if part == "moment":
+            state.setdefault(int(number), {})[name] = torch.from_numpy(array.copy())
+        elif part == "look":
+            log.at.setdefault(int(number), {})[name] = array.copy()
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return Log.of(parts["log"])
+    return log
 
 
 @contextlib.contextmanager

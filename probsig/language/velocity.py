@@ -17,7 +17,9 @@ the sum over layers of W_O W_V:
   mean_{i <= t} for each layer; "stack_own": the same of the model's own residuals. Without norms and at embeddings of
   size 0 the stack is all of the velocity, whatever the size of the other weights; "stack_norms": stack_own through the
   model's norms too, each linearised where the model is. What it lacks is the attention's pattern and the MLPs;
-- "skip": no formula but a measured part of v: what comes through the residual stream and the last norm alone.
+- "skip": no formula but a measured part of v: what comes through the residual stream and the last norm alone;
+- "place": the other measured part: what comes from the loss at the token's own place, through all layers. The rest of v
+  comes from the losses at later places, through attention.
 
 Axes: velocities and formulas are (V, d), rows tokens; inputs and targets (R, T) as `TrainingSet.rows` gives them.
 """
@@ -28,26 +30,27 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import nn
 
+from probsig.language.networks import attending, chunked_loss
 from probsig.theory.softmax import covariance
 
 Array = NDArray[np.float64]
 FORMS = (
     *("printed", "centred", "unigram", "own", "attention", "third_order"),
-    *("stack", "stack_own", "stack_norms", "skip"),
+    *("stack", "stack_own", "stack_norms", "skip", "place"),
 )
 
 
 def without_norms(model: Any) -> Any:
     """The model with every RMSNorm replaced by the identity, in place; raises ValueError where it has none.
 
-    >>> from probsig.language.networks import SHAPES; from probsig.language.networks import build
+    >>> from probsig.language.networks import SHAPES, build
     >>> without_norms(build("llama-2", SHAPES["smoke"], 10, seed=0)).model.norm
     Identity()
     """
-    from torch import nn
-
     places = [
         (module, name)
         for module in model.modules()
@@ -68,16 +71,12 @@ def velocity_and_formulas(model: Any, inputs: NDArray, targets: NDArray, at_once
     model: one that `language_models.build` made. inputs, targets: (R, T), targets below 0 are left out. at_once: how
     many rows the model reads at a time. Raises ValueError where no place has a target.
 
-    >>> from probsig.language.networks import SHAPES; from probsig.language.networks import build
+    >>> from probsig.language.networks import SHAPES, build
     >>> model = build("llama-2", SHAPES["smoke"], 10, init=1e-3, seed=0)
     >>> said = velocity_and_formulas(model, np.array([[3, 1, 4]]), np.array([[1, 4, -1]]))
     >>> said["velocity"].shape, round(float(said["loss"]), 2), np.flatnonzero(said["velocity"].any(axis=1)).tolist()
     ((10, 32), 2.3, [1, 3])
     """
-    import torch
-
-    from probsig.language.networks import chunked_loss
-
     W_E, W_U = model.get_input_embeddings().weight.detach(), model.get_output_embeddings().weight.detach()
     total = _places(targets)
     law = torch.from_numpy(np.bincount(targets[targets >= 0], minlength=len(W_U)) / total).to(W_U)
@@ -105,11 +104,15 @@ def velocity_and_formulas(model: Any, inputs: NDArray, targets: NDArray, at_once
             with torch.enable_grad():
                 value = chunked_loss(model, ids, goal)
                 x, stream, h = torch.autograd.grad(value, [caught[model.get_input_embeddings()][1], *caught[last]])
+            with torch.enable_grad(), attending(model, "own place"):
+                of_place = chunked_loss(model, ids, goal)
+                (x_own,) = torch.autograd.grad(of_place, caught[model.get_input_embeddings()][1])
             loss += float(value.detach()) * weight
             label = W_U[goal.clamp(min=0)] / total
             centred, own = (label - middle / total) * asked[..., None], -weight * h
             context = _to_earlier(centred)
-            found = {"velocity": -weight * x, "skip": -weight * stream, "printed": label * asked[..., None]}
+            found = {"velocity": -weight * x, "skip": -weight * stream, "place": -weight * x_own}
+            found |= {"printed": label * asked[..., None]}
             found |= {"unigram": (label - common / total) * asked[..., None], "centred": centred, "own": own}
             found |= {"context": context, "attention": context @ sum(values)}
             found |= {"stack": _through(centred, values), "stack_own": _through(own, values)}
@@ -159,16 +162,12 @@ def _places(targets: NDArray) -> int:
 
 def _to_earlier(force: Any) -> Any:
     """(B, T, d): what uniform causal attention sends back, sum_{t >= i} force_t / t with t = 1 at the first place."""
-    import torch
-
     places = torch.arange(1, force.shape[1] + 1, device=force.device, dtype=force.dtype)
     return (force / places[:, None]).flip(1).cumsum(1).flip(1)
 
 
 def _norm_back(force: Any, norm: Any, x: Any) -> Any:
     """A force after an RMSNorm, at its input x: the force times the Jacobian's transpose."""
-    from torch import nn
-
     if isinstance(norm, nn.Identity):
         return force
     size = (x.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon).sqrt()

@@ -1,7 +1,7 @@
 """Addition tasks in which label law, context law and function order the anchors differently, as laws.
 
-z = c + u(a) + u(b) and y = c + v(a) + v(b), for integer maps u and v of the anchors: `shifted` makes the law, WORLDS names
-the maps that the book uses, `traded` gives two anchors each other's labels.
+z = c + u(a) + u(b) and y = c + v(a) + v(b), for integer maps u and v of the anchors: `shifted` makes the law, WORLDS
+names the maps that the book uses, `traded` gives two anchors each other's labels.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class Line(str):
 
 
 def describe(runs: Run | Iterable[Run]) -> Line:
-    """One line about a run or several of one kind: scale, seeds, where stored, hardware, seconds, the state of the code."""
+    """One line about a run or several of one kind: scale, seeds, where stored, hardware, seconds, state of the code."""
     runs = [runs] if isinstance(runs, Run) else list(runs)
 
     def distinct(values: Iterable[Any]) -> str:

@@ -58,7 +58,7 @@ def digest_text(text: str) -> str:
 
 
 def digest_file(path: Path) -> str:
-    """The SHA-256 of a file, a JSON file's whichever way its lines end; raises FileNotFoundError where there is none."""
+    """The SHA-256 of a file, a JSON file's whichever way its lines end; FileNotFoundError where there is none."""
     return digest_text(path.read_text("utf-8")) if path.suffix == ".json" else digest(path.read_bytes())
 
 

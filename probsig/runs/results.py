@@ -81,8 +81,8 @@ Pieces = Mapping[str, Piece]
 class Run:
     """A run's name, config, arrays and record (what `run.json` holds).
 
-    origin is "results", "runs" or "new". code is "this" where the definitions that made it are today's, "replayed" where
-    they are others and today's were seen to give the same first steps, else "older".
+    origin is "results", "runs" or "new". code is "this" where the definitions that made it are today's, "replayed"
+    where they are others and today's were seen to give the same first steps, else "older".
     """
 
     name: str

@@ -5,12 +5,12 @@ from .tokens import (
     Centred,
     attention,
     centred,
-    frequent,
     harmonic_weights,
     next_token,
     previous_token,
     skip,
     tied,
+    window,
 )
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "attention",
     "centred",
     "cooccurrence",
-    "frequent",
     "harmonic_weights",
     "inverse",
     "joint",
@@ -30,4 +29,5 @@ __all__ = [
     "previous_token",
     "skip",
     "tied",
+    "window",
 ]

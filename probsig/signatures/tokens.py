@@ -7,6 +7,7 @@ paper):
 - `previous_token`: varphi^pre_s = N_.s / r_s, the law of the token before, given s;
 - `tied`: phi~_s = phi^next_s + varphi^pre_s (appendix C.2);
 - `skip`: the same laws for a pair at any distance;
+- `window`: the law of a token within some distances of s, on either side;
 - `attention`: the law given s of a token at a random later place, the distance k having weight w_k. With the weights of
   `harmonic_weights` it is the signature that one causal attention layer adds to eq. (4).
 
@@ -20,7 +21,8 @@ Counts stay integers up to one division. Memory is O(V + entries of the chosen r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numba
@@ -197,17 +199,35 @@ def attention(
     return _ppmi(rows, _row_sums(rows), marginal, sum(c.total * w for c, w in zip(counts, scale, strict=True)))
 
 
-def frequent(frequency: ArrayLike, most: int = 10_000, least: int = 50) -> NDArray[np.int64]:
-    """The tokens of a subset that its figures use: at most `most`, seen at least `least` times, most frequent first.
+def window(
+    counts: Iterable[Bigrams], tokens: Sequence[int], weights: Iterable[float] | None = None, kind: str = "raw"
+) -> sp.csr_array | Centred:
+    """The law of a token near each token, on either side of it, sparse (k, V): sum_k w_k (N_k + N_k^T), normalised.
 
-    `frequency` (V,) is how often each token was seen; tokens of one frequency come in the order of their ids.
+    `counts` gives tables at different distances, one after the other, and `weights` a positive number each (None: 1).
+    Raises ValueError as `skip` does, for no table at all, and where weights are not as many or not positive.
 
-    >>> frequent([7, 50, 90, 50], most=3).tolist()
-    [2, 1, 3]
+    >>> from probsig.bigrams import count
+    >>> ids = np.array([0, 1, 0, 2, 0, 1], dtype=np.uint16)
+    >>> window((count(ids, 3, distance=k) for k in (1, 2)), [2]).toarray().round(4).tolist()  # 0, 0 | 1, 1
+    [[0.5, 0.5, 0.0]]
     """
-    frequency = np.asarray(frequency)
-    order = np.argsort(-frequency.astype(np.int64), kind="stable")[:most]
-    return order[frequency[order] >= least]
+    _check(kind, KINDS, "kind")
+    rows, marginal, total = None, 0.0, 0.0
+    pairs = zip(counts, itertools.repeat(1.0), strict=False) if weights is None else zip(counts, weights, strict=True)
+    for table, w in pairs:
+        if not (np.isfinite(w) and w > 0):
+            raise ValueError(f"a weight is {w}: pass one positive number for each table")
+        chosen = _wanted(tokens, table.vocab_size)
+        near = (_chosen(table, chosen, "next") + _chosen(table, chosen, "previous")).astype(float) * w
+        rows = near if rows is None else rows + near
+        marginal = marginal + w * (_marginal(table, "next") + _marginal(table, "previous"))
+        total += 2 * w * table.total
+    if rows is None:
+        raise ValueError("there is no table of counts: pass one for each distance of the window")
+    if kind != "ppmi":
+        return _finished(rows, _row_sums(rows), kind)
+    return _ppmi(rows, _row_sums(rows), marginal, total)
 
 
 def _adjacent(counts: Bigrams) -> Bigrams:

@@ -62,7 +62,7 @@ def choose(
     """
     if groups < 1 or size < 2 or size % 2:
         raise ValueError(f"{groups} groups of {size} tokens are asked for: pass one group or more, of an even size.")
-    found = data.often(ranks[1], least)[ranks[0] :]
+    found = data.frequent(ranks[1], least)[ranks[0] :]
     needed = len(ARMS) * groups * size
     if len(found) < needed:
         raise ValueError(

@@ -15,8 +15,9 @@ Axes: ids (N,), offsets (D + 1,), kept (V,) the tokenizer's id of each new one. 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -24,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probsig import seeds
-from probsig.counts.bigrams import Bigrams, count, merged
+from probsig.counts.bigrams import Bigrams, count, frequent
 
 IGNORED = -100  # what torch's cross entropy leaves out
 REST = -1  # in `kept`: the new id that the rarest tokens share
@@ -44,7 +45,8 @@ class TrainingSet:
     """Documents with their ids renumbered by frequency.
 
     ids (N,) uint16 or uint32, offsets (D + 1,), frequency (V,) how often each new id occurs, kept (V,) the old ids
-    (REST, if any, last), original the rows of the tokenizer's own embedding. `counts`, the pairs of neighbours.
+    (REST, if any, last), original the rows of the tokenizer's own embedding, held the documents that are not trained
+    on. `counts`, the pairs of neighbours.
     """
 
     name: str
@@ -52,6 +54,7 @@ class TrainingSet:
     offsets: NDArray[np.int64]
     kept: NDArray[np.int64]
     original: int
+    held: TrainingSet | None = None
 
     @property
     def vocab_size(self) -> int:
@@ -66,7 +69,14 @@ class TrainingSet:
     def counts(self) -> Bigrams:
         return count(self.ids, self.vocab_size, offsets=self.offsets)
 
-    def often(self, most: int, least: int) -> NDArray[np.int64]:
+    def digest(self) -> bytes:
+        """The SHA-256 of ids, offsets, kept, the rows of the tokenizer's own embedding, and what is held out."""
+        sha = hashlib.sha256()
+        for part in (self.ids, self.offsets, self.kept, np.array([self.original])):
+            sha.update(len(part).to_bytes(8, "little") + np.asarray(part).astype("<i8").tobytes())
+        return hashlib.sha256(sha.digest() + self.held.digest()).digest() if self.held else sha.digest()
+
+    def frequent(self, most: int, least: int) -> NDArray[np.int64]:
         """The new ids of at most `most` tokens seen `least` times, most frequent first; REST is none of them."""
         there = (self.frequency >= least) & (self.kept != REST)
         order = np.argsort(-self.frequency, kind="stable")
@@ -77,14 +87,14 @@ class TrainingSet:
         table = {int(id): new for new, id in enumerate(self.kept) if id != REST}
         return np.array([table.get(int(id), -1) for id in old], dtype=np.int64)
 
-    def halves(self, seed: int) -> tuple[Bigrams, Bigrams]:
-        """The counts of two random halves of the documents."""
-        order = seeds.stream(seed, "halves", self.name).permutation(len(self.offsets) - 1)
-        both = []
-        for chosen in (order[: len(order) // 2], order[len(order) // 2 :]):
-            ids, offsets = documents(self, np.sort(chosen))
-            both.append(count(ids, self.vocab_size, offsets=offsets))
-        return both[0], both[1]
+    def halves(self, seed: int) -> tuple[TrainingSet, TrainingSet]:
+        """Two random halves of the documents; the second has the odd one."""
+        first, second = halves(len(self.offsets) - 1, seeds.stream(seed, "halves", self.name))
+        return self._of(first), self._of(second)
+
+    def _of(self, chosen: NDArray[np.int64]) -> TrainingSet:
+        ids, offsets = documents(self, chosen)
+        return replace(self, ids=ids, offsets=offsets, held=None)
 
     def rows(self, length: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Inputs and targets, (R, length) each: the documents one after the other, cut; what is left at the end is not
@@ -102,6 +112,33 @@ class TrainingSet:
         return inputs, targets.reshape(number, length)
 
 
+def halves(number: int, stream: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Two random halves of the numbers below `number`, in ascending order; the second has the odd one.
+
+    >>> [half.tolist() for half in halves(5, np.random.default_rng(0))]
+    [[2, 4], [0, 1, 3]]
+    """
+    order = stream.permutation(number)
+    return np.sort(order[: number // 2]), np.sort(order[number // 2 :])
+
+
+def shared(sets: Sequence[TrainingSet], most: int, least: int = 20) -> NDArray[np.int64]:
+    """The tokenizer's ids of the tokens that occur `least` times in every one of some training sets: the `most` that
+    stand highest in the lowest of their frequencies, most frequent first.
+
+    >>> texts = ([7, 7, 7, 2, 2, 3], [7, 2, 2, 2, 4, 4])
+    >>> both = [renumbered(np.array(ids), np.array([0, 6]), 9, None, "by hand") for ids in texts]
+    >>> shared(both, most=5, least=1)
+    array([2, 7])
+    """
+    low = np.full(max(one.original for one in sets), np.iinfo(np.int64).max)
+    for one in sets:
+        frequency, there = np.zeros_like(low), one.kept != REST
+        frequency[one.kept[there]] = one.frequency[there]
+        low = np.minimum(low, frequency)
+    return frequent(low, most, least)
+
+
 def documents(source: Any, chosen: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """The ids and offsets of some documents (numbers) of a corpus or a training set, in the order given."""
     lengths = np.diff(source.offsets)[chosen]
@@ -111,18 +148,21 @@ def documents(source: Any, chosen: NDArray[np.int64]) -> tuple[NDArray[Any], NDA
 
 
 def training_set(
-    corpus: Tokens, tokens: int | None, keep: int | None, seed: int, name: str, also: Iterable[int] = ()
+    corpus: Tokens, tokens: int | None, keep: int | None, seed: int, name: str, also: Iterable[int] = (), held: int = 0
 ) -> TrainingSet:
     """Whole documents of a corpus, drawn from the stream (seed, "documents", name) until there are `tokens` (the last
     is cut there; None takes all, in order), with at most `keep` ids (None keeps all that occur), those of `also` among
     them.
 
-    Raises ValueError for a corpus of fewer than 2 tokens, and for `tokens` or a `keep` below 2.
+    held: whole documents of so many tokens, drawn from the stream (seed, "held out", name), are left out and are the
+    set's `held`; ids are numbered by the frequency in both.
+    Raises ValueError for a corpus of fewer than 2 tokens, for `tokens` or a `keep` below 2, and where nothing is left
+    to train on.
 
     >>> from probsig.text.sources.toy import ToyCorpus
-    >>> few = training_set(ToyCorpus.of(0), tokens=1000, keep=20, seed=0, name="toy")
-    >>> len(few.ids), few.vocab_size, int(few.kept[-1])
-    (1000, 20, -1)
+    >>> few = training_set(ToyCorpus.of(0), tokens=1000, keep=20, seed=0, name="toy", held=50)
+    >>> len(few.ids), few.vocab_size, int(few.kept[-1]), len(few.held.ids) >= 50
+    (1000, 20, -1, True)
     """
     if tokens is not None and tokens < 2:
         raise ValueError(f"tokens is {tokens}: pass 2 or more, or None for all.")
@@ -130,15 +170,30 @@ def training_set(
         raise ValueError(f"keep is {keep}: pass 2 ids or more, or None for all that occur.")
     if len(corpus.ids) < 2:
         raise ValueError(f"{name} has {len(corpus.ids)} tokens: training needs 2 or more.")
-    if tokens is None or tokens >= len(corpus.ids):
+    lengths = np.diff(corpus.offsets)
+    aside = np.zeros(len(lengths), dtype=bool)
+    if held:
+        order = seeds.stream(seed, "held out", name).permutation(len(lengths))
+        aside[order[: int(np.searchsorted(np.cumsum(lengths[order]), held)) + 1]] = True
+        if lengths[~aside].sum() < 2:
+            raise ValueError(f"{name} has too few documents to hold {held} tokens out: take more text.")
+    unseen = documents(corpus, np.flatnonzero(aside))
+    if tokens is None or tokens >= lengths[~aside].sum():
         ids, offsets = np.asarray(corpus.ids), np.asarray(corpus.offsets, dtype=np.int64)
+        if held:
+            ids, offsets = documents(corpus, np.flatnonzero(~aside))
     else:
-        order = seeds.stream(seed, "documents", name).permutation(len(corpus.offsets) - 1)
-        reached = np.cumsum(np.diff(corpus.offsets)[order])
+        order = seeds.stream(seed, "documents", name).permutation(len(lengths))
+        order = order[~aside[order]]
+        reached = np.cumsum(lengths[order])
         chosen = order[: int(np.searchsorted(reached, tokens)) + 1]
         ids, offsets = documents(corpus, chosen)
         ids, offsets = ids[:tokens], np.minimum(offsets, tokens)
-    return renumbered(ids, offsets, corpus.vocab_size, keep, name, also)
+    both = renumbered(np.concatenate([ids, unseen[0]]), offsets, corpus.vocab_size, keep, name, also)
+    data = replace(both, ids=both.ids[: len(ids)])
+    if not held:
+        return data
+    return replace(data, held=replace(data, name=f"{name}, held out", ids=both.ids[len(ids) :], offsets=unseen[1]))
 
 
 def renumbered(
@@ -175,14 +230,3 @@ def renumbered(
     table[kept[kept != REST]] = np.arange(np.count_nonzero(kept != REST))
     dtype = np.uint16 if len(kept) <= 1 << 16 else np.uint32
     return TrainingSet(name, table[ids].astype(dtype), offsets, kept.astype(np.int64), vocab_size)
-
-
-def halves(corpora: Sequence[Tokens], seed: int) -> tuple[Bigrams, Bigrams]:
-    """The counts of two random halves of the documents of all corpora, each corpus halved on its own."""
-    parts: tuple[list[Bigrams], list[Bigrams]] = ([], [])
-    for i, corpus in enumerate(corpora):
-        order = seeds.stream(seed, "halves", str(i)).permutation(len(corpus.offsets) - 1)
-        for part, chosen in zip(parts, (order[: len(order) // 2], order[len(order) // 2 :]), strict=True):
-            ids, offsets = documents(corpus, np.sort(chosen))
-            part.append(count(ids, corpus.vocab_size, offsets=offsets))
-    return merged(parts[0]), merged(parts[1])
