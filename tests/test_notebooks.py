@@ -111,6 +111,31 @@ def test_runs_with_another_seed_from_another_folder(name, tmp_path, monkeypatch)
     )
 
 
+def takes_text(name):
+    return "text=parameters.Text()" in BOOK.text(name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", [*filter(takes_text, NAMES)])
+def test_a_name_acts_on_no_page(name, tmp_path, monkeypatch):
+    """Whatever a text, a tokenizer or a model is called, its name is markup nowhere."""
+    monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path / "runs"))
+    called = "{{ 7 * 191 }} <script>alert(1)</script> | `x`\n# {math}`y`"
+    known = staleness.parameters(jupytext.read(BOOK.text(name)))
+    given = SMALLEST | {key: called for key in ("text", "tokenizer", "model") if key in known}
+    made = papermill.execute_notebook(
+        BOOK.notebook(name), tmp_path / "out.ipynb", given, kernel_name="python3", progress_bar=False
+    )
+    shown = [output.get("data", {}) for cell in made.cells for output in cell.get("outputs", [])]
+    assert not any("text/html" in data for data in shown)
+    for line in (line for data in shown for line in data.get("text/markdown", "").splitlines()):
+        assert not any(mark in line for mark in ("{{ 7", "<script", "`x`", "`y`")) and not line.startswith("#"), line
+
+
+def test_chapters_describe_runs_escaped():
+    for name in NAMES:
+        assert not re.search(r"runs\.describe\(|\.provenance\(", BOOK.text(name).read_text(encoding="utf-8")), name
+
+
 @chapters
 @pytest.mark.parametrize("given", [{"sede": 3}, {"seed": "three"}], ids=["unknown name", "wrong type"])
 def test_a_wrong_parameter_is_refused(name, given, tmp_path):
@@ -122,14 +147,57 @@ def test_a_wrong_parameter_is_refused(name, given, tmp_path):
     assert next(iter(given)) in caught.value.evalue and "\n" not in caught.value.evalue
 
 
+@pytest.mark.parametrize("given", ["_seed", "In", "_ih", "parameters", "seeds", "np", "import os\nseed"])
+def test_a_name_that_the_globals_hide_is_refused(given, tmp_path):
+    """IPython's own names, those that the chapter imports after its parameters, and code."""
+    with pytest.raises(PapermillExecutionError) as caught:
+        papermill.execute_notebook(
+            BOOK.notebook(NAMES[0]), tmp_path / "out.ipynb", {given: 3}, kernel_name="python3", progress_bar=False
+        )
+    assert caught.value.ename == "ParameterError"
+    first = given.split("\n")[0]
+    assert caught.value.evalue.startswith(f"Unknown parameter '{first}'") and "\n" not in caught.value.evalue
+
+
+@chapters
+def test_parameters_are_checked_in_the_cell_behind_them(name):
+    """papermill puts its cell between the two."""
+    cells = [cell for cell in jupytext.read(BOOK.text(name)).cells if cell.cell_type == "code"]
+    (tagged,) = [i for i, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
+    assert "\np = parameters.check(" in cells[tagged + 1].source
+
+
+@pytest.mark.parametrize("name", ["{statement}\nseed", "{statement};seed", "_seed", "In", "seeds"])
+def test_a_rerun_runs_no_name(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path / "runs"))
+    name = name.format(statement=f"open({str(tmp_path / 'ran')!r},'w')")
+    assert rerun.main([NAMES[0], f"{name}=3"]) == 1
+    assert list(tmp_path.iterdir()) == []
+    said = capsys.readouterr().err
+    assert said.startswith(f"{NAMES[0]}: ") and said.count("\n") == 1
+
+
+def test_values_of_a_rerun_are_what_the_chapters_cell_would_read():
+    defaults = {"seed": 0, "text": "stand-in", "memory": 4.0, "more": None}
+    words = {"seed": "1_000", "text": "@a: [b", "memory": "1e-3", "more": "[1, None]"}
+    read = rerun.parse([f"{name}={word}" for name, word in words.items()], defaults)
+    assert read == {"seed": 1000, "text": "@a: [b", "memory": 1e-3, "more": [1, None]}
+    assert rerun.parse(["text=12", "seed=010"], defaults) == {"text": "12", "seed": "010"}  # refused by the chapter
+    assert rerun.parse(["seed=[", "memory=2026-01-01"], defaults) == {"seed": "[", "memory": "2026-01-01"}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["absent/chapter"], "There is no notebook 'absent/chapter'; the notebooks are: "),
         ([NAMES[0], "seed"], "A parameter is written name=value, as in seed=3; 'seed' is not."),
-        ([NAMES[0], "sede=3"], f"{NAMES[0]}: "),
+        (
+            [NAMES[0], "sede=3"],
+            f"{NAMES[0]}: Unknown parameter 'sede' = '3' (did you mean 'seed'?); this chapter takes ",
+        ),
+        ([NAMES[0], "seed=010"], f"{NAMES[0]}: The parameter 'seed' was '010' (str), but must be an integer from "),
     ],
-    ids=["chapter", "no value", "unknown parameter"],
+    ids=["chapter", "no value", "unknown parameter", "octal"],
 )
 def test_a_wrong_rerun_ends_in_one_sentence(words, message, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path))

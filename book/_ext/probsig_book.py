@@ -1,5 +1,7 @@
 """The book's Sphinx extension: honest pages, computed tables, no script that needs a network.
 
+What a cell put out is shown sign by sign: typographic quotes and dashes are for prose.
+
 A page whose notebook is stale (see `staleness`) is a warning, so that `-W` fails, and says so at its top.
 A page made by papermill, with other parameters than the book's, says that instead.
 """
@@ -14,6 +16,7 @@ from docutils import nodes
 from myst_nb.core.render import load_mime_renders
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
 
 from probsig.pages import claims
@@ -65,6 +68,18 @@ def _box(doctree: nodes.document, kind: type[nodes.Element], sentence: str) -> N
     section.insert(0 if title is None else title + 1, kind("", nodes.paragraph("", sentence)))
 
 
+class PlainOutputs(SphinxTransform):
+    """Keep typographic quotes, dashes and dots out of what cells put out."""
+
+    default_priority = 700  # before the transform that puts them in
+
+    def apply(self) -> None:
+        """Called by Sphinx for each page."""
+        for node in self.document.findall(nodes.container):
+            if "cell_output" in node["classes"]:
+                node["support_smartquotes"] = False
+
+
 def drop_thebe(app: Sphinx, config: Config) -> None:
     """Silence sphinx-thebe, which Jupyter Book always loads: live cells need a server and a script of another host."""
     for event in ("env-before-read-docs", "doctree-resolved"):
@@ -87,6 +102,7 @@ def setup(app: Sphinx) -> dict:
     """Called by Sphinx."""
     for name, directive in tables.DIRECTIVES.items():
         app.add_directive(name, directive)
+    app.add_transform(PlainOutputs)
     app.connect("env-get-outdated", reread)
     app.connect("doctree-read", mark)
     if Records not in load_mime_renders():  # the list that myst-nb keeps; its other door is an entry point of a package

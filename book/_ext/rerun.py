@@ -6,7 +6,7 @@ papermill runs the committed notebook with the parameters into a folder of its o
 built there with that notebook in the chapter's place, so that every reference on the page leads somewhere.
 """
 
-import logging
+import ast
 import os
 import shutil
 import subprocess
@@ -14,10 +14,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+import nbformat
 import papermill
-import yaml
 from papermill.exceptions import PapermillExecutionError
-from staleness import QUIET, Book
+from staleness import QUIET, Book, parameters
+
+from probsig.parameters import ParameterError, known
 
 PARTS = ("_config.yml", "_toc.yml", "book", "notebooks", "probsig", "results", "pyproject.toml")
 
@@ -26,16 +28,35 @@ class RerunError(RuntimeError):
     """A rerun that cannot be made; one sentence."""
 
 
-def parse(pairs: list[str]) -> dict:
-    """Parameters from `name=value` words; values are read as YAML, as papermill's own `-p` does.
+def takes(name: str, book: Book) -> dict:
+    """The parameters of a chapter and their defaults."""
+    if not book.notebook(name).is_file():
+        others = ", ".join(other for other in book.names() if book.notebook(other).is_file()) or "none"
+        raise RerunError(f"There is no notebook {name!r}; the notebooks are: {others}.")
+    return parameters(nbformat.read(book.notebook(name), as_version=4))
 
-    >>> parse(["seed=3", "scale=smoke"])
-    {'seed': 3, 'scale': 'smoke'}
+
+def parse(pairs: list[str], defaults: dict) -> dict:
+    """Parameters from `name=value` words, every name one of the chapter's: papermill would run any other as code.
+
+    A value is read as the chapter's cell would read it, and is a text where that fails or the default is a text.
+
+    >>> parse(["seed=3", "text=@a.txt"], {"seed": 0, "text": "stand-in"})
+    {'seed': 3, 'text': '@a.txt'}
     """
     for pair in pairs:
         if "=" not in pair:
             raise RerunError(f"A parameter is written name=value, as in seed=3; {pair!r} is not.")
-    return {name: yaml.safe_load(value) for name, _, value in (pair.partition("=") for pair in pairs)}
+    given = {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
+    known({name: repr(value) for name, value in given.items()}, defaults)
+    return {name: value if isinstance(defaults[name], str) else _read(value) for name, value in given.items()}
+
+
+def _read(word: str) -> object:
+    try:
+        return ast.literal_eval(word)
+    except (ValueError, TypeError, SyntaxError):
+        return word
 
 
 def folder_name(name: str, parameters: dict) -> str:
@@ -50,9 +71,6 @@ def folder_name(name: str, parameters: dict) -> str:
 
 def execute(name: str, parameters: dict, target: Path, book: Book) -> Path:
     """Run the chapter with the parameters; returns the notebook written into the target folder."""
-    if not book.notebook(name).is_file():
-        known = ", ".join(other for other in book.names() if book.notebook(other).is_file()) or "none"
-        raise RerunError(f"There is no notebook {name!r}; the notebooks are: {known}.")
     target.mkdir(parents=True, exist_ok=True)
     output = target / f"{Path(name).name}.ipynb"
     quiet = {"progress_bar": False, "log_output": False, "extra_arguments": QUIET}
@@ -99,13 +117,16 @@ def build(name: str, output: Path, target: Path, book: Book) -> Path:
 def main(arguments: list[str], book: Book | None = None) -> int:
     """The command line; returns the exit status."""
     book = book or Book()
-    logging.getLogger("papermill").setLevel(logging.ERROR)  # the chapter itself names an unknown parameter
+    name = arguments[0]
     try:
-        name, parameters = arguments[0], parse(arguments[1:])
-        target = Path(os.environ.get("PROBSIG_RUNS") or book.root / "runs") / folder_name(name, parameters)
-        output = execute(name, parameters, target, book)
+        given = parse(arguments[1:], takes(name, book))
+        target = Path(os.environ.get("PROBSIG_RUNS") or book.root / "runs") / folder_name(name, given)
+        output = execute(name, given, target, book)
         print(f"Wrote {output}")
         print(f"Open {build(name, output, target, book)}")
+    except ParameterError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 1
     except RerunError as error:
         print(error, file=sys.stderr)
         return 1

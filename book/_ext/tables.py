@@ -21,8 +21,8 @@ TONES = {"reproduced": "good", "partly": "partly", "not reproduced": "bad"}
 
 
 def text(value: object) -> Cell:
-    """A cell that shows a value as it is, markup characters included."""
-    return [nodes.paragraph("", "", nodes.Text(str(value)))]
+    """A cell that shows a value as it is, markup characters and plain quotes included."""
+    return [nodes.paragraph("", "", nodes.Text(str(value)), support_smartquotes=False)]
 
 
 def formula(tex: str) -> Cell:

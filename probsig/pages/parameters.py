@@ -3,14 +3,17 @@
 A chapter's cell tagged `parameters` holds plain assignments; papermill puts a second such cell behind it.
 The next cell calls `check(globals(), ...)` with one rule a parameter.
 Whatever plain value (number, string, list, ...) then stands among the globals without a rule is an unknown parameter,
-so a misspelt `-p sed 3` is an error and not a silent run of the default.
+and so is whatever else papermill's cell holds: a misspelt `-p sed 3` is an error and not a silent run of the default.
+papermill writes a name into its cell as it is given, code or not, so `make rerun` asks `known` before it runs anything.
 """
 
 from __future__ import annotations
 
+import ast
 import math
 import numbers
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Protocol
@@ -19,6 +22,7 @@ from probsig.errors import closest
 
 PLAIN = (bool, int, float, complex, str, bytes, list, tuple, set, dict, type(None))
 SHELL = frozenset({"In", "Out"})  # the plain globals that IPython itself keeps
+PAPERMILL = "# Parameters"  # how papermill's cell begins
 
 
 class ParameterError(ValueError):
@@ -100,11 +104,27 @@ class Text:
         return value
 
 
+def known(given: Mapping[str, str], names: Iterable[str]) -> None:
+    """Raise ParameterError for the first of the given parameters (name -> value in words) that is not among the names.
+
+    >>> known({"sed": "3"}, ["seed"])
+    Traceback (most recent call last):
+    probsig.pages.parameters.ParameterError: Unknown parameter 'sed' = 3 (did you mean 'seed'?); this chapter takes seed.
+    """
+    takes = list(names)
+    for name, value in given.items():
+        if name not in takes:
+            said = f" = {value}" if value else ""
+            raise ParameterError(
+                f"Unknown parameter {name!r}{said}{closest(name, takes)}; this chapter takes {', '.join(takes)}."
+            )
+
+
 def check(namespace: Mapping[str, Any], /, **rules: Rule) -> SimpleNamespace:
     """The checked parameters of a chapter.
 
     namespace: the chapter's `globals()` right after its parameters; names that begin with an underscore, modules,
-    functions and classes are no parameters. rules: the rule of each parameter.
+    functions and classes are no parameters, unless papermill's cell gave them. rules: the rule of each parameter.
     Raises ParameterError (one sentence: which parameter, what it was, what is allowed) for an unknown or missing name,
     a wrong type or a value out of range.
 
@@ -115,11 +135,8 @@ def check(namespace: Mapping[str, Any], /, **rules: Rule) -> SimpleNamespace:
     probsig.parameters.ParameterError: Unknown parameter 'sed' = 3 (did you mean 'seed'?); this chapter takes seed.
     """
     given = {k: v for k, v in namespace.items() if not k.startswith("_") and k not in SHELL and isinstance(v, PLAIN)}
+    known({name: repr(value) for name, value in given.items()} | _injected(), rules)
     takes = ", ".join(rules)
-    for name, value in given.items():
-        if name not in rules:
-            hint = closest(name, list(rules))
-            raise ParameterError(f"Unknown parameter {name!r} = {value!r}{hint}; this chapter takes {takes}.")
     checked = {}
     for name, rule in rules.items():
         if name not in namespace:
@@ -131,3 +148,21 @@ def check(namespace: Mapping[str, Any], /, **rules: Rule) -> SimpleNamespace:
             message = f"The parameter {name!r} was {namespace[name]!r} ({kind}), but must be {allowed}."
             raise ParameterError(message) from None
     return SimpleNamespace(**checked)
+
+
+def _injected() -> dict[str, str]:
+    """What papermill's cell holds, where it ran just before the cell that runs now: name -> value, both in source.
+
+    The globals do not show all of it: not a name that IPython keeps or that an import has bound again.
+    Anything but the assignment of a value to a name counts as a name without a value.
+    """
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    before = "".join(shell.history_manager.input_hist_parsed[-2:-1]) if shell else ""
+    found = {}
+    for node in ast.parse(before).body if before.startswith(PAPERMILL) else ():
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                found[name] = ast.unparse(value)
+            case _:
+                found[ast.unparse(node)] = ""
+    return found

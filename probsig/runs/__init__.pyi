@@ -1,4 +1,3 @@
-from .described import Line, describe
 from .results import MissingRun, Piece, Run, find, folder, may_compute, name_of, over, run, store
 
 __all__ = [
