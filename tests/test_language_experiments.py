@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from probsig.language.analysis import Reference
 
 from probsig import seeds
 from probsig.experiments import language_model
 from probsig.experiments.texts import training_sets
 from probsig.language import analysis, training
-from probsig.language.analysis import Reference
 from probsig.language.networks import SHAPES, build, embeddings
 from probsig.language.training import Recipe
 from probsig.runs import drafts

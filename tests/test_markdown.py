@@ -18,7 +18,8 @@ from nbformat import v4
 
 from probsig.experiments import texts as experiments_texts
 from probsig.pages import markdown, words
-from probsig.runs import machine, results as runs_results
+from probsig.runs import machine
+from probsig.runs import results as runs_results
 
 ROOT = Path(__file__).resolve().parents[1]
 PIECES = (
@@ -51,7 +52,9 @@ def test_nothing_but_words_and_references_is_left(text):
     assert re.fullmatch(r"([^\W_]|(?<=[^\W_,-])[ -](?=[^\W_])|(?<=[^\W_]),(?= [^\W_])|(?<=,) |U\+|&#\d+;)*", shown)
 
 
-@pytest.mark.parametrize("name", [*experiments_texts.NAMES, *experiments_texts.FURTHER, "AMD EPYC, 2 cores", "laptop", 12])
+@pytest.mark.parametrize(
+    "name", [*experiments_texts.NAMES, *experiments_texts.FURTHER, "AMD EPYC, 2 cores", "laptop", 12]
+)
 def test_the_books_own_names_stay_readable(name):
     assert markdown.literal(name) == str(name)
 
@@ -126,9 +129,7 @@ def article(hostile, tmp_path_factory):
         copy(ROOT / part, root / part)
     (root / "_toc.yml").write_text("format: jb-book\nroot: notebooks/part/page\n", encoding="utf-8")
     shown = [markdown.literal(text) for text in hostile]
-    rows = [
-        f"| {text} | **{text}**, x | {words.cell(raw)} |" for text, raw in zip(shown, hostile, strict=True)
-    ]
+    rows = [f"| {text} | **{text}**, x | {words.cell(raw)} |" for text, raw in zip(shown, hostile, strict=True)]
     lines = [
         "{{ 7*191 }}",
         "\n\n".join(shown),

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probsig.counts.bigrams import frequent
 from probsig.counts import bigrams
+from probsig.counts.bigrams import frequent
 from probsig.signatures import tokens as signatures_tokens
 
 TEXT = [0, 1, 0, 2, 0, 1, 3, 3, 0]

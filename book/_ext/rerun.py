@@ -19,7 +19,7 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 from staleness import QUIET, Book, parameters
 
-from probsig.parameters import ParameterError, known
+from probsig.pages.parameters import ParameterError, known
 
 PARTS = ("_config.yml", "_toc.yml", "book", "notebooks", "probsig", "results", "pyproject.toml")
 

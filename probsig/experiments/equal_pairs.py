@@ -26,6 +26,7 @@ import torch
 from numpy.typing import NDArray
 
 from probsig import runs, seeds
+from probsig.errors import one_of
 from probsig.theory.modules import CausalBlocks
 
 CHAIN = np.array([[1, 5, 2], [2, 1, 5], [5, 2, 1]])  # eighths; doubly stochastic

@@ -16,6 +16,7 @@ Axes: squares (C, C) are by rank of frequency; arrays over variants follow EMBED
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,7 +29,7 @@ from scipy.stats import rankdata
 from probsig import runs, seeds
 from probsig.counts.bigrams import Bigrams, count, frequent, merged
 from probsig.experiments.adjacency import adjacency
-from probsig.experiments.texts import GROUPS, NAMES, pack
+from probsig.experiments.texts import GROUPS, NAMES, Corpora, Texts, pack
 from probsig.geometry import reliability
 from probsig.geometry import small as geometry_small
 from probsig.geometry.large import Cosines, correlations, cosines
@@ -36,7 +37,7 @@ from probsig.language.checkpoints import Checkpoint, open_checkpoint
 from probsig.runs.files import digest
 from probsig.signatures import tokens as signatures_tokens
 from probsig.signatures import tokens as token_signatures
-from probsig.text.training_set import Tokens, halves
+from probsig.text.training_set import Tokens, documents, halves
 
 Arrays = dict[str, NDArray]
 Means = Mapping[str, NDArray]
@@ -71,6 +72,17 @@ def made_up(counts: Bigrams, tokenizer: Any, seed: int, width: int = 64) -> Chec
     E = phi @ stream.standard_normal((V, width)) + 0.3 * stream.standard_normal((V, width))
     E = (E + 0.7 * stream.standard_normal(width)).astype(np.float32)
     return Checkpoint("made-up", E.shape, True, lambda ids: E[ids], lambda: tokenizer)
+
+
+def halved(corpora: Sequence[Tokens], seed: int) -> tuple[Bigrams, Bigrams]:
+    """The counts of two random halves of the documents of all corpora, each corpus halved on its own."""
+    parts: tuple[list[Bigrams], list[Bigrams]] = ([], [])
+    for i, corpus in enumerate(corpora):
+        both = halves(len(corpus.offsets) - 1, seeds.stream(seed, "halves", str(i)))
+        for part, chosen in zip(parts, both, strict=True):
+            ids, offsets = documents(corpus, chosen)
+            part.append(count(ids, corpus.vocab_size, offsets=offsets))
+    return merged(parts[0]), merged(parts[1])
 
 
 def embedding_rows(model: Checkpoint, tokens: Sequence[int], means: Means) -> dict[str, NDArray]:
@@ -265,7 +277,7 @@ def survey(model: Checkpoint, corpora: Sequence[Tokens], seed: int, *, draws: in
     size, adjacency, corpus, and group/<name>.
     """
     each = [count(corpus.ids, corpus.vocab_size, offsets=corpus.offsets) for corpus in corpora]
-    counts, both = merged(each), halves(corpora, seed)
+    counts, both = merged(each), halved(corpora, seed)
     mean, square = model.mean()
     frequency = np.minimum(counts.row_totals(), counts.transpose().row_totals())
     often = frequent(frequency, counts.vocab_size, LEAST)

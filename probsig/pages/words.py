@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from probsig.pages.markdown import literal
 
 
 def spread(values: ArrayLike, digits: int = 2) -> str:
@@ -54,7 +55,6 @@ def cell(text: str) -> str:
     """A token in a Markdown table: as `visible` shows it, with nothing that Markdown, HTML or TeX would read.
 
     >>> cell("a|<b>")
-    '<code>a&#124;&lt;b&gt;</code>'
+    '<code>a&#124;&#60;b&#62;</code>'
     """
-    shown = html.escape(visible(text).replace(r"\$", "$"))
-    return "<code>" + "".join(f"&#{ord(c)};" if c in "|*_`$\\[]{}.:/~^%" else c for c in shown) + "</code>"
+    return f"<code>{literal(visible(text).replace(chr(92) + '$', '$'))}</code>"
