@@ -193,7 +193,7 @@ def train(
         raise ValueError(f"step {outside[0]} is outside 0..{steps}: ask for steps of the run.")
     unseen = (held.rows(recipe.length)[0], targets(held, recipe.length, distances)) if held else None
     model.to(where).train()
-    update = (_Compiled if where.type == "cuda" else _Update)(model, rows, recipe)
+    update = (_Compiled if where.type == "cuda" else _Update)(model, rows, recipe, where)
     identity = {"data": data.name, "tokens": len(data.ids), "vocab": data.vocab_size, "seed": seed, **asdict(recipe)}
     identity |= {"distances": list(distances)}
     log, done = Log(), 0
@@ -238,13 +238,15 @@ def _batches(rows: int, recipe: Recipe, seed: int, done: int, steps: int) -> Ite
 
 
 class _Update:
-    """One update a call, from some rows."""
+    """One update a call, from some rows; the gradient in as many parts as the memory asks for."""
 
-    def __init__(self, model: Any, rows: Rows, recipe: Recipe) -> None:
-        self.model, self.rows = model, rows
-        self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
-        )
+    def __init__(self, model: Any, rows: Rows, recipe: Recipe, where: torch.device) -> None:
+        self.model, self.where, self.parts = model, where, 1
+        self.rows = [torch.from_numpy(part.astype(np.int64)).to(where) for part in rows]
+        self.optimizer = self._adamw(recipe)
+
+    def _adamw(self, recipe: Recipe) -> torch.optim.AdamW:
+        return torch.optim.AdamW(self.model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
 
     def ready(self) -> None:
         """Do what the device is not needed for alone."""
@@ -253,33 +255,53 @@ class _Update:
         """The loss of each head before the update, (k,)."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
-        by_head = losses(self.model, *(torch.from_numpy(part[batch].astype(np.int64)) for part in self.rows))
-        by_head.mean().backward()
+        by_head = self._gradient(torch.from_numpy(batch))
         self.optimizer.step()
-        return by_head.detach()
+        return by_head
+
+    def _gradient(self, batch: torch.Tensor) -> torch.Tensor:
+        """Leave the gradient over a batch in the model; the losses, (k,)."""
+        ids, goals = (part[batch] for part in self.rows)
+        each = (goals >= 0).sum(dim=(0, 2)).clamp(min=1)
+        while True:
+            self.optimizer.zero_grad(set_to_none=True)
+            total = torch.zeros(goals.shape[1], device=self.where)
+            try:
+                for some, wanted in zip(ids.tensor_split(self.parts), goals.tensor_split(self.parts), strict=True):
+                    with torch.autocast("cuda", torch.bfloat16, self.where.type == "cuda", cache_enabled=False):
+                        by_head = losses(self.model, some, wanted)
+                    share = ((wanted >= 0).sum(dim=(0, 2)) / each).to(by_head.dtype)
+                    (by_head * share).mean().backward()
+                    total = total + by_head.detach() * share
+                return total
+            except torch.OutOfMemoryError as error:
+                if self.parts >= len(ids):
+                    shape = f"one row of {ids.shape[1]} tokens"
+                    raise MemoryError(
+                        f"The GPU's memory is too small for {shape}: pass shorter rows or a smaller model; what was "
+                        "saved is kept."
+                    ) from error
+                self.parts = min(2 * self.parts, len(ids))
 
 
-class _Compiled:
+class _Compiled(_Update):
     """The same on a GPU: compiled layers, bfloat16 products, and after WARM steps one graph an update."""
 
-    def __init__(self, model: Any, rows: Rows, recipe: Recipe) -> None:
-        self.model, self.where, self.parts, self.taken = model, model.device, 1, 0
-        self.rows = [torch.from_numpy(part.astype(np.int64)).to(self.where) for part in rows]
-        self.batch = torch.zeros(min(recipe.batch, len(rows[0])), dtype=torch.int64, device=self.where)
-        self.rate = torch.tensor(recipe.lr, dtype=torch.float32, device=self.where)
-        self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=self.rate, weight_decay=recipe.weight_decay, fused=True, capturable=True
-        )
-        self.graph: torch.cuda.CUDAGraph | None = None
-        self.out = torch.zeros(rows[1].shape[1], device=self.where)
+    def __init__(self, model: Any, rows: Rows, recipe: Recipe, where: torch.device) -> None:
+        self.rate = torch.tensor(recipe.lr, dtype=torch.float32, device=where)
+        super().__init__(model, rows, recipe, where)
+        self.taken, self.graph = 0, None
+        self.batch = torch.zeros(min(recipe.batch, len(rows[0])), dtype=torch.int64, device=where)
         for layer in model.model.layers:
             layer.compile()
 
+    def _adamw(self, recipe: Recipe) -> torch.optim.AdamW:
+        known = {"lr": self.rate, "weight_decay": recipe.weight_decay, "fused": True, "capturable": True}
+        return torch.optim.AdamW(self.model.parameters(), **known)
+
     def ready(self) -> None:
         """Compile, by a gradient that is thrown away."""
-        with self._memory():
-            self._gradient()
+        self._gradient(self.batch)
         self.optimizer.zero_grad(set_to_none=True)
 
     def __call__(self, batch: NDArray[np.int64], rate: float) -> torch.Tensor:
@@ -292,52 +314,19 @@ class _Compiled:
             return self.out.clone()
         aside = torch.cuda.Stream()  # what is captured later must have run on another stream than the first
         aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside), self._memory():
-            self._gradient()
+        with torch.cuda.stream(aside):
+            by_head = self._gradient(self.batch)
             self.optimizer.step()
         torch.cuda.current_stream().wait_stream(aside)
         self.taken += 1
-        return self.out.clone()
+        return by_head
 
     def _capture(self) -> None:
-        graph = torch.cuda.CUDAGraph()
+        self.graph = torch.cuda.CUDAGraph()
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            self._gradient()
+        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
+            self.out = self._gradient(self.batch)
             self.optimizer.step()
-        self.graph = graph
-
-    def _gradient(self) -> None:
-        """The gradient over the batch, in as many parts as the memory asks for; the losses go to `out`."""
-        while True:
-            self.optimizer.zero_grad(set_to_none=True)
-            try:
-                ids, goals = (part[self.batch] for part in self.rows)
-                each = (goals >= 0).sum(dim=(0, 2)).clamp(min=1)
-                total = torch.zeros_like(self.out)
-                for some, wanted in zip(ids.tensor_split(self.parts), goals.tensor_split(self.parts), strict=True):
-                    with torch.autocast("cuda", torch.bfloat16, cache_enabled=False):
-                        by_head = losses(self.model, some, wanted)
-                    share = (wanted >= 0).sum(dim=(0, 2)) / each
-                    (by_head * share).mean().backward()
-                    total += by_head.detach() * share
-                self.out.copy_(total)
-                return
-            except torch.OutOfMemoryError:
-                if self.parts >= len(self.batch):
-                    raise
-                self.parts = min(2 * self.parts, len(self.batch))
-
-    @contextlib.contextmanager
-    def _memory(self) -> Iterator[None]:
-        try:
-            yield
-        except torch.OutOfMemoryError as error:
-            shape = f"one row of {self.rows[0].shape[1]} tokens"
-            raise MemoryError(
-                f"The GPU's memory is too small for {shape}: pass shorter rows or a smaller model; what was saved is "
-                "kept."
-            ) from error
 
 
 def _held_out(model: Any, rows: Rows, where: torch.device) -> NDArray[np.float64]:
