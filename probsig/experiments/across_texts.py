@@ -1,160 +1,141 @@
 r"""Models of several texts, each held against the signatures of all of them, over the tokens that the texts share.
 
-A run trains a model on each text, all from one seed, and keeps of each the rows of W_E and W_U of the shared tokens,
-and beside them the cosines of the text's own two signatures: enough to compare any model with any text afterwards, and
-the texts with each other, over one set of tokens. A text may share far fewer tokens than the others do; it is named
-`narrow`, and the tokens are those that all other texts share. Comparisons in which it stands use those that it shares
-too.
+The models are those of `experiments.language_model`, trained beside all the texts: each keeps the rows of W_E and W_U
+of the shared tokens. A run of this kind trains nothing: it holds the tokens, and the cosines of every text's own two
+signatures over them. A text may share far fewer tokens than the others do; it is named `narrow`, and the tokens are
+those that all other texts share. Comparisons in which it stands use those that it shares too.
 
 A side is 0 for (W_E, phi^next) and 1 for (W_U, varphi^pre). C tokens, d the hidden size, n texts.
 """
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+import functools
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from probsig import runs
+from probsig.errors import one_of
 from probsig.experiments import language_model
+from probsig.experiments.texts import Sets, Texts, pack, unpack
 from probsig.geometry import reliability
 from probsig.geometry.large import Cosines, correlations, cosines
-from probsig.language.analysis import SIDES, SIGNATURE, shared
-from probsig.runs.drafts import Draft
-from probsig.text.training_set import TrainingSet
+from probsig.language.signatures import SIDES, TextSignatures
+from probsig.text.training_set import shared
 
 MOST = 500  # tokens that are compared, at most
 GROUP = 10  # tokens of a similar frequency that a null shuffles among themselves
-BUILDING = threading.Lock()  # transformers cannot be imported by two threads at once
-Texts = tuple[Sequence[TrainingSet], Callable[[int], str]]
 
 
-def run(
-    names: Sequence[str],
-    texts: Callable[[], Texts],
-    *,
-    narrow: str,
-    scale: str,
-    seed: int,
-    text: str = "stand-in",
-    device: str = "auto",
-) -> runs.Run:
-    """The run of one seed: found, or a Qwen2.5 trained now on each of the texts, for one epoch, and stored.
+def signatures(names: Sequence[str], texts: Texts, *, narrow: str, scale: str) -> runs.Run:
+    """The run of the texts' signatures over the tokens that they share: found, or counted now and stored.
 
-    texts: gives the training sets of `names`, in that order, made with the scale's tokens and ids, and the text of a
-    token by its id. The piece "tokens" holds ids (C,) of the tokenizer, everywhere (C,) whether `narrow` shares it, and
-    names (their texts, UTF-8); a piece a text, rows (2, C, d) of W_E and W_U, signatures (2, C (C - 1) / 2) the cosines
-    of all pairs (0 for a token that the text has not), seen (C,) how often, size (tokens, documents, ids), loss (nats,
-    over the last tenth of the steps) and digest (SHA-256 of the ids). Raises ValueError for a `narrow` that is none of
-    the names, and what training raises.
+    The piece "tokens" holds ids (C,) of the tokenizer, everywhere (C,) whether `narrow` shares it, and names (their
+    texts, UTF-8 JSON); a piece a text, signatures (2, C (C - 1) / 2) the cosines of all pairs (0 for a token that the
+    text has not), seen (C,) how often, and size (tokens, documents, ids).
+    Raises ValueError for a `narrow` that is none of the names or an unknown scale, and what opening raises.
     """
-    if narrow not in names:
-        raise ValueError(f"narrow is {narrow!r}: pass one of {', '.join(map(repr, names))}.")
-    how = asdict(language_model.SCALES[scale])
-    del how["looks"]
-    config = {"texts": [*names], "narrow": narrow, "text": text, "architecture": "qwen2.5", "scale": scale}
-    config |= {"seed": seed, **how}
-
-    def tokens(draft: Draft) -> dict[str, NDArray]:
-        sets, name_of = texts()
-        ids = _tokens(sets, narrow)
-        said = "\0".join(map(name_of, ids.tolist())).encode()
-        everywhere = np.isin(ids, shared(sets, len(ids)))
-        return {"ids": ids, "everywhere": everywhere, "names": np.frombuffer(said, dtype=np.uint8)}
-
-    def trained(name: str) -> Callable[[Draft], dict[str, NDArray]]:
-        def piece(draft: Draft) -> dict[str, NDArray]:
-            sets, _ = texts()
-            return _piece(
-                next(one for one in sets if one.name == name), _tokens(sets, narrow), scale, seed, device, draft
-            )
-
-        return piece
-
-    pieces = {"tokens": tokens, **{name: trained(name) for name in names}}
-    return runs.run("across-texts", config, pieces, modules=["probsig.across_texts"])
-
-
-def _tokens(sets: Sequence[TrainingSet], narrow: str) -> NDArray[np.int64]:
-    return shared([one for one in sets if one.name != narrow], MOST)
-
-
-def _piece(
-    data: TrainingSet, tokens: NDArray[np.int64], scale: str, seed: int, device: str, draft: Draft
-) -> dict[str, NDArray]:
-    from probsig.language import networks, training
-
+    one_of("narrow", narrow, names)
+    one_of("scale", scale, language_model.SCALES)
     how = language_model.SCALES[scale]
-    sizes = {"vocab_size": data.vocab_size, "original": data.original}
-    with BUILDING:
-        model = networks.build("qwen2.5", networks.SHAPES[how.shape], seed=seed, **sizes)
-    recipe = training.Recipe(batch=how.batch, length=how.length, lr=how.lr)
-    steps = recipe.steps(data)
-    looks = {"measure": lambda *_: {}, "measure_at": [steps * 9 // 10, steps]}  # only the loss
-    log = training.train(model, data, recipe, seed=seed, device=device, draft=draft, **looks)
-    new = data.new_ids(tokens)
-    there = new >= 0
-    signatures = np.zeros((2, len(new), len(new)))
-    for square, side in zip(signatures, SIDES, strict=True):
-        rows = SIGNATURE[side](data.counts, new[there])
-        square[np.ix_(there, there)] = cosines(rows, absent="zero").square()
+    config = {"texts": [*names], "narrow": narrow, "scale": scale, "tokens": how.tokens, "keep": how.keep}
+    config |= {"held": how.held, "length": how.length, **texts.identity(names)}
+    own = "probsig.experiments.across_texts"
+    pieces = {"tokens": runs.Piece(f"{own}:shared_tokens", (narrow,))}
+    pieces |= {name: runs.Piece(f"{own}:shared_signatures", (name, narrow, how.length)) for name in names}
+    inputs = functools.partial(texts.sets, names, how.tokens, how.keep, how.held)
+    return runs.run("across-texts", config, pieces, inputs=inputs)
+
+
+def shared_tokens(narrow: str, inputs: Sets) -> dict[str, NDArray]:
+    """The tokens that all texts share but the narrow one."""
+    ids = _shared(narrow, inputs)
+    everywhere = np.isin(ids, shared(inputs.sets, len(ids)))
+    return {"ids": ids, "everywhere": everywhere, "names": pack(inputs.text(int(token)) for token in ids)}
+
+
+def shared_signatures(name: str, narrow: str, length: int, inputs: Sets) -> dict[str, NDArray]:
+    """The cosines of one text's signatures over the shared tokens."""
+    data = inputs.of(name)
+    new = data.new_ids(_shared(narrow, inputs))
+    there, text = new >= 0, TextSignatures(data, length)
+    squares = np.zeros((2, len(new), len(new)))
+    for square, side in zip(squares, SIDES, strict=True):
+        square[np.ix_(there, there)] = cosines(text.rows(side, new[there]), absent="zero").square()
     upper = np.triu_indices(len(new), 1)
-    matrices = networks.embeddings(model)
     return {
-        "rows": np.array([np.where(there[:, None], W[new], 0) for W in matrices], dtype=np.float16),
-        "signatures": np.array([square[upper] for square in signatures], dtype=np.float16),
+        "signatures": np.array([square[upper] for square in squares], dtype=np.float16),
         "seen": np.where(there, data.frequency[new], 0),
         "size": np.array([len(data.ids), len(data.offsets) - 1, data.vocab_size], dtype=np.int64),
-        "loss": np.array([log.metrics[-1]["loss"]]),
-        "digest": np.frombuffer(hashlib.sha256(data.ids.tobytes()).digest(), dtype=np.uint8),
     }
 
 
-def token_names(run: runs.Run, names: Sequence[str]) -> list[str]:
-    """The texts of the tokens over which `names` are compared."""
-    every = run.arrays["tokens/names"].tobytes().decode().split("\0")
-    return [name for name, there in zip(every, _compared(run, names), strict=True) if there]
+def _shared(narrow: str, inputs: Sets) -> NDArray[np.int64]:
+    return shared([one for one in inputs.sets if one.name != narrow], MOST)
 
 
-def _compared(run: runs.Run, names: Sequence[str]) -> NDArray[np.bool_]:
-    everywhere = run.arrays["tokens/everywhere"]
-    return everywhere if run.config["narrow"] in names else np.ones_like(everywhere)
+class Comparison:
+    """The models of several texts, {name: runs, one a seed}, and the run of the texts' signatures."""
 
+    def __init__(self, models: Mapping[str, Sequence[runs.Run]], known: runs.Run):
+        self.models, self.known = models, known
 
-def _both(run: runs.Run, names: Sequence[str], side: int) -> tuple[list[Cosines], list[Cosines]]:
-    """The cosines of the compared tokens: of each text's matrix, and of its signature."""
-    there = _compared(run, names)
-    upper = np.ix_(there, there)
-    first, second = np.triu_indices(there.sum(), 1)
-
-    def chosen(pairs: NDArray) -> Cosines:
-        square = Cosines(pairs.astype(np.float32), len(there)).square()[upper]
-        return Cosines(square[first, second], len(square))
-
-    matrices = [cosines(run.arrays[f"{name}/rows"][side][there].astype(float), absent="zero") for name in names]
-    return matrices, [chosen(run.arrays[f"{name}/signatures"][side]) for name in names]
-
-
-def tables(run: runs.Run, names: Sequence[str], side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """R_cos of each model's matrix (row) with each text's signature (column), and of the signatures with each other,
-    (n, n) both, over the tokens that all of `names` share."""
-    matrices, signatures = _both(run, names, side)
-    found = [[[correlations(a, b).overall for b in signatures] for a in rows] for rows in (matrices, signatures)]
-    return np.array(found[0]), np.array(found[1])
-
-
-def shuffled(run: runs.Run, names: Sequence[str], side: int, draws: int) -> NDArray[np.float64]:
-    """The first of `tables` after shuffles among tokens of a similar frequency in the model's text, (n, n, draws)."""
-    matrices, signatures = _both(run, names, side)
-    seen = [run.arrays[f"{name}/seen"][_compared(run, names)] for name in names]
-    seed = run.config["seed"]
-    return np.array(
-        [
-            [reliability.matched_null(a, b, often, draws, seed, GROUP) for b in signatures]
-            for a, often in zip(matrices, seen, strict=True)
+    def tokens(self, names: Sequence[str]) -> list[str]:
+        """The texts of the tokens over which `names` are compared."""
+        return [
+            name
+            for name, there in zip(unpack(self.known.arrays["tokens/names"]), self._there(names), strict=True)
+            if there
         ]
-    )
+
+    def _there(self, names: Sequence[str]) -> NDArray[np.bool_]:
+        everywhere = self.known.arrays["tokens/everywhere"]
+        return everywhere if self.known.config["narrow"] in names else np.ones_like(everywhere)
+
+    def signatures(self, names: Sequence[str], side: int) -> list[Cosines]:
+        """The cosines of each text's signature over the tokens that all of `names` share."""
+        there = self._there(names)
+        first, second = np.triu_indices(there.sum(), 1)
+        found = []
+        for name in names:
+            pairs = self.known.arrays[f"{name}/signatures"][side].astype(np.float32)
+            square = Cosines(pairs, len(there)).square()[np.ix_(there, there)]
+            found.append(Cosines(square[first, second], len(square)))
+        return found
+
+    def matrices(self, names: Sequence[str], side: int, seed: int) -> list[Cosines]:
+        """The cosines of each text's trained matrix over the same tokens; `seed` counts the models."""
+        wanted = self.known.arrays["tokens/ids"][self._there(names)]
+        found = []
+        for name in names:
+            run = self.models[name][seed]
+            kept = {int(token): row for row, token in enumerate(language_model.data(run, "kept"))}
+            rows = language_model.rows(run, ("W_E", "W_U")[side])
+            chosen = [kept.get(int(token), -1) for token in wanted]
+            found.append(cosines(np.where(np.array(chosen)[:, None] >= 0, rows[chosen], 0), absent="zero"))
+        return found
+
+    def seen(self, name: str, names: Sequence[str]) -> NDArray[np.int64]:
+        """How often each of the compared tokens occurs in a text."""
+        return self.known.arrays[f"{name}/seen"][self._there(names)]
+
+    def tables(self, names: Sequence[str], side: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """R_cos of each model's matrix (row) with each text's signature (column), and of the signatures with each
+        other, (n, n) both, over the tokens that all of `names` share."""
+        others = self.signatures(names, side)
+        both = [self.matrices(names, side, seed), others]
+        found = [[[correlations(a, b).overall for b in others] for a in rows] for rows in both]
+        return np.array(found[0]), np.array(found[1])
+
+    def shuffled(self, names: Sequence[str], side: int, seed: int, draws: int) -> NDArray[np.float64]:
+        """The first of `tables` after shuffles among tokens of a similar frequency in the model's text, (n, n,
+        draws)."""
+        others = self.signatures(names, side)
+        return np.array(
+            [
+                [reliability.matched_null(a, b, self.seen(name, names), draws, seed, GROUP) for b in others]
+                for a, name in zip(self.matrices(names, side, seed), names, strict=True)
+            ]
+        )

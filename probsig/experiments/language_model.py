@@ -72,13 +72,15 @@ def trained(
     init: str | float = "vocab",
     tokens: int | None = None,
     shape: str | None = None,
+    attention: str = "causal",
     beside: Sequence[str] = NAMES,
     means: Any = None,
 ) -> Models:
     """For each text the runs of its models, one a seed: found, or trained now and stored.
 
-    tokens, shape: others than the scale's. beside: the texts that models are crossed with; the texts themselves where
-    these are none of them. means: how, not what (`makers.Means`).
+    tokens, shape: others than the scale's. attention: "itself" for networks in which no place sees another. beside: the
+    texts that models are crossed with; the texts themselves where these are none of them. means: how, not what
+    (`makers.Means`).
     Raises ValueError for an unknown architecture or scale and `tokens` below 2, and what opening and training raise.
 
     The piece "model" of a run holds the log of `language.training`, with what `Measures.watched` gives at every look,
@@ -101,6 +103,7 @@ def trained(
     def one(name: str, seed: int) -> Run:
         config = {"corpus": name, "architecture": architecture, "scale": scale, "seed": seed, "epochs": epochs}
         config |= {"init": init, **asdict(how), **texts.identity(crossed)}
+        config |= {"attention": attention} if attention != "causal" else {}
         pieces = {"model": runs.Piece("probsig.experiments.makers:language_model", (config,))}
         return runs.run("language-model", config, pieces, inputs=inputs, means=means)
 

@@ -56,7 +56,8 @@ def network_of(config: Mapping[str, Any], data: Any, **options: Any) -> Any:
     sizes = {"vocab_size": data.vocab_size, "original": data.original}
     init = config.get("init", "vocab")
     shape = networks.SHAPES[config["shape"]]
-    return networks.build(config["architecture"], shape, init=init, seed=config["seed"], **sizes, **options)
+    options |= {"init": init, "seed": config["seed"], "attention": config.get("attention", "causal")}
+    return networks.build(config["architecture"], shape, **sizes, **options)
 
 
 def language_model(

@@ -145,9 +145,8 @@ class Texts:
         place = None
         if self.text == STAND_IN:
             place = "package" if name in FURTHER else "file"
-        return corpora.open_corpus(
-            self.text if name == YOURS else name, self._tokenizer, max_tokens=self.max_tokens, place=place
-        )
+        which = self.text if name == YOURS else name
+        return open_corpus(which, self._tokenizer, max_tokens=self.max_tokens, place=place)
 
     @functools.cached_property
     def _tokenizer(self) -> tokenizers.Tokenizer:
