@@ -1,6 +1,6 @@
 """The language models at the paper's shape, on a rented GPU: pack the texts here, run there, bring the results back.
 
-    python scripts/paper_scale.py pack packed/ --long my-long-text.jsonl.gz  # here: the ids of the texts
+    python scripts/paper_scale.py pack packed/ --long mathematics.jsonl.gz   # here: the ids of the texts
     python scripts/paper_scale.py run packed/ out/ --minutes 8               # there, again until it says it is done
     for tar in out/finished*.tar; do tar -xf $tar -C results/; done          # here again
 
@@ -16,13 +16,14 @@ experiment and speaks to no other, so a run is the same whichever process made i
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import atexit
 import functools
 import io
 import json
 import lzma
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import tarfile
@@ -30,7 +31,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,12 +39,13 @@ from typing import Any
 
 import numpy as np
 
-from probsig import drafts, language_experiments, language_texts
-from probsig import language_training as language_training  # imported before there are threads
-from probsig.language_data import TrainingSet, training_set
-from probsig.language_experiments import Means
-from probsig.language_measures import Measures
-from probsig.storage import RECORD, StorageError, write_whole
+from probsig.experiments import language_model, texts
+from probsig.experiments.makers import Means
+from probsig.experiments.texts import STAND_IN, YOURS, Sets, Texts, groups_of
+from probsig.language.measures import Measures
+from probsig.runs import drafts
+from probsig.runs.files import RECORD, StorageError, write_whole
+from probsig.text.training_set import TrainingSet, training_set
 
 TAR = 16 * 2**20  # bytes of a file that comes back
 END = tarfile.RECORDSIZE  # bytes at the end of a tar, at most
@@ -64,7 +66,7 @@ class Experiment:
     seed: int = 0
 
 
-FIVE, TWO = language_texts.NAMES, 2_000_000
+FIVE, TWO = texts.NAMES, 2_000_000
 EXPERIMENTS = [
     *(Experiment(name) for name in FIVE),
     Experiment("dm-mathematics", tokens=TWO, epochs=20),
@@ -76,39 +78,37 @@ EXPERIMENTS = [
 ]
 
 
+@dataclass(frozen=True)
 class Ids:
-    """A corpus as it travels: ids, documents, and which of the named tokens it has."""
+    """A corpus as it travels: ids and documents."""
 
-    def __init__(self, ids: np.ndarray, offsets: np.ndarray, vocab_size: int):
-        self.ids, self.offsets, self.vocab_size, self.tokenizer = ids, offsets, vocab_size, None
+    ids: np.ndarray
+    offsets: np.ndarray
+    vocab_size: int
 
 
-def pack(folder: Path, text: str, limits: dict[str, int | None], long: str | None) -> int:
-    """Write the ids of the texts for both tokenizers into a folder; returns the number of bytes."""
+def pack(folder: Path, text: str, limits: Mapping[str, int | None], long: str | None) -> int:
+    """Write the ids of the texts for both tokenizers into a folder, of each text at most limits[architecture] tokens;
+    returns the number of bytes."""
     total = 0
-    for architecture, by in language_experiments.ARCHITECTURES.items():
-        options = {"scale": "paper", "seed": 0, "tokenizer": by, "max_tokens": None}
-        sources = {name: (name, text) for name in FIVE}
-        if long and architecture == "qwen2.5":
-            sources[LONG] = (LONG, long)
+    for architecture, by in language_model.ARCHITECTURES.items():
         arrays: dict[str, np.ndarray] = {}
-        for name, (said, place) in sources.items():
-            corpus = language_texts.opened(said, text=place, **options)
-            most = limits[architecture]
-            last = len(corpus.offsets) - 1
+        opened = Texts(text, scale="paper", tokenizer=by, usual=by)
+        corpora = {name: opened.corpus(name) for name in opened.names(FIVE)}
+        if long and architecture == "qwen2.5":
+            corpora[LONG] = Texts(long, scale="paper", tokenizer=by).corpus(YOURS)
+        for name, corpus in corpora.items():
+            last, most = len(corpus.offsets) - 1, limits[architecture]
             if most is not None:
                 last = min(last, int(np.searchsorted(corpus.offsets, most)) + 1)
-            ids = np.asarray(corpus.ids[: corpus.offsets[last]])
-            known, new = np.unique(ids, return_inverse=True)
-            kind = np.uint16 if len(known) <= 1 << 16 else np.uint32
-            arrays |= {f"{name}/ids": new.astype(kind), f"{name}/known": known.astype(np.int64)}
-            arrays[f"{name}/offsets"] = np.asarray(corpus.offsets[: last + 1])
+            known, new = np.unique(np.asarray(corpus.ids[: corpus.offsets[last]]), return_inverse=True)
+            arrays |= {f"{name}/ids": new.astype(np.uint16 if len(known) <= 1 << 16 else np.uint32)}
+            arrays |= {f"{name}/known": known.astype(np.int64), f"{name}/offsets": corpus.offsets[: last + 1]}
             arrays[f"{name}/vocab"] = np.array(corpus.vocab_size)
-            print(f"{architecture} {name}: {len(ids)} tokens of {len(known)} kinds, {last} documents", flush=True)
-            for group, texts in language_texts.GROUPS.items():
-                members = {t: id for t in texts if (id := corpus.tokenizer.id(t)) is not None}
-                arrays[f"groups/{group}"] = np.array([*members.values()], dtype=np.int64)
-                arrays[f"names/{group}"] = language_texts.pack(members)
+            print(f"{architecture} {name}: {len(new)} tokens of {len(known)} kinds, {last} documents", flush=True)
+        for group, members in groups_of(next(iter(corpora.values())).tokenizer).items():
+            arrays[f"groups/{group}"] = np.array([*members.values()], dtype=np.int64)
+            arrays[f"names/{group}"] = texts.pack(members)
         raw = io.BytesIO()
         np.savez(raw, **arrays)
         packed = lzma.compress(raw.getvalue(), preset=6)
@@ -117,61 +117,55 @@ def pack(folder: Path, text: str, limits: dict[str, int | None], long: str | Non
     return total
 
 
-class Texts:
-    """What was packed: training sets of some tokens, made once, and where other processes find them."""
+class Packed:
+    """What was packed, as `experiments.texts.Texts` gives it: training sets, made once, and where other processes find
+    what they measure with."""
 
-    def __init__(self, packed: Path, how: language_experiments.Scale):
-        self.packed, self.how, self.made, self.lock = packed, how, {}, threading.Lock()
-        self.place = Path(tempfile.mkdtemp(prefix="probsig-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-
-    @functools.cache  # noqa: B019 one object for the life of the process
-    def arrays(self, architecture: str) -> dict[str, np.ndarray]:
-        path = self.packed / f"{architecture}.npz.xz"
+    def __init__(self, folder: Path, architecture: str):
+        self.architecture, self.lock, self.made = architecture, threading.Lock(), {}
+        path = folder / f"{architecture}.npz.xz"
         try:
             data = lzma.decompress(path.read_bytes())
         except FileNotFoundError as error:
-            raise StorageError(f"{path} is not there: run `pack {self.packed}` where the texts are.") from error
+            raise StorageError(f"{path} is not there: run `pack {folder}` where the texts are.") from error
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return dict(arrays)
+            self.arrays = dict(arrays)
+        shared = "/dev/shm" if Path("/dev/shm").is_dir() else None
+        self.place = Path(tempfile.mkdtemp(prefix="probsig-", dir=shared))
+        atexit.register(shutil.rmtree, self.place, ignore_errors=True)
 
-    def groups(self, architecture: str) -> dict[str, dict[str, int]]:
-        arrays = self.arrays(architecture)
-        return {
+    def identity(self, names: Sequence[str]) -> dict[str, str]:
+        """What a run's config says of these texts."""
+        return {"text": STAND_IN}
+
+    def sets(self, names: Sequence[str], tokens: int | None, keep: int | None, held: int) -> Sets:
+        """The training sets of some texts."""
+        groups = {
             name.removeprefix("groups/"): dict(
-                zip(language_texts.unpack(arrays["names" + name[6:]]), arrays[name].tolist(), strict=True)
+                zip(texts.unpack(self.arrays["names" + name[6:]]), self.arrays[name].tolist(), strict=True)
             )
-            for name in arrays
+            for name in self.arrays
             if name.startswith("groups/")
         }
-
-    def sets(self, experiment: Experiment) -> tuple[list[TrainingSet], dict[str, dict[str, int]]]:
-        """The sets of an experiment: its own text's first, then those that it is crossed with."""
-        names = [experiment.corpus, *(name for name in FIVE if name != experiment.corpus)]
-        groups = self.groups(experiment.architecture)
-        return [self._one(experiment.architecture, name, experiment.tokens, groups) for name in names], groups
-
-    def _one(self, architecture: str, name: str, tokens: int | None, groups: dict[str, dict[str, int]]) -> TrainingSet:
+        named = [id for members in groups.values() for id in members.values()]
         with self.lock:
-            key = (architecture, name, tokens)
-            if key not in self.made:
-                arrays = self.arrays(architecture)
-                ids = arrays[f"{name}/known"][arrays[f"{name}/ids"]].astype(np.uint32)
-                corpus = Ids(ids, arrays[f"{name}/offsets"], int(arrays[f"{name}/vocab"]))
-                named = [id for members in groups.values() for id in members.values()]
-                self.made[key] = training_set(corpus, tokens, self.how.keep, 0, name, named, self.how.held)
-            return self.made[key]
+            for name in names:
+                if (name, tokens) not in self.made:
+                    ids = self.arrays[f"{name}/known"][self.arrays[f"{name}/ids"]].astype(np.uint32)
+                    corpus = Ids(ids, self.arrays[f"{name}/offsets"], int(self.arrays[f"{name}/vocab"]))
+                    self.made[name, tokens] = training_set(corpus, tokens, keep, 0, name, named, held)
+            return Sets([self.made[name, tokens] for name in names], groups)
 
-    def laid_out(self, experiment: Experiment) -> Path:
-        """A folder from which another process makes the same `Measures`."""
-        sets, groups = self.sets(experiment)
-        folder = self.place / f"{experiment.architecture}-{experiment.corpus}-{experiment.tokens}"
+    def laid_out(self, names: Sequence[str], sets: Sets) -> Path:
+        """A folder from which another process makes the `Measures` of the first of the texts."""
+        folder = self.place / f"{names[0]}-{len(sets.sets[0].ids)}"
         with self.lock:
             if not (folder / "about.json").is_file():
                 folder.mkdir(parents=True, exist_ok=True)
-                for number, one in enumerate(sets):
+                for number, one in enumerate(sets.sets):
                     for part in ("ids", "offsets", "kept"):
                         np.save(folder / f"{number}-{part}.npy", getattr(one, part))
-                about = {"names": [[one.name, one.original] for one in sets], "groups": groups}
+                about = {"names": [[one.name, one.original] for one in sets.sets], "groups": sets.groups}
                 (folder / "about.json").write_text(json.dumps(about))
         return folder
 
@@ -207,7 +201,6 @@ def run(
     minutes: float,
     scale: str = "paper",
     device: str = "auto",
-    text: str = "stand-in",
     workers: int | None = None,
     experiments: Sequence[Experiment] | None = None,
 ) -> int:
@@ -222,7 +215,8 @@ def run(
     os.environ["PROBSIG_RUNS"] = str(out / "runs")
     drafts.EVERY = 600.0  # the state is large, and a rented machine is seldom taken away
     name, mine = "finished" if world == 1 else f"finished-{rank}", (experiments or EXPERIMENTS)[rank::world]
-    texts, turn, stop = Texts(packed, language_experiments.SCALES[scale]), threading.Lock(), threading.Event()
+    opened = {architecture: Packed(packed, architecture) for architecture in {each.architecture for each in mine}}
+    turn, stop, how = threading.Lock(), threading.Event(), language_model.SCALES[scale]
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     workers = workers if workers is not None else max(1, (os.cpu_count() or 2) - 2)
     context = multiprocessing.get_context("spawn")
@@ -230,24 +224,28 @@ def run(
     _collect(out, name, done)
 
     def one(experiment: Experiment) -> Any:
-        folder = texts.laid_out(experiment)
-        length = language_experiments.SCALES[scale].length
+        names = [experiment.corpus, *(other for other in FIVE if other != experiment.corpus)]
+        known = opened[experiment.architecture]
+        sets = known.sets(names, experiment.tokens or how.tokens, how.keep, how.held)
+        folder = known.laid_out(names, sets)
 
         def apart(which: str, *rows: np.ndarray) -> Future[Any]:
-            return pool.submit(_measured, str(folder), length, experiment.seed, which, *rows)
+            return pool.submit(_measured, str(folder), how.length, experiment.seed, which, *rows)
 
-        return language_experiments.model(
-            experiment.corpus,
-            lambda: texts.sets(experiment),
+        found = language_model.trained(
+            [experiment.corpus],
+            [experiment.seed],
+            known,
             architecture=experiment.architecture,
             scale=scale,
-            seed=experiment.seed,
             epochs=experiment.epochs,
-            text=text,
             tokens=experiment.tokens,
             shape=experiment.shape,
-            means=Means(device, turn, apart, stop),
+            beside=names,
+            means=Means(device, turn, apart),
+            stop=stop,
         )
+        return found[experiment.corpus][0]
 
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_quiet) as pool:
         threads = ThreadPoolExecutor(AT_ONCE)
@@ -335,7 +333,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("packed", type=Path, help="the folder of packed ids")
     parser.add_argument("out", type=Path, nargs="?", default=Path("out"), help="where results go")
     parser.add_argument("--minutes", type=float, default=8.0)
-    parser.add_argument("--scale", default="paper", choices=tuple(language_experiments.SCALES))
+    parser.add_argument("--scale", default="paper", choices=tuple(language_model.SCALES))
     parser.add_argument("--text", default="stand-in", help="where the texts are from, as in the chapters")
     parser.add_argument("--long", help="a file with more of the mathematics, for the long run")
     parser.add_argument("--llama-tokens", type=int, help="at most so many tokens of each text for Llama-2")
@@ -347,7 +345,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         size = pack(given.packed, given.text, limits, given.long)
         print(f"{given.packed}: {size / 2**20:.1f} MiB")
         return
-    chosen = {name: getattr(given, name) for name in ("minutes", "scale", "text", "device", "workers")}
+    chosen = {name: getattr(given, name) for name in ("minutes", "scale", "device", "workers")}
     left = run(given.packed, given.out, **chosen)
     print("done" if not left else f"{left} left: run the same command again on this machine")
 

@@ -40,7 +40,9 @@ class Trainer:
 
     def __init__(self, model, rows, recipe):
         self.model, self.rows = model, [torch.from_numpy(r.astype(np.int64)).cuda() for r in rows]
-        self.optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
+        )
 
     def ready(self):
         pass
@@ -52,7 +54,9 @@ class Trainer:
         ids, goals = (r[torch.from_numpy(batch).cuda()] for r in self.rows)
         with torch.autocast("cuda", torch.bfloat16):
             logits = self.model(input_ids=ids).logits
-            loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), goals[:, 0].flatten(), ignore_index=-100)
+            loss = torch.nn.functional.cross_entropy(
+                logits.float().flatten(0, 1), goals[:, 0].flatten(), ignore_index=-100
+            )
         loss.backward()
         self.optimizer.step()
         return loss.detach()[None]
@@ -83,8 +87,12 @@ def main():
     V, length = 30_000, 2048
     known = None
     cases = [
-        ("trainer", Trainer, 2), ("ours", lt._Compiled, 2), ("ours eager, graph", no_compile(lt._Compiled), 2),
-        ("ours", lt._Compiled, 8), ("trainer", Trainer, 8), ("ours compiled, no graph", NoGraph, 2),
+        ("trainer", Trainer, 2),
+        ("ours", lt._Compiled, 2),
+        ("ours eager, graph", no_compile(lt._Compiled), 2),
+        ("ours", lt._Compiled, 8),
+        ("trainer", Trainer, 8),
+        ("ours compiled, no graph", NoGraph, 2),
     ]
     for name, way, batch in cases:
         try:
@@ -110,16 +118,25 @@ def main():
                 known = losses if known is None else known
             off = np.abs(losses / known - 1).max() if batch == 2 else float("nan")
             share = flops(model, V, batch, length) / took / card
-            print(f"{name:26s} batch {batch}: {1000 * took:7.2f} ms, {batch * length / took:9.0f} tokens/s, {100 * share:4.1f} % of the card, "
-                  f"ready {ready:5.1f} s, losses differ by {off:.1e}, last {losses[-1]:.4f}, peak {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB", flush=True)
+            print(
+                f"{name:26s} batch {batch}: {1000 * took:7.2f} ms, {batch * length / took:9.0f} tokens/s, {100 * share:4.1f} % of the card, "
+                f"ready {ready:5.1f} s, losses differ by {off:.1e}, last {losses[-1]:.4f}, peak {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB",
+                flush=True,
+            )
             if name == "ours" and batch == 2:
                 with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
                     for _ in range(3):
                         update(order[:batch], 1e-4)
                     torch.cuda.synchronize()
-                print(profile.key_averages().table(sort_by="self_cuda_time_total", row_limit=22, max_name_column_width=70), flush=True)
+                print(
+                    profile.key_averages().table(
+                        sort_by="self_cuda_time_total", row_limit=22, max_name_column_width=70
+                    ),
+                    flush=True,
+                )
         except Exception as error:
             import traceback
+
             print(f"{name} batch {batch}: FAILED", traceback.format_exc(limit=-4), flush=True)
         torch.cuda.empty_cache()
 

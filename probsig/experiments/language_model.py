@@ -9,6 +9,7 @@ in 8 bits. What makes it is `experiments.makers.language_model`.
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -75,12 +76,13 @@ def trained(
     attention: str = "causal",
     beside: Sequence[str] = NAMES,
     means: Any = None,
+    stop: threading.Event | None = None,
 ) -> Models:
     """For each text the runs of its models, one a seed: found, or trained now and stored.
 
     tokens, shape: others than the scale's. attention: "itself" for networks in which no place sees another. beside: the
     texts that models are crossed with; the texts themselves where these are none of them. means: how, not what
-    (`makers.Means`).
+    (`makers.Means`). stop: asks the training to save and to stop.
     Raises ValueError for an unknown architecture or scale and `tokens` below 2, and what opening and training raise.
 
     The piece "model" of a run holds the log of `language.training`, with what `Measures.watched` gives at every look,
@@ -105,7 +107,7 @@ def trained(
         config |= {"init": init, **asdict(how), **texts.identity(crossed)}
         config |= {"attention": attention} if attention != "causal" else {}
         pieces = {"model": runs.Piece("probsig.experiments.makers:language_model", (config,))}
-        return runs.run("language-model", config, pieces, inputs=inputs, means=means)
+        return runs.run("language-model", config, pieces, inputs=inputs, means=means, stop=stop)
 
     return {name: [one(name, seed) for seed in seeds] for name in names}
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from probsig.counts.bigrams import Bigrams, count
 from probsig.text import tokenizers
+from probsig.text.corpora import open_corpus
 from probsig.text.sources.toy import ToyCorpus
 from probsig.text.training_set import Tokens, TrainingSet, training_set
 
@@ -177,13 +178,17 @@ class Texts:
         if tokens is not None and tokens < 2:
             raise ValueError(f"tokens is {tokens}: pass 2 or more, or None for all.")
         opened = [self.corpus(name) for name in names]
-        groups = {
-            group: {text: id for text in texts if (id := opened[0].tokenizer.id(text)) is not None}
-            for group, texts in GROUPS.items()
-        }
+        groups = groups_of(opened[0].tokenizer)
         named = [id for members in groups.values() for id in members.values()]
         made = [training_set(one, tokens, keep, 0, name, named, held) for name, one in zip(names, opened, strict=True)]
         return Sets(made, groups, opened[0].tokenizer.text)
+
+
+def groups_of(tokenizer: Any) -> dict[str, dict[str, int]]:
+    """Of each of GROUPS, the members that are tokens, and their ids."""
+    return {
+        group: {text: id for text in texts if (id := tokenizer.id(text)) is not None} for group, texts in GROUPS.items()
+    }
 
 
 def content(corpus: Tokens) -> str:
