@@ -39,11 +39,13 @@ Arrays = dict[str, np.ndarray]
 @dataclass(frozen=True)
 class Means:
     """How a run is made, none of which shapes its numbers (beyond the device's rounding): the device; what is entered
-    while it is needed, a lock for instance; and who takes a measure (`name`, rows...) off the training's hands."""
+    while it is needed, a lock for instance; who takes a measure (`name`, rows...) off the training's hands; and how
+    many steps are taken (None: all), for a replay, which measures in full nowhere."""
 
     device: str = "auto"
     turn: contextlib.AbstractContextManager[Any] | None = None
     apart: Callable[..., Future[Any]] | None = None
+    until: int | None = None
 
 
 def recipe_of(config: Mapping[str, Any]) -> training.Recipe:
@@ -69,7 +71,7 @@ def language_model(
     recipe = recipe_of(config)
     measures = Measures(data, inputs.sets, inputs.groups, config["length"], config["seed"])
     epoch = recipe.epoch(data)
-    full = {0, epoch, epoch * recipe.epochs}
+    full = {0, epoch, epoch * recipe.epochs} if means.until is None else set()
 
     def measure(which: str, *arguments: Any) -> Any:
         return means.apart(which, *arguments) if means.apart else getattr(measures, which)(*arguments)
@@ -96,6 +98,7 @@ def language_model(
         held=data.held,
         device=means.device,
         turn=means.turn,
+        until=means.until,
         draft=draft,
     )
     facts = measures.about() | {"epoch": np.array([epoch], dtype=np.int64)}
@@ -125,6 +128,7 @@ def velocity(config: Mapping[str, Any], inputs: Sets, draft: Draft | None = None
         held=data.held,
         device=means.device,
         turn=means.turn,
+        until=means.until,
         draft=draft,
     )
     return log.arrays() | {
@@ -141,6 +145,7 @@ def heads(config: Mapping[str, Any], inputs: Sets, draft: Draft | None = None, m
     recipe, text = recipe_of(config), TextSignatures(data, config["length"])
     tokens = text.tokens[: SIZES[-1]]
     sizes, epoch = [min(C, len(tokens)) for C in SIZES], recipe.epoch(data)
+    full = {0, epoch} if means.until is None else set()
 
     def over(W: np.ndarray, names: Sequence[str], compared: Callable[[Cosines, Cosines], Any]) -> np.ndarray:
         rows, out = np.asarray(W, dtype=np.float64), []
@@ -159,7 +164,7 @@ def heads(config: Mapping[str, Any], inputs: Sets, draft: Draft | None = None, m
     def look(step: int, model: Any) -> dict[str, Any]:
         W_E, *W_U = networks.rows(model, tokens, heads=True)
         found = {"rcos": alignment(W_E, SIGNATURES), "unembedding": np.stack([alignment(W, BEFORE) for W in W_U])}
-        return {"": found | ({"null": over(W_E, SIGNATURES, shuffled)} if step in (0, epoch) else {})}
+        return {"": found | ({"null": over(W_E, SIGNATURES, shuffled)} if step in full else {})}
 
     log = training.train(
         network_of(config, data, heads=len(distances)),
@@ -172,6 +177,7 @@ def heads(config: Mapping[str, Any], inputs: Sets, draft: Draft | None = None, m
         held=data.held,
         device=means.device,
         turn=means.turn,
+        until=means.until,
         draft=draft,
     )
     between = [[[text.cosines(name, C, kind) for name in SIGNATURES] for C in sizes] for kind in KINDS]
@@ -251,6 +257,7 @@ def edited_model(
         held=data.held,
         device=means.device,
         turn=means.turn,
+        until=means.until,
         draft=draft,
     )
     arrays = {name.replace("0/", "start/", 1) if name.startswith("0/") else name: a for name, a in log.arrays().items()}

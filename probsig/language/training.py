@@ -170,11 +170,13 @@ def train(
     device: str = "auto",
     draft: Draft | None = None,
     turn: contextlib.AbstractContextManager[Any] | None = None,
+    until: int | None = None,
 ) -> Log:
     """Train a model in place on the rows of a training set, in the order of the streams (seed, "order", epoch).
 
     held: documents that are not trained on, with the same ids; each look then has "held" (k,), their loss.
     turn: entered for as long as the device is needed, such as a lock where several runs share one.
+    until: break off after so many steps of the run.
     With a `draft` the state is saved about every minute, and a run that was stopped or killed goes on from it; on a CPU
     to the same bits. Raises ValueError for a vocabulary that does not fit, heads that are not as many as distances, a
     step outside the run, too little text, and what `device_of` refuses; MemoryError where the GPU is too small;
@@ -216,6 +218,8 @@ def train(
         with turn or contextlib.nullcontext():
             seen()
             for batch in _batches(len(rows[0]), recipe, seed, done, steps):
+                if until is not None and done >= until:
+                    break
                 if draft and draft.due():
                     log.settle()
                     draft.save(identity, done, _state(model, update.optimizer, log))
