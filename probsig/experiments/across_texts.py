@@ -22,10 +22,11 @@ from probsig.experiments import language_model
 from probsig.experiments.texts import Sets, Texts, pack, unpack
 from probsig.geometry import reliability
 from probsig.geometry.large import Cosines, correlations, cosines
+from probsig.language.measures import STORED
 from probsig.language.signatures import SIDES, TextSignatures
 from probsig.text.training_set import shared
 
-MOST = 500  # tokens that are compared, at most
+MOST = 300  # tokens that are compared, at most
 GROUP = 10  # tokens of a similar frequency that a null shuffles among themselves
 
 
@@ -34,7 +35,8 @@ def signatures(names: Sequence[str], texts: Texts, *, narrow: str, scale: str) -
 
     The piece "tokens" holds ids (C,) of the tokenizer, everywhere (C,) whether `narrow` shares it, and names (their
     texts, UTF-8 JSON); a piece a text, signatures (2, C (C - 1) / 2) the cosines of all pairs (0 for a token that the
-    text has not), seen (C,) how often, and size (tokens, documents, ids).
+    text has not), seen (C,) how often, own (2, pairs) the same cosines of the text's own most frequent tokens (those of
+    `measures.STORED`), and size (tokens, documents, ids).
     Raises ValueError for a `narrow` that is none of the names or an unknown scale, and what opening raises.
     """
     one_of("narrow", narrow, names)
@@ -67,6 +69,7 @@ def shared_signatures(name: str, narrow: str, length: int, inputs: Sets) -> dict
     upper = np.triu_indices(len(new), 1)
     return {
         "signatures": np.array([square[upper] for square in squares], dtype=np.float16),
+        "own": np.array([text.cosines(side, min(STORED, len(text.tokens))).pairs for side in SIDES], dtype=np.float16),
         "seen": np.where(there, data.frequency[new], 0),
         "size": np.array([len(data.ids), len(data.offsets) - 1, data.vocab_size], dtype=np.int64),
     }

@@ -33,9 +33,9 @@ CHOSEN: dict[str, dict[str, Any]] = {
 def trained(name: str, texts: Texts, *, scale: str, seed: int, means: Any = None) -> runs.Run:
     """The two models of one seed on the text `name`: found, or trained now and stored.
 
-    The pieces are "edit", what `makers.edit` gives of the text, and for each of TEXTS under its name: W_E and W_U at
-    the start, start/..., and after one epoch, (n, d) float16 of the chosen tokens, steps, training/loss and
-    training/held (m, 1).
+    The pieces are "edit", what `makers.edit` gives of the text, and for each of TEXTS under its name: W_E and W_U after
+    one epoch, (n, d) float16 of the chosen tokens, steps, training/loss and training/held (m, 1); "original" has those
+    of the start too, start/W_E and start/W_U, which both share.
     Raises ValueError for an unknown scale and what choosing and training raise.
     """
     one_of("scale", scale, CHOSEN)

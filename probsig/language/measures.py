@@ -30,7 +30,7 @@ from probsig.text.training_set import TrainingSet, shared
 
 Arrays = dict[str, NDArray[Any]]
 WATCHED = (100, 500, 1000, 2000)  # numbers of tokens C at every look
-RANKED, LED, STORED, SHARED = 1000, 500, 500, 500
+RANKED, LED, STORED, SHARED = 1000, 500, 300, 500
 HEAT, COLUMNS, DRAWS = 40, 50, 20
 LEADERS = (
     *(("next", kind) for kind in ("raw", "centred", "ppmi", "support")),
@@ -90,7 +90,7 @@ class Measures:
         """What a run keeps of its matrices: the most frequent tokens, the members of the groups, and the tokens that
         all texts share but the one of the smallest vocabulary (those that `data` has)."""
         narrow = min(range(len(self.others)), key=lambda o: self.others[o].vocab_size)
-        common = shared([other for o, other in enumerate(self.others) if o != narrow or len(self.others) < 3], SHARED)
+        common = shared([other for o, other in enumerate(self.others) if o != narrow or len(self.others) < 3], STORED)
         groups = [new[new >= 0] for new in self._members.values()]
         new = self.data.new_ids(common)
         return np.unique(np.concatenate([self.tokens[:STORED], *groups, new[new >= 0]]))
@@ -104,7 +104,8 @@ class Measures:
         """Of `watched_rows`: rcos (2, 2, sizes), raw and centred (the mean row of the C tokens subtracted, of embedding
         and signature); spearman (2, sizes up to RANKED); percentiles (2, 10), the mean percentile of the signature's
         cosines in each interval of the embedding's; leaders (2, 2, LEADERS) over LED tokens; norms (2,), the mean norm
-        of a row; and of each group <name>/W_E and <name>/W_U, cosines (k, k), nan where a member has no row."""
+        of a row; and of each group <name>/W_E and <name>/W_U, the cosines of all pairs of its members, float16, nan where
+        one has no row."""
         n = self.sizes[-1]
         out: dict[str, Any] = {name: [] for name in ("rcos", "spearman", "percentiles", "leaders", "norms")}
         for side, rows in zip(SIDES, (W_E, W_U), strict=True):
@@ -132,12 +133,10 @@ class Measures:
             out["norms"].append(np.linalg.norm(W, axis=1).mean())
             start = n
             for name, new in self._members.items():
-                there = np.flatnonzero(new >= 0)
-                square = np.full((len(new), len(new)), np.nan, dtype=np.float32)
-                if len(there) > 1:
-                    square[np.ix_(there, there)] = cosines(rows[start : start + len(there)]).square()
-                out[f"{name}/{'W_E' if side == SIDES[0] else 'W_U'}"] = square
-                start += len(there)
+                there = new >= 0
+                members = rows[start : start + there.sum()]
+                out[f"{name}/{'W_E' if side == SIDES[0] else 'W_U'}"] = _pairs(there, members)
+                start += len(members)
         return {name: np.asarray(value) for name, value in out.items()}
 
     def analysed(self, side: str, W: NDArray) -> Arrays:
@@ -193,7 +192,7 @@ class Measures:
         """Of the text: sizes and watched sizes, least (how often the rarest of C was seen), ceilings, top (the
         tokenizer's ids of the most frequent tokens), kept and frequency (of `kept_rows`: their ids and counts), size
         (tokens, documents, ids), cross_tokens (others,) and common_tokens (1,), and of each group <name>/count and
-        <name>/next and <name>/previous, the cosines of its members' signatures."""
+        <name>/next and <name>/previous, the cosines of all pairs of its members' signatures, float16."""
         sizes = self.text.sizes
         out = {
             "sizes": np.array(sizes, dtype=np.int64),
@@ -211,11 +210,8 @@ class Measures:
         for name, new in self._members.items():
             out[f"{name}/count"] = np.where(new >= 0, self.data.frequency[new], 0)
             for side, total in zip(SIDES, totals, strict=True):
-                square = np.full((len(new), len(new)), np.nan, dtype=np.float32)
-                there = np.flatnonzero(np.where(new >= 0, total[new], 0) > 0)
-                if len(there) > 1:
-                    square[np.ix_(there, there)] = cosines(self.text.rows(side, new[there])).square()
-                out[f"{name}/{side}"] = square
+                there = np.where(new >= 0, total[new], 0) > 0
+                out[f"{name}/{side}"] = _pairs(there, self.text.rows(side, new[there]))
         return out
 
     @cached_property
@@ -226,6 +222,14 @@ class Measures:
         if (side, C) not in self._ranked:
             self._ranked[side, C] = rankdata(self.text.cosines(side, C).pairs)
         return self._ranked[side, C]
+
+
+def _pairs(there: NDArray[np.bool_], rows: Any) -> NDArray[np.float16]:
+    """The cosines of all pairs of a group, of whose members some have rows; nan for the others."""
+    square = np.full((len(there), len(there)), np.nan, dtype=np.float32)
+    if there.sum() > 1:
+        square[np.ix_(there, there)] = cosines(rows).square()
+    return square[np.triu_indices(len(there), 1)].astype(np.float16)
 
 
 def small(W: NDArray) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
