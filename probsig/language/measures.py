@@ -102,10 +102,10 @@ class Measures:
 
     def watched(self, W_E: NDArray, W_U: NDArray) -> Arrays:
         """Of `watched_rows`: rcos (2, 2, sizes), raw and centred (the mean row of the C tokens subtracted, of embedding
-        and signature); spearman (2, sizes up to RANKED); percentiles (2, 10), the mean percentile of the signature's
-        cosines in each interval of the embedding's; leaders (2, 2, LEADERS) over LED tokens; norms (2,), the mean norm
-        of a row; and of each group <name>/W_E and <name>/W_U, the cosines of all pairs of its members, float16, nan where
-        one has no row."""
+        and signature); spearman (2, sizes up to RANKED); percentiles (2, 10), the mean percentile of the cosines of the
+        signature in each interval of the embedding's; leaders (2, 2, LEADERS) over LED tokens; norms (2,), the mean
+        norm of a row; and of each group <name>/W_E and <name>/W_U, the cosines of all pairs of its members, float16,
+        nan where one has no row."""
         n = self.sizes[-1]
         out: dict[str, Any] = {name: [] for name in ("rcos", "spearman", "percentiles", "leaders", "norms")}
         for side, rows in zip(SIDES, (W_E, W_U), strict=True):
