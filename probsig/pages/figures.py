@@ -241,6 +241,30 @@ def residual_orders(
     return figure
 
 
+def end_labels(
+    ax: Axes, ends: Sequence[tuple[float, float]], names: Sequence[str], colours: Sequence[str], size: float = 9.5
+) -> None:
+    """Write each line's name at its end (x, y), in its colour, from the top down and never over one another.
+
+    Call it when all lines are drawn. The axis is made longer by what the longest name needs.
+    """
+    figure = ax.get_figure(root=True)
+    low, high = ax.get_xlim()
+    room = 0.017 * max(map(len, names), default=0) * size / 9.5
+    if ax.get_xscale() == "log":
+        ax.set_xlim(low, high * (high / low) ** room)
+    else:
+        ax.set_xlim(low, high + (high - low) * room)
+    figure.draw_without_rendering()  # so that the layout is known
+    below = np.inf
+    for (x, y), name, colour in sorted(zip(ends, names, colours, strict=False), key=lambda end: -end[0][1]):
+        up = ax.transData.transform((x, y))[1] * 72 / figure.dpi
+        shift = min(0.0, below - size * 1.15 - up)
+        below = up + shift
+        place = {"xytext": (4, shift), "textcoords": "offset points", "va": "center", "annotation_clip": False}
+        ax.annotate(name, (x, y), color=colour, fontsize=size, **place)
+
+
 def _name_powers(ax: Axes, ends: list[tuple[float, float, int]]) -> None:
     """Write each power of the scale at its line's end, (x, y, power), from the top down and 16 points apart."""
     figure = ax.get_figure(root=True)
