@@ -19,7 +19,7 @@ from sphinx.config import Config
 from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
 
-from probsig.pages import claims
+from probsig.pages import claims, errata
 
 logger = logging.getLogger(__name__)
 FOLDER = "notebooks/"
@@ -95,13 +95,13 @@ class Records:
     @staticmethod
     def handle_mime(renderer, data, inline: bool) -> list[nodes.Element] | None:
         """Called by myst-nb for each output."""
-        return [] if data.mime_type in (claims.CLAIM_MIME, claims.ERRATUM_MIME) else None
+        return [] if data.mime_type in (claims.MIME, errata.MIME) else None
 
 
 def setup(app: Sphinx) -> dict:
     """Called by Sphinx."""
-    for name, directive in tables.DIRECTIVES.items():
-        app.add_directive(name, directive)
+    app.add_directive("panel-index", tables.PanelIndex)
+    app.add_directive("status-table", tables.StatusTable)
     app.add_transform(PlainOutputs)
     app.connect("env-get-outdated", reread)
     app.connect("doctree-read", mark)
