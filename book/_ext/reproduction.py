@@ -49,14 +49,33 @@ def slug(words: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
 
 
-def places(claim: dict) -> list[str]:
-    """The places in the paper that a claim names, without the version and the word "section" or "appendix".
+def capital(words: str) -> str:
+    """Words with a capital letter first.
 
-    >>> places({"paper": "v2 section 4.1, Fig. 2A"}), places({"paper": "v1 and v2 appendix B.1"})
-    (['4.1', 'Fig. 2A'], ['B.1'])
+    >>> capital("holds once corrected")
+    'Holds once corrected'
     """
-    words = re.sub(r"v1 and v2|v1|v2|sections?|appendix", "", claim["paper"], flags=re.IGNORECASE)
-    return [" ".join(place.split()) for place in re.split(r"[,;]| and ", words) if place.strip()]
+    return words[:1].upper() + words[1:]
+
+
+def places(claim: dict) -> list[str]:
+    """The places in the revised version that a claim names, without the word "section" or "appendix"; one of the first
+    version, which numbers otherwise, keeps its "v1".
+
+    >>> places({"paper": "v2 section 4.1, Fig. 2A"}), places({"paper": "v1 and v2 appendix B.1 (not shown there)"})
+    (['4.1', 'Fig. 2A'], ['B.1'])
+    >>> places({"paper": "v1 Fig. 5C / v2 Fig. 14A, eq. (1)"})
+    ['v1 Fig. 5C', 'Fig. 14A', 'equation 1']
+    """
+    words = re.sub(r"\b(eq\.|equation) \((\d)\)", r"equation \2", claim["paper"])
+    words = re.sub(r"\(.*?\)", "", words).replace("v1 and v2", "v2")
+    found, version = [], ""
+    for part in re.split(r"[,;/]| and ", words):
+        version = (re.match(r"\s*(v1|v2)\b", part) or [version, version])[1]
+        place = re.sub(r"\b(v1|v2|sections?|appendix)\b", "", part, flags=re.IGNORECASE)
+        if place.strip():
+            found.append(("v1 " if version == "v1" else "") + " ".join(place.split()))
+    return found
 
 
 def at(place: str, named: str) -> bool:
@@ -124,16 +143,16 @@ class PaperStatements(Judged):
         shown = [self.row(rows[index], claims) for index, claims in members.items()]
         own = [claim for claim in made if claim["whose"] == "book"]
         total = [claim for claims in members.values() for claim in claims]
-        last = [[nodes.paragraph("", "", nodes.strong("", "Claims in all"))], *self.numbers(total), []]
-        headers = ["What the paper says", *(word[0].upper() + word[1:] for word in verdicts.PAPER), "Where"]
+        last = [[nodes.paragraph("", "", nodes.strong("", "Claims in all"))], *self.numbers(total)]
+        headers = ["What the paper says", *map(capital, verdicts.PAPER)]
         said = f"This book's own theorems and predictions, {len(own)}: {self.counts(own, verdicts.BOOK)}."
-        return [table(headers, [*shown, last], [34, 8, 8, 8, 10, 10, 10, 12]), *text(said)]
+        return [table(headers, [*shown, last], [46, 8, 10, 7, 9, 10, 10]), *text(said)]
 
     def row(self, titled: tuple[str, list[str]], claims: list[dict]) -> list[Cell]:
-        """A statement, its numbers, and the chapters that decide it."""
-        chapters = dict.fromkeys(claim["notebook"] for claim in claims)
-        where = self.myst(", ".join(f"{{doc}}`/notebooks/{name}`" for name in chapters)) if chapters else text("none")
-        return [self.myst(titled[0]), *self.numbers(claims), where]
+        """A statement, which links the chapter with most of its claims, and its numbers."""
+        chapters = Counter(claim["notebook"] for claim in claims)
+        link = f"{{doc}}`{titled[0]} </notebooks/{chapters.most_common(1)[0][0]}>`" if chapters else titled[0]
+        return [self.myst(link), *self.numbers(claims)]
 
     def numbers(self, claims: list[dict]) -> list[Cell]:
         """A cell for each verdict on the paper, empty where there is none."""
@@ -207,7 +226,12 @@ class ErrataTable(Judged):
             return blocks
         headers = ["What changes", "Where in the paper", "Size", "Proof"]
         rows = [
-            [self.myst(each["changes"]), self.myst(each["where"]), self.myst(each["size"]), self.proof(each)]
+            [
+                self.myst(f"{capital(each['changes']).rstrip('.')}."),
+                self.myst(each["where"]),
+                self.myst(each["size"]),
+                self.proof(each),
+            ]
             for each in found
         ]
         return [table(headers, rows, [46, 14, 24, 16]), *blocks]
@@ -225,7 +249,7 @@ class ErrataTable(Judged):
         pairs = zip(("Printed", "Corrected"), self.sides(erratum), strict=True)
         sides = [nodes.container("", *text(title), *cell, classes=["erratum-formula"]) for title, cell in pairs]
         why = erratum["why"].rstrip(".")
-        title = [nodes.strong("", erratum["where"]), nodes.Text(": "), *self.inline(f"{why[0].upper()}{why[1:]}.")]
+        title = [nodes.strong("", erratum["where"]), nodes.Text(": "), *self.inline(f"{capital(why)}.")]
         return folded(
             title, [*sides, *self.myst(f"Size: {erratum['size']}."), *self.proof(erratum)], classes=["erratum"]
         )

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,10 @@ nb_render_markdown_format = "myst"
 numfig = True
 myst_enable_extensions = ["dollarmath"]
 suppress_warnings = ["mystnb.unknown_mime_type"]  # the records, which probsig_book knows
+html_static_path = ["static"]
+html_js_files = ["claims.js"]
 """
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PYTHON = {"language_info": {"name": "python", "pygments_lexer": "python"}}
 PAGE = """# Title
 
@@ -82,6 +86,8 @@ def book(tmp_path):
         "root: index\nsubtrees:\n- entries:\n  - file: notebooks/theory/one\n", encoding="utf-8"
     )
     (tmp_path / "conf.py").write_text(CONF, encoding="utf-8")
+    (tmp_path / "static").mkdir()
+    shutil.copy(Path(reproduction.__file__).parents[1] / "_static" / "claims.js", tmp_path / "static")
     return tmp_path
 
 
@@ -106,8 +112,8 @@ def test_the_pages(book):
     html, warnings = build(book, PAGE)
     assert "WARNING" not in warnings and "ERROR" not in warnings, warnings
     summary, rest = html.split('class="all-claims', 1)
-    assert "Corollary 1 1 1 Chapter" in words(summary)  # one holds, one holds once corrected
-    assert "Training 1 Chapter" in words(summary)  # the claim's first place decides
+    assert "Corollary 1 1 1 Training" in words(summary)  # one holds, one holds once corrected
+    assert "Training 1 Claims in all" in words(summary)  # the claim's first place decides
     assert "Claims in all 1 1 1" in words(summary)
     assert "This book's own theorems and predictions, 1: 1 kept." in words(summary)
     rows = re.findall(r'<tr class="([^"]*claim[^"]*)" id="([^"]+)">', rest)
@@ -120,7 +126,7 @@ def test_the_pages(book):
         "Chapter the paper: 1 holds, 1 holds once corrected, 1 not tested at its setting; this book: 1 kept"
         in words(rest)
     )
-    assert "The collapse depends on the start v2 D.3 half" in words(rest)
+    assert "The collapse depends on the start. v2 D.3 half" in words(rest)
     assert "1 slips" in words(rest) and "x&lt;1" in rest and "a&lt;b" in rest
 
 
@@ -134,3 +140,34 @@ def test_a_statement_of_the_paper_that_no_row_takes_is_a_warning(book):
 def test_an_unknown_tier_is_a_warning(book):
     _, warnings = build(book, "# Title\n\n```{errata-table} formula\n```\n")
     assert "there are no errata of tier formula" in warnings
+
+
+@pytest.mark.browser
+def test_the_filters_hide_what_is_not_asked_for(book):
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine: install Debian's package chromium to judge the pages")
+    from playwright.sync_api import sync_playwright
+
+    build(book, PAGE)
+    with sync_playwright() as engine:
+        browser = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_context(offline=True).new_page()
+        wrong = []
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto((book / "html" / "index.html").as_uri())
+        rows, parts = page.locator("tr.claim"), page.locator(".all-claims details")
+        whose, verdict, _ = (page.locator(".claims-filter select").nth(i) for i in range(3))
+        assert rows.locator("visible=true").count() == 0 and page.locator("output").inner_text() == "4 claims"
+        whose.select_option("of-paper")
+        verdict.select_option("is-holds")
+        assert page.locator("output").inner_text() == "1 of 4 claims" and parts.get_attribute("open") is not None
+        assert rows.locator("visible=true").count() == 1 and page.locator("#claim-held").is_visible()
+        page.get_by_label("Words").fill("no such words")
+        assert not parts.is_visible()
+        page.get_by_role("button", name="Show all").click()
+        assert page.locator("output").inner_text() == "4 claims" and parts.get_attribute("open") is None
+        page.goto((book / "html" / "index.html").as_uri() + "#claim-ours")
+        page.reload()
+        assert page.locator("#claim-ours").is_visible()
+        browser.close()
+    assert wrong == []
