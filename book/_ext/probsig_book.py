@@ -3,7 +3,12 @@
 What a cell put out is shown sign by sign: typographic quotes and dashes are for prose.
 
 A page whose notebook is stale (see `staleness`) is a warning, so that `-W` fails, and says so at its top.
-A page made by papermill, with other parameters than the book's, says that instead.
+A page made by papermill, with other parameters than the book's, says that instead, and leaves out what stands in a
+`finding` block: sentences about the book's own numbers.
+
+    :::{finding}
+    The digits are ordered in four of five texts.
+    :::
 """
 
 from pathlib import Path
@@ -18,6 +23,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
 
 from probsig.pages import claims, errata
 
@@ -56,6 +62,8 @@ def mark(app: Sphinx, doctree: nodes.document) -> None:
     if parameters is not None:
         given = ", ".join(f"{key} = {value!r}" for key, value in parameters.items()) or "the default parameters"
         _box(doctree, nodes.note, f"This page is a rerun with {given}; the book's own outputs differ.")
+        for found in list(doctree.findall(lambda node: "finding" in getattr(node, "attributes", {}).get("classes", []))):
+            found.parent.remove(found)
     elif why := reasons(app.srcdir, page):
         sentence = f"This page is stale: {'; '.join(why)}. `make book` makes it anew."
         logger.warning("%s", sentence, location=page, type="probsig", subtype="stale")
@@ -66,6 +74,16 @@ def _box(doctree: nodes.document, kind: type[nodes.Element], sentence: str) -> N
     section = next(iter(doctree.findall(nodes.section)), doctree)
     title = section.first_child_matching_class(nodes.title)
     section.insert(0 if title is None else title + 1, kind("", nodes.paragraph("", sentence)))
+
+
+class Finding(SphinxDirective):
+    """``:::{finding}``: sentences about the book's own numbers, which a rerun leaves out."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Called by docutils."""
+        return [nodes.container("", *self.parse_content_to_nodes(), classes=["finding"])]
 
 
 class PlainOutputs(SphinxTransform):
@@ -102,6 +120,7 @@ def setup(app: Sphinx) -> dict:
     """Called by Sphinx."""
     app.add_directive("panel-index", tables.PanelIndex)
     app.add_directive("status-table", tables.StatusTable)
+    app.add_directive("finding", Finding)
     app.add_transform(PlainOutputs)
     app.connect("env-get-outdated", reread)
     app.connect("doctree-read", mark)
