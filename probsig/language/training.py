@@ -17,6 +17,7 @@ arrays that are made elsewhere meanwhile. A step number s means "after s updates
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -194,10 +195,10 @@ def train(
     if outside:
         raise ValueError(f"step {outside[0]} is outside 0..{steps}: ask for steps of the run.")
     unseen = (held.rows(recipe.length)[0], targets(held, recipe.length, distances)) if held else None
+    identity = {"seed": seed, "distances": list(distances), "looks": sorted(looks), **asdict(recipe)}
+    identity |= {"data": data.digest().hex(), "held": held.digest().hex() if held else None, "start": _digest(model)}
     model.to(where).train()
     update = (_Compiled if where.type == "cuda" else _Update)(model, rows, recipe, where)
-    identity = {"data": data.name, "tokens": len(data.ids), "vocab": data.vocab_size, "seed": seed, **asdict(recipe)}
-    identity |= {"distances": list(distances)}
     log, done = Log(), 0
     found = draft.load(identity) if draft else None
     if found:
@@ -351,6 +352,14 @@ def _numbers(losses: list[torch.Tensor]) -> NDArray[np.float32]:
     return torch.stack([loss.cpu() for loss in losses]).numpy()  # after a resume some are not on the device
 
 
+def _digest(model: Any) -> str:
+    sha = hashlib.sha256()
+    for name, value in model.named_parameters():
+        sha.update(name.encode())
+        sha.update(value.detach().cpu().numpy())
+    return sha.hexdigest()
+
+
 def _state(model: Any, optimizer: Any, log: Log) -> Arrays:
     weights = {f"weight/{name}": value.detach().cpu().numpy() for name, value in model.named_parameters()}
     moments = {
@@ -375,7 +384,10 @@ def _load(arrays: Mapping[str, NDArray], model: Any, optimizer: Any) -> Log:
             state.setdefault(int(number), {})[name] = torch.from_numpy(array.copy())
         elif part == "look":
             log.at.setdefault(int(number), {})[name] = array.copy()
+    rates = [group["lr"] for group in optimizer.param_groups]
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate  # on a GPU the tensor that is filled before each update, which was copied just now
     return log
 
 

@@ -41,7 +41,7 @@ ROUNDING = 1e-15  # a quotient of two products of integers is known up to this, 
 class Centred:
     """Sparse rows (k, V) minus one dense row `centre` (V,); a row without entries stays zero (it has no law).
 
-    The difference is dense, so it is kept as its two parts; `alignment.cosines` works with these.
+    The difference is dense, so it is kept as its two parts; `geometry.large.cosines` works with these.
 
     >>> law = sp.csr_array([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]])
     >>> centred(law).toarray().tolist()
@@ -207,7 +207,7 @@ def window(
     `counts` gives tables at different distances, one after the other, and `weights` a positive number each (None: 1).
     Raises ValueError as `skip` does, for no table at all, and where weights are not as many or not positive.
 
-    >>> from probsig.bigrams import count
+    >>> from probsig.counts.bigrams import count
     >>> ids = np.array([0, 1, 0, 2, 0, 1], dtype=np.uint16)
     >>> window((count(ids, 3, distance=k) for k in (1, 2)), [2]).toarray().round(4).tolist()  # 0, 0 | 1, 1
     [[0.5, 0.5, 0.0]]
