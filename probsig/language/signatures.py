@@ -130,8 +130,8 @@ class TextSignatures:
 def _numbers(name: str, rest: str) -> tuple[int, int]:
     """The distances in a name: (1, 1) where it has none."""
     try:
-        low, _, high = (rest or "1").partition("-")
-        numbers = int(low), int(high or low)
+        low, to, high = (rest or "1").partition("-")
+        numbers = int(low), int(high if to else low)
     except ValueError:
         numbers = 0, 0
     if not 1 <= numbers[0] <= numbers[1]:

@@ -1,22 +1,30 @@
-"""W_E and W_U against the signatures of a text: every number against dense matrices and plain loops."""
+"""What is measured of W_E and W_U on a text: every number against dense matrices and plain loops.
+
+Worked by hand, in `test_a_group_with_tokens_that_are_absent`: in the text 3 5 3 5 5 3 8 the token 3 is followed by
+5, 5, 8 and the token 5 by 3, 5, 3; the cosine of (0, 2, 1) and (2, 1, 0) is 2/5.
+"""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
 from probsig import seeds
-from probsig.geometry import small
-from probsig.geometry.large import Cosines, correlations, cosines
+from probsig.geometry import small as dense_geometry
+from probsig.geometry.large import correlations, cosines
 from probsig.geometry.percentiles import percentile_table
-from probsig.language import analysis
-from probsig.text.training_set import REST, TrainingSet, renumbered
+from probsig.language import measures
+from probsig.language.measures import LEADERS, Measures, small
+from probsig.language.signatures import SIDES
+from probsig.text.training_set import REST, TrainingSet, renumbered, shared
 
-V, LENGTH, DOCUMENT = 160, 5, 100
-RNG = 2e-6  # cosines are kept in float32
+V, LENGTH, DOCUMENT, WIDTH = 160, 5, 100, 20
+NEAR = 2e-6  # cosines are kept in float32
+GROUPS = {"few": {"a": 3, "b": 5, "c": 8}, "rare": {"x": 155, "y": 7, "none": 159}, "one": {"z": 11}, "nobody": {}}
 
 
-def text(seed=0, tokens=30_000, keep=None, also=(), name="made up"):
+def chain(seed=0, tokens=30_000, keep=None, also=(), name="made up"):
     """A Markov chain over 160 tokens, 120 of them frequent, in documents of 100; `seed` is its stream, not its law."""
     law, stream = seeds.stream(0, "law"), seeds.stream(seed, "walk")
     heavy = np.where(np.arange(V - 10) < 120, 1.0, 0.01)  # the last ten never come
@@ -31,16 +39,22 @@ def text(seed=0, tokens=30_000, keep=None, also=(), name="made up"):
 
 @pytest.fixture(scope="module")
 def data():
-    return text()
+    return chain(also=[155])
 
 
 @pytest.fixture(scope="module")
-def reference(data):
-    return analysis.Reference(data, LENGTH)
+def others(data):
+    """The text itself, another with a small vocabulary, and one of a few tokens."""
+    return [data, chain(seed=5, tokens=9_000, keep=70, name="other"), chain(seed=6, tokens=150, name="tiny")]
 
 
-def table(data, distance=1):
-    """Counts of pairs at a distance, (V, V), by a loop over documents."""
+@pytest.fixture(scope="module")
+def made(data, others):
+    return Measures(data, others, GROUPS, LENGTH, seed=3)
+
+
+def pairs(data, distance=1):
+    """Counts of pairs at a distance, (V, V), document by document."""
     N = np.zeros((data.vocab_size,) * 2)
     for document in np.split(data.ids, data.offsets[1:-1]):
         np.add.at(N, (document[:-distance], document[distance:]), 1)
@@ -58,30 +72,25 @@ def ppmi(N):
     return np.where(pmi > 1e-12, pmi, 0)
 
 
-def support(N):
-    return (N > 0).astype(float)
-
-
 @pytest.fixture(scope="module")
 def dense(data):
     """Each of LEADERS as a dense matrix (V, V), not yet centred."""
-    N, far = table(data), [table(data, k) for k in range(1, LENGTH)]
-    weights = [sum(1 / t for t in range(k, LENGTH)) for k in range(1, LENGTH)]
-    seen = sum(w * M / M.sum() for w, M in zip(weights, far, strict=True))
-    raw = {"next": law(N), "previous": law(N.T), "tied": law(N) + law(N.T), "attention": law(seen)}
-    return raw | {
-        "next ppmi": ppmi(N),
-        "next support": support(N),
-        "skip 2": law(far[1]),
-        **{f"{name} centred": rows for name, rows in raw.items()},
-    }
+    far = {k: pairs(data, k) for k in range(1, 65)}
+    N, weights = far[1], [sum(1 / t for t in range(k, LENGTH)) for k in range(1, LENGTH)]
+    seen = sum(w * far[k] / far[k].sum() for k, w in enumerate(weights, start=1))
+    raw = {"next": law(N), "previous": law(N.T), "tied": law(N) + law(N.T), "attention": law(seen), "next 2": law(far[2])}
+    out = {(name, kind): rows for name, rows in raw.items() for kind in ("raw", "centred")}
+    out |= {("next", "ppmi"): ppmi(N), ("next", "support"): (N > 0).astype(float)}
+    for low, high in ((1, 1), (2, 4), (5, 16), (17, 64)):
+        out[f"window {low}-{high}", "ppmi"] = ppmi(sum(far[k] + far[k].T for k in range(low, high + 1)))
+    return {leader: out[leader] for leader in LEADERS}
 
 
 @pytest.fixture(scope="module")
 def matrices(data, dense):
-    """The signatures of the two sides in 20 random directions, with noise."""
+    """The signatures of the two sides in 20 random directions, with noise, (V, 20) float32."""
     stream = seeds.stream(1, "matrices")
-    turned = [dense[side] @ stream.standard_normal((data.vocab_size, 20)) for side in ("next", "previous")]
+    turned = [dense[side, "raw"] @ stream.standard_normal((V, WIDTH))[: data.vocab_size] for side in SIDES]
     return tuple((W + 0.1 * stream.standard_normal(W.shape)).astype(np.float32) for W in turned)
 
 
@@ -89,190 +98,301 @@ def centred(rows):
     return rows - rows.mean(axis=0)
 
 
+def r_cos(W, rows, kind="raw"):
+    W, rows = np.asarray(W, dtype=float), np.asarray(rows, dtype=float)
+    if kind == "centred":
+        W, rows = centred(W), centred(rows)
+    return dense_geometry.cosine_correlation(W, rows)
+
+
 @pytest.fixture(scope="module")
-def found(matrices, reference):
-    return analysis.analyse(*matrices, reference, seed=0)
+def watched(made, matrices):
+    return made.watched(*(W[made.watched_rows] for W in matrices))
 
 
-def test_the_tokens_are_those_seen_often(data, reference):
-    often = sorted((id for id in range(data.vocab_size) if data.frequency[id] >= 50), key=lambda i: -data.frequency[i])
-    assert data.frequency[reference.tokens].tolist() == data.frequency[often].tolist()
-    assert set(reference.tokens.tolist()) == set(often) and 100 < len(often) < data.vocab_size
-    assert reference.sizes == [50, 100, len(often)]
-    capped = analysis.Reference(text(keep=60), LENGTH)
-    assert capped.data.kept[-1] == REST and capped.data.frequency[-1] > 1000
-    assert capped.sizes == [50, 59] and 59 not in capped.tokens
+@pytest.fixture(scope="module")
+def analysed(made, matrices):
+    return [made.analysed(side, W[made.analysed_rows]) for side, W in zip(SIDES, matrices, strict=True)]
 
 
-def test_r_cos_is_that_of_dense_matrices(matrices, reference, dense, found):
-    assert found["rcos"].shape == (2, 2, 3) and (found["rcos"] > 0.2).all()
-    for s, (W, name) in enumerate(zip(matrices, ("next", "previous"), strict=True)):
-        for c, C in enumerate(reference.sizes):
-            tokens = reference.tokens[:C]
-            raw = small.cosine_correlation(W[tokens], dense[name][tokens])
-            without_mean = small.cosine_correlation(centred(W[tokens].astype(float)), centred(dense[name][tokens]))
-            np.testing.assert_allclose(found["rcos"][s, :, c], [raw, without_mean], atol=RNG)
+def test_sizes_and_rows_that_are_asked_for(data, made):
+    """The most frequent tokens; then of each group those that have a row."""
+    often = np.flatnonzero(data.frequency >= 50)
+    n = len(often)
+    assert set(made.tokens.tolist()) == set(often.tolist()) and 100 < n < 130
+    assert (np.diff(data.frequency[made.tokens]) <= 0).all()
+    assert made.sizes == [100, n] and made.text.sizes == [50, 100, n]
+    members = [int(np.flatnonzero(data.kept == id)[0]) for id in (3, 5, 8, 155, 7, 11)]
+    assert made.watched_rows.tolist() == [*made.tokens, *members]
+    assert np.array_equal(made.analysed_rows, made.tokens)
 
 
-def test_what_is_measured_in_training_is_the_same(matrices, reference, found):
-    measured = reference.measure(7, *matrices)
-    last = len(reference.tokens)
-    assert sorted(measured) == sorted(f"{side}/{C}" for side in analysis.SIDES for C in (100, last))
-    for s, side in enumerate(analysis.SIDES):
-        both = [measured[f"{side}/100"], measured[f"{side}/{last}"]]
-        np.testing.assert_allclose(both, found["rcos"][s, 0, 1:], atol=1e-12)
+@pytest.mark.parametrize(
+    ("number", "sizes"), [(60, [60]), (100, [100]), (1300, [100, 500, 1000, 1300]), (2000, [100, 500, 1000, 2000])]
+    + [(2100, [100, 500, 1000, 2000])],
+)  # fmt: skip
+def test_sizes_of_larger_texts(number, sizes):
+    data = TrainingSet("made up", np.repeat(np.arange(number), 50), np.array([0, 50 * number]), np.arange(number), number)
+    made = Measures(data, [data], {}, LENGTH, seed=0)
+    assert made.sizes == sizes and len(made.watched_rows) == sizes[-1] and len(made.analysed_rows) == number
 
 
-def test_by_token_table_and_heat_are_of_dense_matrices(matrices, reference, dense, found):
-    n = len(reference.tokens)
-    assert found["table"].shape == (2, 10, analysis.COLUMNS) and found["heat"].shape == (
-        2,
-        2,
-        analysis.HEAT,
-        analysis.HEAT,
-    )
-    for s, (W, name) in enumerate(zip(matrices, ("next", "previous"), strict=True)):
-        own, other = small.cosine(W[reference.tokens]), small.cosine(dense[name][reference.tokens])
-        rest = ~np.eye(n, dtype=bool)
-        by_token = [np.corrcoef(own[i][rest[i]], other[i][rest[i]])[0, 1] for i in range(n)]
-        np.testing.assert_allclose(found["by_token"][s], by_token, atol=1e-3)  # kept in float16
-        similarity = [own[i][rest[i]].mean() for i in range(n)]
-        np.testing.assert_allclose(found["similarity"][s], similarity, atol=1e-3)
-        np.testing.assert_allclose(
-            found["heat"][s],
-            [own[: analysis.HEAT, : analysis.HEAT], other[: analysis.HEAT, : analysis.HEAT]],
-            atol=1e-3,
-        )
-        pairs = small.pairs(own), small.pairs(other).astype(np.float32)
-        assert found["table"][s].sum() == len(pairs[0]) and np.ptp(found["table"][s].sum(axis=1)) <= 4
-        np.testing.assert_allclose(found["zeros"][s], [0, np.mean(pairs[1] == 0)], atol=1e-12)
-        below = np.searchsorted(np.sort(pairs[1]), pairs[1], "left") + np.searchsorted(
-            np.sort(pairs[1]), pairs[1], "right"
-        )
-        place = np.argsort(np.argsort(pairs[0])) * 10 // len(pairs[0])
-        means = [(below[place == i] / (2 * len(below))).mean() for i in range(10)]
-        np.testing.assert_allclose(found["means"][s], means, atol=2e-3)  # a pair on the border of two intervals
+def test_watched_numbers_are_those_of_dense_matrices(made, matrices, dense, watched):
+    sizes = made.sizes
+    assert watched["rcos"].shape == (2, 2, 2) and watched["spearman"].shape == (2, 2) and watched["norms"].shape == (2,)
+    for s, (W, side) in enumerate(zip(matrices, SIDES, strict=True)):
+        for c, C in enumerate(sizes):
+            tokens = made.tokens[:C]
+            expected = [r_cos(W[tokens], dense[side, "raw"][tokens], kind) for kind in ("raw", "centred")]
+            np.testing.assert_allclose(watched["rcos"][s, :, c], expected, atol=NEAR)
+            own, signature = (
+                dense_geometry.pairs(dense_geometry.cosine(rows[tokens])).astype(np.float32)
+                for rows in (W.astype(float), dense[side, "raw"])
+            )
+            assert watched["spearman"][s, c] == pytest.approx(spearmanr(own, signature).statistic, abs=1e-4)
+        assert watched["norms"][s] == pytest.approx(np.linalg.norm(W[made.tokens], axis=1).mean(), rel=1e-6)
 
 
-def test_nulls_and_bootstrap(reference, found):
-    sizes = len(reference.sizes)
-    assert found["shuffled"].shape == found["matched"].shape == (2, sizes, analysis.DRAWS)
-    assert np.abs(found["shuffled"].mean(axis=2)).max() < 0.03 and found["shuffled"].std(axis=2).min() > 0
-    assert found["bootstrap"].shape == (2, sizes, 2)
-    low, high = found["bootstrap"][..., 0], found["bootstrap"][..., 1]
-    assert (low < found["rcos"][:, 0]).all() and (found["rcos"][:, 0] < high).all()
-    # fifty tokens are one group of fifty: there the matched null is the plain one
-    assert np.array_equal(found["matched"][:, 0], found["shuffled"][:, 0])
-    assert not np.array_equal(found["matched"][:, 1], found["shuffled"][:, 1])
+def test_leaders_are_those_of_dense_matrices(made, matrices, dense, watched, monkeypatch):
+    """Beside each matrix, raw and about its mean row; over LED tokens, here fewer."""
+    monkeypatch.setattr(measures, "LED", 60)
+    few = made.watched(*(W[made.watched_rows] for W in matrices))["leaders"]
+    assert few.shape == watched["leaders"].shape == (2, 2, len(LEADERS))
+    for C, board in ((60, few), (len(made.tokens), watched["leaders"])):
+        tokens = made.tokens[:C]
+        for s, W in enumerate(matrices):
+            for k, own in enumerate((W[tokens].astype(float), centred(W[tokens].astype(float)))):
+                for j, leader in enumerate(LEADERS):
+                    rows = dense[leader][tokens]
+                    rows = centred(rows) if leader[1] == "centred" else rows
+                    assert board[s, k, j] == pytest.approx(dense_geometry.cosine_correlation(own, rows), abs=NEAR), leader
 
 
-def test_signatures_as_embeddings(reference, dense):
-    """R_cos is 1, the percentiles rise, every token agrees, a shuffle does not."""
-    found = analysis.analyse(dense["next"], dense["previous"], reference, seed=0)
-    np.testing.assert_allclose(found["rcos"], 1, atol=1e-6)
-    np.testing.assert_allclose(found["by_token"], 1, atol=1e-3)
-    np.testing.assert_allclose(found["bootstrap"], 1, atol=1e-6)
-    rising = np.diff(found["means"], axis=1)
-    assert (rising[~np.isnan(rising)] > 0).all() and np.isfinite(found["means"]).sum() > 10
-    assert np.abs(found["shuffled"].mean(axis=2)).max() < 0.03 and found["shuffled"].max() < 0.5
-    swapped = analysis.analyse(dense["previous"], dense["next"], reference, seed=0)
-    assert swapped["rcos"][:, 0].max() < 0.5  # the sides are not the same
-
-
-@given(st.integers(2, 12), st.data())
-def test_first_are_the_cosines_of_the_first(n, drawn):
-    rows = np.random.default_rng(n).standard_normal((n, 3))
-    C = drawn.draw(st.integers(2, n))
-    some = analysis.first(cosines(rows), C)
-    assert isinstance(some, Cosines) and some.size == C
-    assert np.array_equal(some.square(), cosines(rows).square()[:C, :C])
-    np.testing.assert_allclose(some.pairs, cosines(rows[:C]).pairs, atol=1e-7)
-
-
-def test_the_leaderboard_is_that_of_dense_matrices(matrices, reference, dense):
-    C = 60
-    tokens, board = reference.tokens[:C], analysis.leaderboard(*matrices, reference, C)
-    assert board.shape == (2, 2, len(analysis.LEADERS)) and dense.keys() == set(analysis.LEADERS)
-    for s, W in enumerate(matrices):
-        for k, own in enumerate((W[tokens], centred(W[tokens].astype(float)))):
-            for j, name in enumerate(analysis.LEADERS):
-                rows = dense[name][tokens]
-                expected = small.cosine_correlation(own, centred(rows) if "centred" in name else rows)
-                assert board[s, k, j] == pytest.approx(expected, abs=RNG), name
-
-
-@pytest.mark.parametrize("name", analysis.LEADERS)
-def test_a_signatures_own_column_is_one(reference, dense, name):
-    board = analysis.leaderboard(dense[name], dense[name], reference, 60)[:, int("centred" in name)]
-    own = analysis.LEADERS.index(name)
+@pytest.mark.parametrize("leader", [("next", "raw"), ("tied", "centred"), ("window 2-4", "ppmi"), ("attention", "raw")])
+def test_a_signature_leads_where_it_is_the_embedding(made, dense, leader):
+    W = np.zeros((len(made.watched_rows), made.data.vocab_size))
+    W[: len(made.tokens)] = dense[leader][made.tokens]
+    W[len(made.tokens) :] = 1
+    board = made.watched(W, W)["leaders"][:, int(leader[1] == "centred")]
+    own = LEADERS.index(leader)
     np.testing.assert_allclose(board[:, own], 1, atol=1e-6)
     assert np.delete(board, own, axis=1).max() < 0.9999
 
 
-def test_a_text_crossed_with_itself_gives_its_own_r_cos(matrices, data, reference, found):
-    names = seeds.stream(0, "names").permutation(data.vocab_size)  # the same text, its rows in another order
-    renamed = TrainingSet("renamed", names[data.ids], data.offsets, data.kept[np.argsort(names)], V)
-    tokens = analysis.shared([data, renamed], 500, least=analysis.LEAST)
-    assert tokens.tolist() == data.kept[reference.tokens].tolist()
-    values = analysis.cross(*matrices, data, [data, renamed], [tokens, tokens])
-    np.testing.assert_allclose(values, found["rcos"][:, 0, [-1, -1]], atol=1e-9)
-    few = analysis.cross(*matrices, data, [data], [analysis.shared([data], 50)])
-    np.testing.assert_allclose(few[:, 0], found["rcos"][:, 0, 0], atol=1e-9)
+def by_rank(own, signature, columns):
+    """The table and the means of percentiles, by sorting: intervals of the first, mid-ranks of the second."""
+    place = np.argsort(np.argsort(own, kind="stable"), kind="stable") * 10 // len(own)
+    ordered = np.sort(signature)
+    below = np.searchsorted(ordered, signature, "left") + np.searchsorted(ordered, signature, "right")
+    percentile = below / (2 * len(signature))
+    return [percentile[place == i].mean() for i in range(10)]
 
 
-def test_crossed_with_another_text(matrices, data):
-    """The tokens stand in both 20 times or more, and come by the lower of the two frequencies; REST is none of them."""
-    other, tiny = text(seed=5, tokens=9_000, keep=70), text(seed=6, tokens=150)
-    chosen = [analysis.shared([data, one], 40) for one in (other, tiny)]
-    values = analysis.cross(*matrices, data, [other, tiny], chosen)
-    ours = {int(id): row for row, id in enumerate(data.kept)}
-    theirs = {int(id): row for row, id in enumerate(other.kept) if id != REST}
-    low = {id: min(data.frequency[ours[id]], other.frequency[theirs[id]]) for id in ours.keys() & theirs.keys()}
-    both = sorted((id for id in low if low[id] >= 20), key=lambda id: (-low[id], id))[:40]
-    assert chosen[0].tolist() == both and len(both) == 40 and len(chosen[1]) < 3 and np.isnan(values[:, 1]).all()
-    assert set(analysis.shared([data, other, tiny], 500, least=1)) <= set(analysis.shared([data, other], 500, least=1))
-    N = table(other)
-    for s, (W, M) in enumerate(zip(matrices, (N, N.T), strict=True)):
-        rows = law(M)[[theirs[id] for id in both]]
-        assert values[s, 0] == pytest.approx(small.cosine_correlation(W[[ours[id] for id in both]], rows), abs=RNG)
+def test_percentiles_of_a_look(made, matrices, dense, watched):
+    for s, (W, side) in enumerate(zip(matrices, SIDES, strict=True)):
+        own, signature = (
+            dense_geometry.pairs(dense_geometry.cosine(rows[made.tokens])) for rows in (W, dense[side, "raw"])
+        )
+        np.testing.assert_allclose(watched["percentiles"][s], by_rank(own, signature.astype(np.float32), 10), atol=2e-3)
 
 
-def test_a_group_with_tokens_that_are_absent():
+def test_an_analysis_has_what_a_look_has(made, watched, analysed):
+    for s, found in enumerate(analysed):
+        np.testing.assert_allclose(found["rcos"][:, 1:], watched["rcos"][s], atol=1e-12)
+
+
+def test_an_analysis_is_that_of_dense_matrices(made, matrices, dense, analysed):
+    n = len(made.tokens)
+    rest = ~np.eye(n, dtype=bool)
+    for W, side, found in zip(matrices, SIDES, analysed, strict=True):
+        own, other = (dense_geometry.cosine(rows[made.tokens]) for rows in (W.astype(float), dense[side, "raw"]))
+        for c, C in enumerate(made.text.sizes):
+            tokens = made.tokens[:C]
+            expected = [r_cos(W[tokens], dense[side, "raw"][tokens], kind) for kind in ("raw", "centred")]
+            np.testing.assert_allclose(found["rcos"][:, c], expected, atol=NEAR)
+        by_token = [np.corrcoef(own[i][rest[i]], other[i][rest[i]])[0, 1] for i in range(n)]
+        np.testing.assert_allclose(found["by_token"], by_token, atol=1e-3)  # kept in float16
+        np.testing.assert_allclose(found["similarity"], [own[i][rest[i]].mean() for i in range(n)], atol=1e-3)
+        top = measures.HEAT
+        np.testing.assert_allclose(found["heat"], [own[:top, :top], other[:top, :top]], atol=1e-3)
+        pair = dense_geometry.pairs(own), dense_geometry.pairs(other).astype(np.float32)
+        assert found["table"].shape == (10, measures.COLUMNS) and found["table"].sum() == len(pair[0])
+        assert np.ptp(found["table"].sum(axis=1)) <= 4
+        np.testing.assert_allclose(found["zeros"], [0, np.mean(pair[1] == 0)], atol=1e-12)
+        np.testing.assert_allclose(found["means"], by_rank(*pair, measures.COLUMNS), atol=2e-3)
+        table = percentile_table(cosines(W[made.tokens].astype(float)), made.text.cosines(side, n), columns=50)
+        assert np.array_equal(table.counts, found["table"])
+        types = {name: array.dtype for name, array in found.items() if array.dtype != np.float64}
+        assert types == {"by_token": "f2", "similarity": "f2", "heat": "f2", "table": "i4"}
+
+
+def test_nulls_and_bootstrap(made, analysed):
+    sizes = len(made.text.sizes)
+    for found in analysed:
+        assert found["shuffled"].shape == found["matched"].shape == (sizes, measures.DRAWS)
+        assert np.abs(found["shuffled"].mean(axis=1)).max() < 0.03 and found["shuffled"].std(axis=1).min() > 0
+        low, high = found["bootstrap"].T
+        assert (low < found["rcos"][0]).all() and (found["rcos"][0] < high).all()
+        # fifty tokens are one group of fifty: there the matched null is the plain one
+        assert np.array_equal(found["matched"][0], found["shuffled"][0])
+        assert not np.array_equal(found["matched"][1], found["shuffled"][1])
+
+
+def test_signatures_as_embeddings(made, dense):
+    """R_cos is 1, the percentiles rise, every token agrees, a shuffle does not; the sides are not the same."""
+    for side, other in (SIDES, SIDES[::-1]):
+        found = made.analysed(side, dense[side, "raw"][made.tokens])
+        np.testing.assert_allclose(found["rcos"], 1, atol=1e-6)
+        np.testing.assert_allclose(found["by_token"], 1, atol=1e-3)
+        np.testing.assert_allclose(found["bootstrap"], 1, atol=1e-6)
+        rising = np.diff(found["means"])
+        assert (rising[~np.isnan(rising)] > 0).all() and np.isfinite(found["means"]).sum() >= 5
+        assert np.abs(found["shuffled"].mean(axis=1)).max() < 0.03 and found["shuffled"].max() < 0.5
+        assert made.analysed(other, dense[side, "raw"][made.tokens])["rcos"][0].max() < 0.5
+
+
+def test_a_group_of_rows(data, made, matrices, watched):
+    """In the order of the group; nan where a member has no row, and where it is alone."""
+    row = {int(id): new for new, id in enumerate(data.kept)}
+    for s, key in enumerate(("W_E", "W_U")):
+        few = dense_geometry.cosine(matrices[s][[row[3], row[5], row[8]]])
+        np.testing.assert_allclose(watched[f"few/{key}"], few, atol=1e-6)
+        rare = watched[f"rare/{key}"]
+        there = dense_geometry.cosine(matrices[s][[row[155], row[7]]])
+        np.testing.assert_allclose(rare[:2, :2], there, atol=1e-6)
+        assert np.isnan(rare[2]).all() and np.isnan(rare[:, 2]).all()
+        assert watched[f"one/{key}"].shape == (1, 1) and np.isnan(watched[f"one/{key}"]).all()
+        assert watched[f"nobody/{key}"].shape == (0, 0)
+
+
+def test_a_group_with_tokens_that_are_absent(monkeypatch):
     """b is read and followed, e only ends the text, n is a row that nothing reads, and x has no row."""
-    ids = {"a": 3, "b": 5, "e": 8, "n": 9, "x": 1}
+    monkeypatch.setattr("probsig.language.signatures.LEAST", 1)
+    groups = {"group": {"a": 3, "b": 5, "e": 8, "n": 9, "x": 1}, "lone": {"a": 3, "x": 1}}
     data = renumbered(np.array([3, 5, 3, 5, 5, 3, 8]), np.array([0, 7]), 10, None, "by hand", [9])
-    W_E = np.random.default_rng(0).standard_normal((data.vocab_size, 4))
-    found = analysis.group(W_E, data, ids)
-    assert found["count"].tolist() == [3, 3, 1, 0, 0]
-    rows = [int(np.flatnonzero(data.kept == ids[name])[0]) for name in "aben"]
-    np.testing.assert_allclose(found["embedding"][:4, :4], small.cosine(W_E[rows]), atol=1e-6)
-    assert np.isnan(found["embedding"][4]).all() and np.isnan(found["embedding"][:, 4]).all()
-    cos = 4 / np.sqrt(5 * 5)  # a: 5 5 8, b: 3 5 3; phi = (0, 2, 1)/3 and (2, 1, 0)/3, cosine 2/5
-    assert found["next"][0, 1] == pytest.approx(cos / 2) and found["next"][0, 0] == found["next"][1, 1] == 1
-    assert np.isnan(found["next"][2:]).all() and np.isnan(found["next"][:, 2:]).all()
-    lone = analysis.group(W_E, data, {"a": 3, "x": 1})
-    assert np.isnan(lone["embedding"]).all() and lone["count"].tolist() == [3, 0]
+    found = Measures(data, [data], groups, LENGTH, seed=0).about()
+    assert found["group/count"].tolist() == [3, 3, 1, 0, 0] and found["lone/count"].tolist() == [3, 0]
+    assert found["group/next"][0, 1] == pytest.approx(2 / 5) and found["group/next"][0, 0] == 1
+    assert np.isnan(found["group/next"][2:]).all() and np.isnan(found["group/next"][:, 2:]).all()
+    # before a stand b, b; before b stand a, a, b; before e stands a: laws (0, 1), (2, 1) / 3 and (1, 0)
+    before = found["group/previous"][:3, :3]
+    np.testing.assert_allclose(before[[0, 0, 1], [1, 2, 2]], [1 / 5**0.5, 0, 2 / 5**0.5], atol=1e-6)
+    assert np.isnan(found["group/previous"][3:]).all() and np.isnan(found["lone/next"]).all()
 
 
-def test_ceilings_are_the_roots_of_the_reliability(data, reference):
-    found = reference.ceilings(3)
-    assert found.shape == (2, 3) and ((0 < found) & (found <= 1)).all()
-    halves = [half.to_scipy().toarray() for half in data.halves(3)]
-    for s, (a, b) in enumerate((halves, [half.T for half in halves])):
-        for c, C in enumerate(reference.sizes):
-            r = small.cosine_correlation(law(a)[reference.tokens[:C]], law(b)[reference.tokens[:C]])
-            assert found[s, c] == pytest.approx(np.sqrt(2 * r / (1 + r)), abs=1e-5)
-    short = analysis.Reference(text(tokens=8_000), LENGTH).ceilings(3)
-    assert short[0, 0] < found[0, 0]  # less text, more noise
-    one = TrainingSet("one document", data.ids, np.array([0, len(data.ids)]), data.kept, V)
-    assert np.isnan(analysis.Reference(one, LENGTH).ceilings(3)).all()
+def test_a_text_crossed_with_itself_gives_its_own_r_cos(data, matrices, analysed, monkeypatch):
+    """The same text, its rows in another order; and over the fifty most frequent tokens."""
+    names = seeds.stream(0, "names").permutation(data.vocab_size)
+    renamed = TrainingSet("renamed", names[data.ids], data.offsets, data.kept[np.argsort(names)], V)
+    monkeypatch.setattr(measures, "SHARED", 50)
+    for texts in ([data, renamed], [renamed]):
+        made = Measures(data, texts, {}, LENGTH, seed=0)
+        found = made.crossed(*(W[made.crossed_rows] for W in matrices))
+        assert found["cross"].shape == (2, len(texts))
+        for s in range(2):
+            np.testing.assert_allclose(found["cross"][s], analysed[s]["rcos"][0, 0], atol=1e-9)
+        np.testing.assert_allclose(found["common"], found["cross"], atol=1e-12)
 
 
-def test_the_table_is_that_of_percentiles(matrices, reference, found):
-    own, other = (
-        cosines(matrices[0][reference.tokens].astype(float)),
-        reference.cosines_of("next", len(reference.tokens)),
-    )
-    table = percentile_table(own, other, columns=analysis.COLUMNS)
-    assert np.array_equal(table.counts, found["table"][0])
-    assert correlations(own, other).overall == found["rcos"][0, 0, -1]
+def test_crossed_with_other_texts(data, others, made, matrices):
+    """Over the tokens that two texts share, and over those that all do; fewer than three are nan."""
+    found = made.crossed(*(W[made.crossed_rows] for W in matrices))
+    assert found["cross"].shape == found["common"].shape == (2, 3)
+    ours = {int(id): row for row, id in enumerate(data.kept)}
+    other = others[1]
+    theirs = {int(id): row for row, id in enumerate(other.kept) if id != REST}
+    both = shared([data, other], measures.SHARED)
+    assert len(both) == 69 and set(both.tolist()) <= ours.keys() & theirs.keys()
+    N = pairs(other)
+    for s, (W, M) in enumerate(zip(matrices, (N, N.T), strict=True)):
+        rows = law(M)[[theirs[int(id)] for id in both]]
+        assert found["cross"][s, 1] == pytest.approx(r_cos(W[[ours[int(id)] for id in both]], rows), abs=NEAR)
+    assert np.isnan(found["cross"][:, 2]).all() and np.isnan(found["common"]).all()  # the tiny one shares with none
+    two = Measures(data, others[:2], {}, LENGTH, seed=0)
+    again = two.crossed(*(W[two.crossed_rows] for W in matrices))
+    np.testing.assert_allclose(again["cross"], found["cross"][:, :2], atol=1e-12)
+    np.testing.assert_allclose(again["common"][:, 1], again["cross"][:, 1], atol=1e-12)
+    own = [r_cos(W[[ours[int(id)] for id in both]], law(M)[[ours[int(id)] for id in both]])
+           for W, M in zip(matrices, (pairs(data), pairs(data).T), strict=True)]  # fmt: skip
+    np.testing.assert_allclose(again["common"][:, 0], own, atol=NEAR)
+
+
+def test_rows_of_what_is_crossed_are_of_shared_tokens(data, others, made):
+    old = set(data.kept[made.crossed_rows].tolist())
+    assert old == {id for one in others for id in shared([data, one], measures.SHARED).tolist()}
+
+
+def test_rows_that_are_kept(data, others, made, monkeypatch):
+    """The most frequent tokens, the groups' members, and what all share but the text of the smallest vocabulary."""
+    assert [one.vocab_size for one in others].index(min(one.vocab_size for one in others)) == 1
+    monkeypatch.setattr(measures, "STORED", 5)
+    monkeypatch.setattr(measures, "SHARED", 7)
+    rows = Measures(data, [others[0], others[1], data], GROUPS, LENGTH, seed=0).kept_rows
+    named = data.new_ids(np.array([3, 5, 8, 155, 7, 11]))
+    common = data.new_ids(shared([data, data], 7))
+    assert rows.tolist() == sorted({*made.tokens[:5].tolist(), *named.tolist(), *common.tolist()})
+    two = Measures(data, others[:2], {}, LENGTH, seed=0)
+    assert set(two.kept_rows) == {*made.tokens[:5], *data.new_ids(shared([data, others[1]], 7))}
+    narrow = Measures(others[1], [data, others[2], others[1]], {}, LENGTH, seed=0).kept_rows  # tokens it may not have
+    assert narrow.min() >= 0 and narrow.max() < others[1].vocab_size - 1
+
+
+def test_facts_of_the_text(data, others, made):
+    found = made.about()
+    n = len(made.tokens)
+    assert found["sizes"].tolist() == [50, 100, n] and found["watched"].tolist() == [100, n]
+    assert found["least"].tolist() == [data.frequency[made.tokens[C - 1]] for C in (50, 100, n)]
+    assert found["least"][-1] == min(data.frequency[made.tokens]) >= 50
+    assert found["size"].tolist() == [30_000, 300, data.vocab_size]
+    assert found["top"].tolist() == data.kept[made.tokens[: measures.STORED]].tolist()
+    assert np.array_equal(found["kept"], data.kept[made.kept_rows])
+    assert np.array_equal(found["frequency"], data.frequency[made.kept_rows])
+    assert found["cross_tokens"].tolist() == [len(shared([data, one], measures.SHARED)) for one in others]
+    assert found["common_tokens"].tolist() == [len(shared([data, *others], measures.SHARED))]
+    assert np.array_equal(found["ceilings"], made.text.ceilings(SIDES, made.text.sizes))
+    assert ((found["ceilings"] > 0) & (found["ceilings"] <= 1)).all()
+
+
+def test_what_is_measured_is_the_same_every_time(data, others, made, matrices, watched, analysed):
+    again = Measures(data, others, GROUPS, LENGTH, seed=3)
+    found = again.watched(*(W[again.watched_rows] for W in matrices))
+    assert all(np.array_equal(found[name], array, equal_nan=True) for name, array in watched.items())
+    one = again.analysed("next", matrices[0][again.analysed_rows])
+    assert all(np.array_equal(one[name], array, equal_nan=True) for name, array in analysed[0].items())
+    other = Measures(data, others, GROUPS, LENGTH, seed=4).analysed("next", matrices[0][again.analysed_rows])
+    assert np.array_equal(other["rcos"], one["rcos"]) and not np.array_equal(other["matched"], one["matched"])
+
+
+def test_a_text_too_short_to_be_measured_is_one_sentence(others):
+    with pytest.raises(ValueError, match=r"^tiny has \d tokens seen 50 times or more: take more text\.$"):
+        Measures(others[2], others, {}, LENGTH, seed=0)
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.data())
+def test_in_8_bits_an_entry_moves_by_half_a_step_at_most(n, d, drawn):
+    size = drawn.draw(st.sampled_from([1e-30, 1e-3, 1.0, 1e6, 1e30]))
+    entries = st.lists(st.floats(-1, 1, width=32), min_size=n * d, max_size=n * d)
+    W = np.array(drawn.draw(entries), dtype=np.float32).reshape(n, d) * np.float32(size)
+    rounded, scale = small(W)
+    assert rounded.dtype == np.int8 and scale.dtype == np.float32 and rounded.shape == W.shape and scale.shape == (n,)
+    back = rounded * scale[:, None].astype(float)
+    largest = np.abs(W).max(axis=1, keepdims=True)
+    assert (np.abs(back - W) <= largest.astype(float) / 254 * (1 + 1e-4) + 1e-37).all()
+    assert (np.abs(rounded).max(axis=1)[largest[:, 0] > 1e-30] == 127).all()
+
+
+@given(st.integers(0, 10**6), st.integers(2, 600), st.sampled_from([1.0, 3.0, 10.0]), st.sampled_from([1e-4, 1.0, 50.0]))
+def test_in_8_bits_cosines_stay_within_a_hundredth(seed, width, wide, size):
+    """Rows of any length, entries normal or (divided by small numbers) with some that are far larger."""
+    stream = seeds.stream(seed, "rows")
+    W = stream.standard_normal((12, width)) / stream.uniform(1 / wide, 1, (12, width))
+    W = (size * stream.lognormal(size=(12, 1)) * W).astype(np.float32)
+    rounded, scale = small(W)
+    before, after = (dense_geometry.cosine(rows) for rows in (W.astype(float), rounded * scale[:, None].astype(float)))
+    assert np.abs(before - after).max() < 0.01
+
+
+def test_r_cos_survives_8_bits(made, matrices, dense):
+    rounded, scale = small(matrices[0][made.tokens])
+    kept = correlations(cosines(rounded * scale[:, None].astype(float)), made.text.cosines("next", len(made.tokens)))
+    assert kept.overall == pytest.approx(r_cos(matrices[0][made.tokens], dense["next", "raw"][made.tokens]), abs=2e-3)
