@@ -90,15 +90,3 @@ def test_a_peak_and_its_dip(monkeypatch):
     monkeypatch.setattr(language_figures, "curve", lambda models, side, C: (x, values))
     top, dip = language_figures.peak([], "next", 100)
     assert top.tolist() == [0.7, 0.3] and dip.round(9).tolist() == [0.1, 0.0]
-
-
-def test_means_say_their_spread():
-    assert words.means({"a": np.array([1.0]), "b": np.array([0.0, 2.0])}) == "a 1.00; b 1.00 ± 1.41"
-
-
-@pytest.mark.parametrize(
-    ("values", "digits", "told"),
-    [([0.1, 0.304], 2, "0.10 to 0.30"), ([-0.001, 0.002], 2, "0.00"), ([[2500.4], [12.0]], 0, "12 to 2,500")],
-)
-def test_a_span_is_one_number_where_its_ends_print_alike(values, digits, told):
-    assert words.span(values, digits) == told
