@@ -1,61 +1,77 @@
-"""A language model's run: what it stores; found again, gone on with after an interruption, and its errors."""
+"""A language model's run: what it is of, what it stores; found again, gone on with after an interruption; how it is read;
+and a text of one's own, edited.
+"""
 
-import functools
-import hashlib
 import json
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from probsig.language.analysis import Reference
 
 from probsig import seeds
-from probsig.experiments import language_model
-from probsig.experiments.texts import training_sets
-from probsig.language import analysis, training
+from probsig.experiments import language_model, makers
+from probsig.experiments.language_model import at, course, data, epoch, last, looks, over, place, rows, trained
+from probsig.experiments.makers import Means
+from probsig.experiments.texts import GROUPS, Texts
+from probsig.language import training
+from probsig.language.measures import LEADERS, Measures, small
 from probsig.language.networks import SHAPES, build, embeddings
-from probsig.language.training import Recipe
 from probsig.runs import drafts
 from probsig.runs import results as runs_results
+from probsig.text.tokenizers import Tokenizer
 
-TOKENS, SETS = 3_000, ("arxiv", "cc")
-QWEN = {"architecture": "qwen2.5", "scale": "smoke", "tokens": TOKENS, "device": "cpu"}
-
-
-@functools.cache
-def sets():
-    options = {"text": "stand-in", "scale": "smoke", "seed": 0, "tokenizer": "qwen2.5"}
-    return training_sets(SETS, TOKENS, language_model.SCALES["smoke"].keep, **options)
+TOKENS, BESIDE = 2_500, ("arxiv", "cc")
+SMOKE = {"scale": "smoke", "tokens": TOKENS, "beside": BESIDE}
+EPOCH = 19  # steps
 
 
-def never():
-    raise AssertionError("the texts were opened")
+class Untouched(Texts):
+    """Texts that must not be opened."""
 
-
-@pytest.fixture(scope="module")
-def stored(place):
-    return language_model.model("arxiv", sets, seed=0, epochs=2, **QWEN)
+    def _corpus(self, name):
+        raise AssertionError("a text was opened")
 
 
 @pytest.fixture(scope="module")
-def second(place):
-    return language_model.model("arxiv", sets, seed=1, epochs=2, **QWEN)
+def texts():
+    return Texts(scale="smoke")
 
 
-@given(st.integers(1, 5000), st.integers(1, 6), st.integers(3, 30))
-def test_looks_are_at_the_start_through_the_first_epoch_and_at_each_end(epoch, epochs, number):
-    found = language_model.looks(epoch, epochs, number)
-    assert found == sorted(set(found)) and all(isinstance(step, int) for step in found)
-    assert found[0] == 0 and epoch in found and len([step for step in found if step <= epoch]) <= number
-    assert [step for step in found if step > epoch] == [epoch * e for e in range(2, epochs + 1)]
+@pytest.fixture(scope="module")
+def models(place, texts):
+    return trained(["arxiv"], [0, 1], texts, epochs=2, **SMOKE)["arxiv"]
 
 
-def test_looks_grow_apart():
-    found = language_model.looks(1953, 4, 16)
-    assert found[:3] == [0, 65, 83] and found[-4:] == [1953, 3906, 5859, 7812] and len(found) == 19
-    assert (np.diff(found[1:16], n=2) >= -1).all()
-    assert language_model.looks(1, 1, 6) == [0, 1]
+@pytest.fixture(scope="module")
+def sets(texts):
+    how = language_model.SCALES["smoke"]
+    return texts.sets(BESIDE, TOKENS, how.keep, how.held)
+
+
+@pytest.fixture(scope="module")
+def measures(sets):
+    return Measures(sets.of("arxiv"), sets.sets, sets.groups, 32, 0)
+
+
+@given(st.integers(1, 5000), st.integers(1, 6), st.integers(1, 30))
+def test_looks_are_some_in_each_decade_and_the_ends_of_the_first_epoch_and_the_last(steps, epochs, number):
+    found, end = looks(steps, epochs, number), steps * epochs
+    assert found == sorted(set(found)) and all(type(step) is int for step in found)
+    assert {0, steps, end} <= set(found) and found[-1] == end
+    number = round(number * np.log10(end)) if end > 1 else 0
+    grid = end ** (np.arange(number + 1) / max(number, 1))
+    for place in grid[1:]:
+        assert min(abs(place - step) for step in found) <= 0.5 + 1e-6
+    for step in set(found) - {0, steps, end}:
+        assert min(abs(place - step) for place in grid) <= 0.5 + 1e-6
+
+
+def test_looks_by_hand():
+    """Three in a decade: the powers of the cube root of ten, 2.15, rounded."""
+    assert looks(1000, 1, 3) == [0, 1, 2, 5, 10, 22, 46, 100, 215, 464, 1000]
+    assert looks(1, 1, 6) == [0, 1] and looks(2, 3, 1) == [0, 1, 2, 6]
 
 
 def test_scales_name_shapes_and_the_papers_numbers():
@@ -64,184 +80,240 @@ def test_scales_name_shapes_and_the_papers_numbers():
     assert (paper.tokens, paper.keep, paper.shape, paper.length, paper.lr) == (None, None, "paper", 2048, 1e-4)
 
 
-def test_what_is_stored(stored):
-    """Names, types and shapes: n tokens are compared, at one size; 23 steps an epoch; groups of 10, 12 and 7 tokens."""
-    (data, _), groups = sets()
-    n, epoch = len(Reference(data, 32).tokens), 23
-    assert stored.origin == "new" and epoch == (TOKENS - 1) // 32 // 4 and 10 < n < 40
+def test_one_run_a_text_and_a_seed(models):
+    assert [run.config["seed"] for run in models] == [0, 1] and [run.origin for run in models] == ["new", "new"]
+    assert len({run.name for run in models}) == 2
+
+
+def test_what_is_stored(models, sets, measures):
+    """Names, types and shapes: n tokens are compared, at one size; groups of 10, 12, 7 and 10 tokens; two looks in full
+    after the start."""
+    stored, own = models[0], sets.of("arxiv")
+    n, m, d = len(measures.tokens), len(looks(EPOCH, 2, 4)), SHAPES["smoke"].hidden
+    kept = len(measures.kept_rows)
+    assert 10 < n < 40 and n < kept < own.vocab_size
     expected = {
-        "steps": (len(language_model.looks(epoch, 2, 6)),),
-        "metric/loss": (7,),
-        f"metric/next/{n}": (7,),
-        f"metric/previous/{n}": (7,),
-        "data/sizes": (1,),
-        "data/least": (1,),
-        "data/ceilings": (2, 1),
-        "data/top": (n,),
-        "data/size": (3,),
-        "data/epoch": (1,),
-        "data/digests": (2, 32),
-        "data/cross_tokens": (2,),
+        "steps": (m,), "training/loss": (m, 1), "training/held": (m, 1), "rcos": (m, 2, 2, 1), "spearman": (m, 2, 1),
+        "percentiles": (m, 2, 10), "leaders": (m, 2, 2, len(LEADERS)), "norms": (m, 2), "data/sizes": (1,),
+        "data/watched": (1,), "data/least": (1,), "data/ceilings": (2, 1), "data/top": (n,), "data/kept": (kept,),
+        "data/frequency": (kept,), "data/size": (3,), "data/epoch": (1,), "data/cross_tokens": (2,),
         "data/common_tokens": (1,),
-        **{f"data/names/{name}": (len(json.dumps(list(members))),) for name, members in groups.items()},
-    }
-    kept = {
-        "rcos": (2, 2, 1),
-        "bootstrap": (2, 1, 2),
-        "shuffled": (2, 1, 20),
-        "matched": (2, 1, 20),
-        "by_token": (2, n),
-        "similarity": (2, n),
-        "table": (2, 10, 50),
-        "means": (2, 10),
-        "zeros": (2, 2),
-        "heat": (2, 2, n, n),
-        "leaders": (2, 2, 11),
-        "cross": (2, 2),
-        "common": (2, 2),
-    }
-    for name, members in (("digits", 10), ("months", 12), ("slashes", 7)):
-        assert len(groups[name]) == members
-        kept |= {f"{name}/count": (members,), f"{name}/embedding": (members,) * 2, f"{name}/next": (members,) * 2}
-    for step in (0, epoch, 2 * epoch):
-        expected |= {f"kept/{step}/{name}": shape for name, shape in kept.items()}
-    assert {name: array.shape for name, array in stored.arrays.items()} == {
-        f"model/{name}": shape for name, shape in expected.items()
-    }
+    }  # fmt: skip
+    for group in GROUPS:
+        k = len(sets.groups[group])
+        expected |= {f"{group}/{key}": (m, k, k) for key in ("W_E", "W_U")} | {f"data/{group}/count": (k,)}
+        expected |= {f"data/{group}/{key}": (k, k) for key in ("next", "previous")}
+        expected[f"data/names/{group}"] = (len(json.dumps(list(sets.groups[group]))),)
+    assert [len(sets.groups[group]) for group in ("digits", "months", "slashes", "letters")] == [10, 12, 7, 10]
+    full = {
+        "rcos": (2, 1), "bootstrap": (1, 2), "shuffled": (1, 20), "matched": (1, 20), "by_token": (n,),
+        "similarity": (n,), "table": (10, 50), "means": (10,), "zeros": (2,), "heat": (2, n, n),
+    }  # fmt: skip
+    for step in (0, EPOCH, 2 * EPOCH):
+        expected |= {f"{step}/{side}/{key}": shape for side in ("next", "previous") for key, shape in full.items()}
+        expected |= {f"{step}/others/{key}": (2, 2) for key in ("cross", "common")}
+        if step:
+            expected |= {f"{step}/{W}/rows": (kept, d) for W in ("W_E", "W_U")}
+            expected |= {f"{step}/{W}/scale": (kept,) for W in ("W_E", "W_U")}
+    assert {name: array.shape for name, array in stored.arrays.items()} == {f"model/{k}": s for k, s in expected.items()}
+    assert stored.arrays[f"model/{EPOCH}/W_E/rows"].dtype == np.int8
+    assert stored.record["inputs"] == sets.digest()
 
 
-def test_facts_of_the_text(stored):
-    (data, other), _ = sets()
-    facts = {name.removeprefix("model/data/"): a for name, a in stored.arrays.items() if "/data/" in name}
-    tokens = Reference(data, 32).tokens
-    assert facts["sizes"].tolist() == [len(tokens)] and facts["epoch"].tolist() == [23]
-    assert facts["least"].tolist() == [data.frequency[tokens].min()] and facts["least"] >= 50
-    assert facts["size"].tolist() == [TOKENS, len(data.offsets) - 1, data.vocab_size]
-    assert facts["top"].tolist() == data.kept[tokens].tolist()
-    digests = [hashlib.sha256(one.ids.tobytes()).hexdigest() for one in (data, other)]
-    assert [bytes(row).hex() for row in facts["digests"]] == digests
-    assert ((facts["ceilings"] > 0) & (facts["ceilings"] <= 1)).all()
-    tokens = analysis.shared([data, other], 500)
-    assert facts["common_tokens"].tolist() == [len(tokens)] and facts["cross_tokens"][1] == len(tokens)
-    assert json.loads(facts["names/digits"].tobytes()) == list("0123456789")
+def test_facts_of_the_text(models, sets, measures):
+    stored, own = models[0], sets.of("arxiv")
+    assert data(stored, "size").tolist() == [TOKENS, len(own.offsets) - 1, own.vocab_size]
+    for key, array in measures.about().items():
+        np.testing.assert_array_equal(data(stored, key), array, err_msg=key)
+    assert json.loads(data(stored, "names/digits").tobytes()) == list("0123456789")
+    assert epoch(stored) == EPOCH == (TOKENS - 1) // 32 // 4 and last(stored) == 2 * EPOCH
 
 
-def test_the_start_is_that_of_the_initial_weights(stored):
+def test_the_start_is_that_of_the_initial_weights(models, sets, measures):
     """The model of the scale's shape and seed, its embedding's variance that of the tokenizer's vocabulary."""
-    (data, other), groups = sets()
-    W = embeddings(build("qwen2.5", SHAPES["smoke"], data.vocab_size, seed=0, original=data.original))
-    reference = Reference(data, 32)
-    expected = analysis.analyse(*W, reference, 0)
-    expected["leaders"] = analysis.leaderboard(*W, reference, len(reference.tokens))
-    tokens = [analysis.shared([data, one], 500) for one in (data, other)]
-    expected["cross"] = analysis.cross(*W, data, [data, other], tokens)
-    expected["common"] = analysis.cross(*W, data, [data, other], [tokens[1]] * 2)
-    expected["months/embedding"] = analysis.group(W[0], data, groups["months"])["embedding"]
+    own = sets.of("arxiv")
+    W = embeddings(build("qwen2.5", SHAPES["smoke"], own.vocab_size, seed=0, original=own.original))
+    expected = measures.watched(*(one[measures.watched_rows] for one in W))
     for name, array in expected.items():
-        np.testing.assert_array_equal(stored.arrays[f"model/kept/0/{name}"], array, err_msg=name)
-    last = {name: stored.arrays[f"model/kept/46/{name}"] for name in ("cross", "common")}
-    assert np.array_equal(last["cross"][:, 1], last["common"][:, 1])  # two texts share what all share
-    assert not np.isclose(last["cross"][:, 0], last["common"][:, 0]).any()  # its own text has more tokens than that
+        np.testing.assert_array_equal(models[0].arrays[f"model/{name}"][0], array, err_msg=name)
+    for side, one in zip(("next", "previous"), W, strict=True):
+        for name, array in measures.analysed(side, one[measures.tokens]).items():
+            np.testing.assert_array_equal(at(models[0], 0, f"{side}/{name}"), array, err_msg=name)
+    for name, array in measures.crossed(*(one[measures.crossed_rows] for one in W)).items():
+        np.testing.assert_array_equal(at(models[0], 0, f"others/{name}"), array, err_msg=name)
 
 
-def test_a_model_learns_and_metrics_are_those_of_the_arrays(stored):
-    n = int(stored.arrays["model/data/sizes"][0])
-    assert stored.arrays["model/steps"].tolist() == language_model.looks(23, 2, 6)
-    loss = stored.arrays["model/metric/loss"]
-    assert np.isnan(loss[0]) and loss[-1] < loss[1] - 0.5
-    at = stored.arrays["model/steps"].tolist()
-    for s, side in enumerate(("next", "previous")):
-        metric = stored.arrays[f"model/metric/{side}/{n}"]
-        for step in (0, 23, 46):
-            kept = stored.arrays[f"model/kept/{step}/rcos"][s, 0, 0]
-            assert metric[at.index(step)] == pytest.approx(kept, abs=1e-12)
+def test_the_end_is_that_of_a_training_of_ones_own(models, sets, measures):
+    own = sets.of("arxiv")
+    model = build("qwen2.5", SHAPES["smoke"], own.vocab_size, seed=0, original=own.original)
+    recipe = training.Recipe(epochs=2, batch=4, length=32, lr=1e-2)
+    training.train(model, own, recipe, seed=0, device="cpu")
+    for key, W in zip(("W_E", "W_U"), embeddings(model), strict=True):
+        rounded, scale = small(W[measures.kept_rows])
+        np.testing.assert_array_equal(at(models[0], 2 * EPOCH, f"{key}/rows"), rounded)
+        np.testing.assert_array_equal(rows(models[0], key), rounded * scale[:, None].astype(float))
+        np.testing.assert_allclose(rows(models[0], key), W[measures.kept_rows], atol=np.abs(W).max() / 250)
+    assert not np.array_equal(rows(models[0], "W_E", EPOCH), rows(models[0], "W_E"))
 
 
-def test_a_run_is_found_again_without_opening_a_text(stored):
-    again = language_model.model("arxiv", never, seed=0, epochs=2, **QWEN)
-    assert again.origin == "runs" and again.name == stored.name and again.outdated == ()
-    assert all(np.array_equal(again.arrays[name], array, equal_nan=True) for name, array in stored.arrays.items())
-    names = {"probsig.language_" + name for name in ("models", "data", "training", "analysis", "experiments")}
-    made_by = set(stored.record["modules"])
-    assert names <= made_by
-    assert not made_by & {
-        "probsig.experiments.texts",
-        "probsig.text.corpora",
-        "probsig.text.sources.toy",
-        "probsig.text.tokenizers",
-    }
+def test_a_model_learns(models):
+    loss, held = (models[0].arrays[f"model/training/{key}"][:, 0] for key in ("loss", "held"))
+    assert np.isnan(loss[0]) and loss[-1] < loss[1] - 0.5 and held[-1] < held[0] - 0.5
 
 
-def test_the_config_says_what_a_run_is_of(stored, second):
-    assert stored.config == {
-        "corpus": "arxiv",
-        "text": "stand-in",
-        "architecture": "qwen2.5",
-        "scale": "smoke",
-        "seed": 0,
-        "epochs": 2,
-        "init": "vocab",
-        "tokens": TOKENS,
-        "keep": 150,
-        "shape": "smoke",
-        "batch": 4,
-        "length": 32,
-        "lr": 0.01,
-    }
-    plain = {"seed": 0, **QWEN}
-    others = [{"seed": 1}, {"architecture": "llama-2"}, {"init": "hidden"}, {"init": 0.1}, {"epochs": 3}]
-    others += [{"tokens": TOKENS + 1}, {"tokens": None}, {"text": "open"}]
-    names = {run_name("arxiv", **plain), run_name("cc", **plain)}
-    assert len(names | {run_name("arxiv", **{**plain, **other}) for other in others}) == 2 + len(others)
-    assert run_name("arxiv", **{**plain, "device": "auto"}) in names  # where it ran is not what it is
+def test_arrays_are_read_where_they_stand(models):
+    run = models[0]
+    assert np.array_equal(at(run, EPOCH, "next/heat"), run.arrays[f"model/{EPOCH}/next/heat"])
+    values = over(models, "next/rcos")
+    assert values.shape == (2, 2, 1)
+    np.testing.assert_array_equal(values[1], models[1].arrays[f"model/{last(run)}/next/rcos"])
+    np.testing.assert_array_equal(over(models, "next/rcos", 0)[0], run.arrays["model/0/next/rcos"])
+    n = int(data(run, "sizes")[0])
+    assert place(run, n) == 0 and place(run, 10**6) == len(data(run, "sizes")) - 1
+    steps, many = course(models, "rcos")
+    assert steps.tolist() == looks(EPOCH, 2, 4) and many.shape == (2, len(steps), 2, 2, 1)
+    np.testing.assert_allclose(many[:, -1, 0], values, atol=1e-12)
+    assert np.array_equal(many[0, steps.tolist().index(EPOCH), 1], at(run, EPOCH, "previous/rcos"))
 
 
-def run_name(name, **options):
+def test_two_texts_share_what_all_share(models):
+    cross, common = (at(models[0], 2 * EPOCH, f"others/{key}") for key in ("cross", "common"))
+    assert np.array_equal(cross[:, 1], common[:, 1]) and not np.isclose(cross[:, 0], common[:, 0]).any()
+
+
+def test_two_seeds_differ_in_weights_and_order_and_not_in_the_text(models):
+    one, other = (run.arrays for run in models)
+    for name in one:
+        if name.startswith("model/data/") or name == "model/steps":
+            assert np.array_equal(one[name], other[name], equal_nan=one[name].dtype.kind == "f"), name
+    for name in ("0/next/rcos", "38/previous/rcos", "38/others/cross", "digits/W_E", "38/W_E/rows"):
+        assert (one[f"model/{name}"] != other[f"model/{name}"]).any(), name
+    assert (one["model/training/loss"][1:] != other["model/training/loss"][1:]).all()
+
+
+def test_a_run_is_found_again_without_opening_a_text(models):
+    again = trained(["arxiv"], [0], Untouched(scale="smoke"), epochs=2, **SMOKE)["arxiv"][0]
+    assert again.origin == "runs" and again.name == models[0].name and again.code == "this"
+    for name, array in models[0].arrays.items():
+        assert np.array_equal(again.arrays[name], array, equal_nan=array.dtype.kind == "f"), name
+
+
+def test_the_config_says_what_a_run_is_of(models):
+    assert models[0].config == {
+        "corpus": "arxiv", "text": "stand-in", "architecture": "qwen2.5", "scale": "smoke", "seed": 0, "epochs": 2,
+        "init": "vocab", "tokens": TOKENS, "held": 500, "keep": 200, "shape": "smoke", "batch": 4, "length": 32,
+        "lr": 0.01, "looks": 4,
+    }  # fmt: skip
+    plain = {"name": "arxiv", "seed": 0, "scale": "smoke", "tokens": TOKENS}
+    others = [{"name": "cc"}, {"seed": 1}, {"architecture": "llama-2"}, {"init": "hidden"}, {"init": 0.1}, {"epochs": 3}]
+    others += [{"tokens": TOKENS + 1}, {"tokens": None}, {"shape": "laptop"}, {"attention": "itself"}, {"scale": "laptop"}]
+    names = [run_name(**plain | other) for other in ({}, *others)]
+    assert len(set(names)) == len(names)
+    assert run_name(**plain, means=Means("cuda"), beside=("arxiv", "cc")) == names[0]  # where it ran is not what it is
+
+
+def run_name(name, seed, **options):
     """The name that a run would have."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs_results, "run", lambda kind, config, *_, **__: runs_results.name_of(kind, config))
-        return language_model.model(name, never, **options)
+        patch.setattr(language_model.runs, "run", lambda kind, config, *_, **__: runs_results.name_of(kind, config))
+        return trained([name], [seed], Untouched(scale="smoke"), **options)[name][0]
 
 
-def test_two_seeds_differ_in_weights_and_order_and_not_in_the_text(stored, second):
-    assert stored.name != second.name
-    for name, array in stored.arrays.items():
-        if name.startswith("model/data/") or name.endswith(("/count", "/next", "steps", "tokens")):
-            assert np.array_equal(array, second.arrays[name], equal_nan=True), name
-    for name in ("kept/0/rcos", "kept/46/rcos", "kept/46/cross", "kept/0/digits/embedding"):
-        assert (stored.arrays[f"model/{name}"] != second.arrays[f"model/{name}"]).any(), name
-    assert (stored.arrays["model/metric/loss"][1:] != second.arrays["model/metric/loss"][1:]).all()
+def test_a_model_of_a_text_of_none_is_crossed_with_its_own_texts(monkeypatch):
+    """`beside` is what models are crossed with where the texts are among them."""
+    asked = []
+
+    class Noted(Texts):
+        def sets(self, names, *numbers):
+            asked.append((names, numbers))
+
+    monkeypatch.setattr(language_model.runs, "run", lambda *_, inputs, **__: inputs())
+    for names, beside in ((["cc"], ("cc", "arxiv")), (["cc", "yours"], ("cc", "arxiv"))):
+        trained(names, [0, 1], Noted(scale="smoke"), scale="smoke", beside=beside)
+    trained(["cc"], [0], Noted(scale="smoke"), scale="smoke", tokens=99)
+    assert asked == [
+        (("cc", "arxiv"), (6_000, 200, 500)),
+        (("cc", "yours"), (6_000, 200, 500)),
+        (language_model.NAMES, (99, 200, 500)),
+    ]
 
 
-def test_interrupted_a_run_goes_on_to_the_same_bits(place, tmp_path, stored, monkeypatch):
+def test_interrupted_a_run_goes_on_to_the_same_bits(place, tmp_path, texts, models, monkeypatch):
     monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path))
     monkeypatch.setattr(drafts, "EVERY", -1.0)  # save before every step
-    steps, plain = [], training.chunked_loss
+    steps, plain = [], training._Update.__call__
 
-    def step(*arguments):
+    def step(update, *arguments):
         steps.append(len(steps))
-        if len(steps) == 31:
+        if len(steps) == 25:
             raise KeyboardInterrupt
-        return plain(*arguments)
+        return plain(update, *arguments)
 
-    monkeypatch.setattr(training, "chunked_loss", step)
+    monkeypatch.setattr(training._Update, "__call__", step)
     with pytest.raises(KeyboardInterrupt):
-        language_model.model("arxiv", sets, seed=0, epochs=2, **QWEN)
-    assert runs_results.find("language-model", stored.config) is None
-    done = language_model.model("arxiv", sets, seed=0, epochs=2, **QWEN)
-    assert len(steps) == 31 + 46 - 30 and done.origin == "new"
-    assert done.arrays.keys() == stored.arrays.keys()
-    for name, array in stored.arrays.items():
-        assert np.array_equal(done.arrays[name], array, equal_nan=True), name
+        trained(["arxiv"], [0], texts, epochs=2, **SMOKE)
+    assert not [path for path in tmp_path.iterdir() if not path.name.endswith(".pieces")]
+    done = trained(["arxiv"], [0], texts, epochs=2, **SMOKE)["arxiv"][0]
+    assert len(steps) == 25 + 38 - 24 and done.origin == "new" and done.name == models[0].name
+    assert done.arrays.keys() == models[0].arrays.keys()
+    for name, array in models[0].arrays.items():
+        assert np.array_equal(done.arrays[name], array, equal_nan=array.dtype.kind == "f"), name
 
 
-def test_llama_2_at_one_epoch_keeps_the_start_and_the_end(place):
-    one = language_model.model("cc", sets, seed=0, init="hidden", **{**QWEN, "architecture": "llama-2"})
-    assert {name.split("/")[2] for name in one.arrays if "/kept/" in name} == {"0", "23"}
-    assert one.arrays["model/steps"].tolist() == language_model.looks(23, 1, 6)
-    W_E, _ = embeddings(build("llama-2", SHAPES["smoke"], sets()[0][1].vocab_size, init="hidden", seed=0))
-    expected = analysis.group(W_E, sets()[0][1], sets()[1]["digits"])["embedding"]
-    assert np.array_equal(one.arrays["model/kept/0/digits/embedding"], expected)
+def test_llama_2_at_one_epoch_keeps_the_start_and_the_end(place, texts, sets):
+    one = trained(["cc"], [0], texts, architecture="llama-2", init="hidden", **SMOKE)["cc"][0]
+    assert {name.split("/")[1] for name in one.arrays if name.split("/")[1].isdigit()} == {"0", "19"}
+    assert one.arrays["model/steps"].tolist() == looks(EPOCH, 1, 4)
+    own = sets.of("cc")
+    W_E, _ = embeddings(build("llama-2", SHAPES["smoke"], own.vocab_size, init="hidden", seed=0))
+    there = own.new_ids(np.array(list(sets.groups["digits"].values())))
+    near = W_E[there] / np.linalg.norm(W_E[there], axis=1, keepdims=True)
+    np.testing.assert_allclose(one.arrays["model/digits/W_E"][0], near @ near.T, atol=1e-6)
+
+
+def test_the_stream_of_the_order_is_the_seeds(models, sets):
+    """The first loss of a run is that of the first rows in the order of its seed."""
+    own = sets.of("arxiv")
+    model = build("qwen2.5", SHAPES["smoke"], own.vocab_size, seed=0, original=own.original)
+    inputs, goals = (torch.from_numpy(part).long() for part in own.rows(32))
+    first = torch.from_numpy(seeds.stream(0, "order", "0").permutation(len(inputs))[:4])
+    logits = model(input_ids=inputs[first]).logits.reshape(-1, own.vocab_size)
+    loss = torch.nn.functional.cross_entropy(logits, goals[first].reshape(-1))
+    assert models[0].arrays["model/steps"][1] == 1
+    assert models[0].arrays["model/training/loss"][1, 0] == pytest.approx(loss.item(), rel=1e-6)
+
+
+def letters():
+    return Tokenizer("letters", "letters" * 4, [bytes([i]) for i in range(256)], {}, 256, lambda text: list(text.encode()))
+
+
+def test_a_file_of_ones_own_is_found_by_what_stands_in_it(place, tmp_path, monkeypatch):
+    """Run, run again under another name, edit, run: the first twice, then new numbers; and the start is that of the
+    text, not of the model's seed."""
+    monkeypatch.setenv("PROBSIG_CACHE", str(tmp_path / "cache"))
+    stream = seeds.stream(0, "letters")
+    words = ["".join(stream.choice(list("abcdefgh"), 5, p=np.arange(8, 0, -1) / 36)) for _ in range(80)]
+    documents = [" ".join(stream.choice(words, 12)) for _ in range(50)]
+
+    def run(path):
+        texts = Texts(path, scale="smoke", tokenizer=letters)
+        return trained(texts.names(BESIDE), [0], texts, scale="smoke", tokens=2_000)["yours"][0]
+
+    one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
+    one.write_text("".join(json.dumps({"text": document}) + "\n" for document in documents))
+    first = run(one)
+    assert first.origin == "new" and first.config["text"] == "yours" and "one" not in json.dumps(first.config)
+    two.write_text(one.read_text())
+    monkeypatch.setattr(makers, "language_model", lambda *_: pytest.fail("it was trained again"))
+    again = run(two)
+    assert (again.origin, again.name) == ("runs", first.name)
+    monkeypatch.undo()
+    monkeypatch.setenv("PROBSIG_CACHE", str(tmp_path / "another cache"))
+    two.write_text(two.read_text().replace(words[0], words[0].upper()))
+    edited = run(two)
+    assert edited.origin == "new" and edited.name != first.name
+    assert not np.array_equal(edited.arrays["model/rcos"], first.arrays["model/rcos"])
+    assert {key for key in edited.config if edited.config[key] != first.config[key]} == {"inputs"}
 
 
 @pytest.mark.parametrize("scale", ["laptop", "paper"])
@@ -249,7 +321,7 @@ def test_llama_2_at_one_epoch_keeps_the_start_and_the_end(place):
 def test_ci_trains_nothing_long(place, monkeypatch, scale, says):
     monkeypatch.setenv("CI", says)
     with pytest.raises(runs_results.MissingRun, match=f"language-model-{scale}-seed0-.* is not in results/"):
-        language_model.model("arxiv", never, architecture="qwen2.5", scale=scale, seed=0)
+        trained(["arxiv"], [0], Untouched(scale=scale), scale=scale)
 
 
 @pytest.mark.parametrize(
@@ -257,28 +329,17 @@ def test_ci_trains_nothing_long(place, monkeypatch, scale, says):
     [
         ({"architecture": "gpt-2"}, "architecture is 'gpt-2': pass one of 'qwen2.5', 'llama-2'"),
         ({"scale": "huge"}, "scale is 'huge': pass one of 'smoke', 'laptop', 'paper'"),
+        ({"tokens": 0}, "tokens is 0: pass 2 or more, or None for the scale's own"),
+        ({"tokens": 1}, "tokens is 1: pass 2 or more, or None for the scale's own"),
         ({"init": "xavier"}, "init is 'xavier': pass one of"),
-        ({"device": "tpu"}, "device is 'tpu': pass 'auto', 'cpu' or 'cuda'"),
+        ({"shape": "huge"}, "shape is 'huge'.*: pass one of 'smoke', 'laptop', 'middle', 'paper'"),
+        ({"attention": "none"}, "attention is 'none': pass one of 'causal', 'itself'"),
+        ({"means": Means("tpu")}, "device is 'tpu': pass 'auto', 'cpu' or 'cuda'"),
         ({"epochs": 0}, "epochs is 0: pass a positive number"),
         ({"epochs": 1.5}, "epochs is 1.5: pass a whole number"),
-        ({"tokens": 0}, "tokens is 0: pass 2 or more, or None for the scale's own"),
-        ({"name": "nowhere"}, "There is no text 'nowhere' among 'arxiv', 'cc': pass one of them"),
+        ({"tokens": 60}, "arxiv has 0 tokens seen 50 times or more: take more text"),
     ],
 )
-def test_errors_name_the_culprit(place, options, message):
-    with pytest.raises(ValueError, match=message):
-        language_model.model(**{"name": "arxiv", "sets": sets, "seed": 5, **QWEN, **options})
-
-
-def test_the_stream_of_the_order_is_the_seeds(stored):
-    """The first loss of a run is that of the first rows in the order of its seed."""
-    import torch
-
-    data = sets()[0][0]
-    model = build("qwen2.5", SHAPES["smoke"], data.vocab_size, seed=0, original=data.original)
-    inputs, targets = (torch.from_numpy(rows).long() for rows in data.rows(32))
-    first = torch.from_numpy(seeds.stream(0, "order", "0").permutation(len(inputs))[:4])
-    logits = model(input_ids=inputs[first]).logits.reshape(-1, data.vocab_size)
-    loss = torch.nn.functional.cross_entropy(logits, targets[first].reshape(-1))
-    assert stored.arrays["model/steps"][1] == 1 and Recipe(batch=4, length=32).epoch(data) == 23
-    assert stored.arrays["model/metric/loss"][1] == pytest.approx(loss.item(), rel=1e-6)
+def test_errors_name_the_culprit(place, texts, options, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        trained(["arxiv"], [5], texts, **SMOKE | options)
