@@ -1,118 +1,147 @@
-"""Stored runs of models with several heads: the signatures, the Gram matrix of the theorem, what a run holds."""
+"""Stored runs of models with several heads: what a run holds, against a training and signatures of one's own."""
 
 import numpy as np
 import pytest
 
 from probsig import seeds
 from probsig.experiments import heads
-from probsig.geometry.large import cosines
-from probsig.signatures import tokens as signatures_tokens
-from probsig.text.sources.toy import ToyCorpus
-from probsig.text.training_set import renumbered, training_set
+from probsig.experiments.language_model import SCALES
+from probsig.experiments.texts import Texts
+from probsig.geometry import small
+from probsig.language import networks, training
+from probsig.language.networks import SHAPES, build
+from probsig.language.signatures import TextSignatures
+
+HOW = SCALES["smoke"]
+STEPS = 46
+
+
+class Untouched(Texts):
+    """Texts that must not be opened."""
+
+    def _corpus(self, name):
+        raise AssertionError("a text was opened")
 
 
 @pytest.fixture(scope="module")
-def few():
-    ids = np.cumsum(seeds.stream(0, "few").integers(1, 4, 900)) % 8
-    return renumbered(ids, np.array([0, 300, 500, 900]), 8, None, "few")
-
-
-def laws(data, distance):
-    """P(the token `distance` after s), counted in a loop."""
-    out = np.zeros((data.vocab_size, data.vocab_size))
-    for start, end in zip(data.offsets[:-1], data.offsets[1:], strict=True):
-        for place in range(start, end - distance):
-            out[data.ids[place], data.ids[place + distance]] += 1
-    return out
-
-
-def test_signatures_against_counts_in_a_loop(few):
-    counts, tokens = heads._counts(few), [3, 0, 5]
-    share = {distance: laws(few, distance) for distance in range(1, 14)}
-
-    def next_to(distance):
-        return (share[distance] / share[distance].sum(axis=1, keepdims=True))[tokens]
-
-    assert np.allclose(heads.signature(counts, tokens, "3", 16).toarray(), next_to(3))
-    stack = np.concatenate([next_to(distance) for distance in (1, 2, 3, 4)], axis=1)
-    assert np.allclose(heads.signature(counts, tokens, "stack", 16).toarray(), stack)
-    assert np.allclose(heads.signature(counts, tokens, "stack", 16, "centred").toarray(), stack - stack.mean(axis=0))
-    weights = [sum(1 / t for t in range(m + 1, 16)) for m in range(8)]
-    mixed = sum(w * share[4 + m] / share[4 + m].sum() for m, w in enumerate(weights))[tokens]
-    assert np.allclose(
-        heads.signature(counts, tokens, "from 4", 16).toarray(), mixed / mixed.sum(axis=1, keepdims=True)
-    )
-    before = heads.signature(counts, tokens, "2", 16, direction="previous").toarray()
-    assert np.allclose(before, (share[2] / share[2].sum(axis=0)).T[tokens])
-
-
-def test_gram_matrices_add_as_the_theorem_says(few):
-    """Cosines of first-order velocities with wide random heads are those of the stacked rows less 1/V."""
-    V, width, often = few.vocab_size, 40_000, few.frequency
-    phi = [signatures_tokens.skip(one, range(V)).toarray() - 1 / V for one in heads._counts(few)[:4]]
-    stream = seeds.stream(0, "wide heads")
-    velocity = sum((often[:, None] / 4) * (rows @ stream.standard_normal((V, width))) for rows in phi)
-    expected = cosines(np.concatenate(phi, axis=1)).pairs
-    assert np.abs(cosines(velocity).pairs - expected).max() < 0.03
-    assert np.abs(cosines(phi[0]).pairs - expected).max() > 0.1
+def texts():
+    return Texts(scale="smoke")
 
 
 @pytest.fixture(scope="module")
-def stored(place, toys):
-    sets, opened = toys
-    made = [heads.heads("toy", sets, distances=d, scale="smoke", seed=1) for d in ([2], [1, 4], [2])]
-    return made, len(opened)
+def stored(place, texts):
+    return [heads.trained("cc", texts, distances=d, scale="smoke", seed=1) for d in ([2], [1, 4])]
 
 
-def test_a_run_is_made_once_and_holds_what_it_says(stored):
-    (one, two, again), opened = stored
-    assert [run.origin for run in (one, two, again)] == ["new", "new", "runs"]
-    assert opened == 2
-    assert one.name == again.name != two.name
-    for run, k in ((one, 1), (two, 2)):
-        got = {name.removeprefix("heads/"): array for name, array in run.arrays.items()}
-        m, n = len(got["steps"]), len(heads.SIGNATURES)
-        assert got["steps"][0] == 0 and got["steps"][-1] == got["epoch"][0]
-        for name, shape in {
-            "rcos": (m, 2, 2, n), "unembedding": (m, k, 2, 2, heads.REACH), "null": (2, 2, 2, n, heads.DRAWS),
-            "loss": (m - 1, k), "between": (2, 2, n, n), "ceilings": (2, 2, n),
-        }.items():  # fmt: skip
-            assert got[name].shape == shape
-            assert np.isfinite(got[name]).all()
-        assert (got["loss"][-1] < got["loss"][0] - 0.5).all()
-        assert np.allclose(np.diagonal(got["between"], axis1=2, axis2=3), 1)
+@pytest.fixture(scope="module")
+def text(texts):
+    return TextSignatures(texts.sets(["cc"], HOW.tokens, HOW.keep, HOW.held).of("cc"), HOW.length)
+
+
+def arrays(run):
+    return {name.removeprefix("heads/"): array for name, array in run.arrays.items()}
+
+
+def test_a_run_is_made_once_and_found_without_its_text(stored):
+    one, two = stored
+    assert [run.origin for run in stored] == ["new", "new"] and one.name != two.name
+    again = heads.trained("cc", Untouched(scale="smoke"), distances=(2,), scale="smoke", seed=1)
+    assert (again.origin, again.name) == ("runs", one.name)
+    with pytest.raises(AssertionError, match="a text was opened"):
+        heads.trained("cc", Untouched(scale="smoke"), distances=[2], scale="smoke", seed=2)
+    assert two.config == {
+        "corpus": "cc", "architecture": "qwen2.5", "scale": "smoke", "seed": 1, "distances": [1, 4], "tokens": 6_000,
+        "held": 500, "keep": 200, "shape": "smoke", "batch": 4, "length": 32, "lr": 0.01, "looks": 4,
+        "text": "stand-in",
+    }  # fmt: skip
+
+
+def test_what_is_stored(stored, text):
+    n = len(heads.SIGNATURES)
+    for run, k in zip(stored, (1, 2), strict=True):
+        got = arrays(run)
+        m = len(got["steps"])
+        assert got["steps"][0] == 0 and got["steps"][-1] == got["epoch"][0] == STEPS
+        assert {name: array.shape for name, array in got.items()} == {
+            "steps": (m,), "rcos": (m, 2, 2, n), "unembedding": (m, k, 2, 2, 6), "0/null": (2, 2, n, 20),
+            f"{STEPS}/null": (2, 2, n, 20), "training/loss": (m, k), "training/held": (m, k), "between": (2, 2, n, n),
+            "ceilings": (2, 2, n), "sizes": (2,), "size": (3,), "epoch": (1,),
+        }  # fmt: skip
+        assert all(np.isfinite(array[1:] if name == "training/loss" else array).all() for name, array in got.items())
+        assert (got["training/loss"][-1] < got["training/loss"][1] - 0.5).all()
+        np.testing.assert_allclose(np.diagonal(got["between"], axis1=2, axis2=3), 1, atol=1e-6)
+        assert got["sizes"].tolist() == [len(text.tokens)] * 2
+        assert got["size"].tolist() == [HOW.tokens, len(text.data.offsets) - 1, text.data.vocab_size]
         assert sum(array.nbytes for array in got.values()) < 100_000
+    one, two = (arrays(run) for run in stored)
+    for name in ("between", "ceilings", "size"):
+        assert np.array_equal(one[name], two[name])
+
+
+def about_mean(rows, kind):
+    rows = np.asarray(rows, dtype=float)
+    return rows - rows.mean(axis=0) if kind == "centred" else rows
+
+
+def test_the_last_look_is_that_of_a_training_of_ones_own(stored, text):
+    """R_cos of W_E with every signature and of each head's W_U with what stands before a token, in dense matrices."""
+    data = text.data
+    model = build("qwen2.5", SHAPES["smoke"], data.vocab_size, seed=1, original=data.original, heads=2)
+    recipe = training.Recipe(batch=HOW.batch, length=HOW.length, lr=HOW.lr)
+    training.train(model, data, recipe, seed=1, distances=[1, 4], device="cpu")
+    W_E, *W_U = networks.rows(model, text.tokens, heads=True)
+    got = arrays(stored[1])
+    for k, kind in enumerate(heads.KINDS):
+        for j, name in enumerate(heads.SIGNATURES):
+            rows = about_mean(text.rows(name, text.tokens).toarray(), kind)
+            expected = small.cosine_correlation(about_mean(W_E, kind), rows)
+            assert got["rcos"][-1, k, 0, j] == pytest.approx(expected, abs=1e-5), name
+            for i, other in enumerate(heads.SIGNATURES):
+                other_rows = about_mean(text.rows(other, text.tokens).toarray(), kind)
+                expected = small.cosine_correlation(rows, other_rows)
+                assert got["between"][k, 1, j, i] == pytest.approx(expected, abs=1e-5), (name, other)
+        for h, W in enumerate(W_U):
+            for j, name in enumerate(heads.BEFORE):
+                rows = about_mean(text.rows(name, text.tokens).toarray(), kind)
+                expected = small.cosine_correlation(about_mean(W, kind), rows)
+                assert got["unembedding"][-1, h, k, 0, j] == pytest.approx(expected, abs=1e-5), name
+        np.testing.assert_array_equal(
+            got["ceilings"][k].T, text.ceilings(heads.SIGNATURES, [len(text.tokens)] * 2, kind)
+        )
 
 
 def test_arms_start_alike_and_part(stored):
-    (one, two, _), _ = stored
-    start, end = (np.abs(one.arrays["heads/rcos"][k] - two.arrays["heads/rcos"][k]).max() for k in (0, -1))
-    assert start == 0
-    assert end > 0.01
+    one, two = (arrays(run) for run in stored)
+    start, end = (np.abs(one["rcos"][k] - two["rcos"][k]).max() for k in (0, -1))
+    assert start == 0 and end > 0.01
+    assert np.array_equal(one["0/null"], two["0/null"])
 
 
-def test_alignment_of_a_signature_with_itself_is_one():
-    data = training_set(ToyCorpus.of(0), 6_000, 150, 0, "toy")
-    reference = heads.Distances(data, 32)
-    rows = heads.signature(reference.counts, reference.tokens, "2", 32).toarray()
-    found = reference.alignment(rows, reference.after)
-    assert found[:, :, 1] == pytest.approx(1, abs=1e-6)
-    assert (np.delete(found, 1, axis=2) < 0.999).all()
-    null = reference.null(rows, reference.after, 0)
-    assert null[0, 0, 1].max() < 0.9
-    assert np.array_equal(null, reference.null(rows, reference.after, 0))
+def test_a_null_is_a_shuffle_of_tokens_of_a_similar_frequency(stored, text):
+    """At one size of fewer than fifty tokens that is a shuffle of all; it is drawn anew for each kind's cosines."""
+    got = arrays(stored[0])["0/null"]
+    assert len(text.tokens) < 50 and np.array_equal(got[:, 0], got[:, 1])
+    W = networks.rows(
+        build("qwen2.5", SHAPES["smoke"], text.data.vocab_size, seed=1, original=text.data.original), text.tokens
+    )
+    own, rows = small.cosine(W[0].astype(float)), text.rows("next 1", text.tokens).toarray()
+    order = seeds.stream(1, "frequency-matched null").permutation(len(text.tokens))
+    by_frequency = np.argsort(-text.data.frequency[text.tokens], kind="stable")
+    moved = np.empty(len(order), dtype=int)
+    moved[by_frequency] = by_frequency[order]
+    expected = np.corrcoef(small.pairs(own), small.pairs(small.cosine(rows[moved])))[0, 1]
+    assert got[0, 0, 0, 0] == pytest.approx(expected, abs=1e-5)
 
 
-def test_errors_name_the_culprit(monkeypatch, tmp_path):
-    monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path))
+def test_errors_name_the_culprit(place, texts):
+    def asked(**changed):
+        return heads.trained("cc", texts, **{"distances": [1], "scale": "smoke", "seed": 0} | changed)
 
-    def asked(name="toy", **changed):
-        options = {"distances": [1], "scale": "smoke", "seed": 0}
-        return heads.heads(name, lambda: [training_set(ToyCorpus.of(0), 2_000, 50, 0, "toy")], **options | changed)
-
-    with pytest.raises(ValueError, match="scale is 'paper'"):
+    with pytest.raises(ValueError, match=r"^scale is 'paper': pass one of 'smoke', 'laptop'\.$"):
         asked(scale="paper")
-    with pytest.raises(ValueError, match="'web' is not among the texts toy"):
-        asked("web")
+    with pytest.raises(ValueError, match=r"^architecture is 'gpt': pass one of 'qwen2\.5', 'llama-2'\.$"):
+        asked(architecture="gpt")
     with pytest.raises(ValueError, match="different whole numbers"):
         asked(distances=[0])
+    with pytest.raises(ValueError, match=r"^heads is 0: pass 1 or more\.$"):
+        asked(distances=[])

@@ -1,5 +1,5 @@
-"""A language model's run: what it is of, what it stores; found again, gone on with after an interruption; how it is read;
-and a text of one's own, edited.
+"""A language model's run: what it is of, what it stores; found again, gone on with after an interruption; how it is
+read; and a text of one's own, edited.
 """
 
 import json
@@ -62,10 +62,10 @@ def test_looks_are_some_in_each_decade_and_the_ends_of_the_first_epoch_and_the_l
     assert {0, steps, end} <= set(found) and found[-1] == end
     number = round(number * np.log10(end)) if end > 1 else 0
     grid = end ** (np.arange(number + 1) / max(number, 1))
-    for place in grid[1:]:
-        assert min(abs(place - step) for step in found) <= 0.5 + 1e-6
+    for wanted in grid[1:]:
+        assert min(abs(wanted - step) for step in found) <= 0.5 + 1e-6
     for step in set(found) - {0, steps, end}:
-        assert min(abs(place - step) for place in grid) <= 0.5 + 1e-6
+        assert min(abs(wanted - step) for wanted in grid) <= 0.5 + 1e-6
 
 
 def test_looks_by_hand():
@@ -115,7 +115,9 @@ def test_what_is_stored(models, sets, measures):
         if step:
             expected |= {f"{step}/{W}/rows": (kept, d) for W in ("W_E", "W_U")}
             expected |= {f"{step}/{W}/scale": (kept,) for W in ("W_E", "W_U")}
-    assert {name: array.shape for name, array in stored.arrays.items()} == {f"model/{k}": s for k, s in expected.items()}
+    assert {name: array.shape for name, array in stored.arrays.items()} == {
+        f"model/{k}": s for k, s in expected.items()
+    }
     assert stored.arrays[f"model/{EPOCH}/W_E/rows"].dtype == np.int8
     assert stored.record["inputs"] == sets.digest()
 
@@ -205,8 +207,21 @@ def test_the_config_says_what_a_run_is_of(models):
         "lr": 0.01, "looks": 4,
     }  # fmt: skip
     plain = {"name": "arxiv", "seed": 0, "scale": "smoke", "tokens": TOKENS}
-    others = [{"name": "cc"}, {"seed": 1}, {"architecture": "llama-2"}, {"init": "hidden"}, {"init": 0.1}, {"epochs": 3}]
-    others += [{"tokens": TOKENS + 1}, {"tokens": None}, {"shape": "laptop"}, {"attention": "itself"}, {"scale": "laptop"}]
+    others = [
+        {"name": "cc"},
+        {"seed": 1},
+        {"architecture": "llama-2"},
+        {"init": "hidden"},
+        {"init": 0.1},
+        {"epochs": 3},
+    ]
+    others += [
+        {"tokens": TOKENS + 1},
+        {"tokens": None},
+        {"shape": "laptop"},
+        {"attention": "itself"},
+        {"scale": "laptop"},
+    ]
     names = [run_name(**plain | other) for other in ({}, *others)]
     assert len(set(names)) == len(names)
     assert run_name(**plain, means=Means("cuda"), beside=("arxiv", "cc")) == names[0]  # where it ran is not what it is
@@ -284,7 +299,9 @@ def test_the_stream_of_the_order_is_the_seeds(models, sets):
 
 
 def letters():
-    return Tokenizer("letters", "letters" * 4, [bytes([i]) for i in range(256)], {}, 256, lambda text: list(text.encode()))
+    return Tokenizer(
+        "letters", "letters" * 4, [bytes([i]) for i in range(256)], {}, 256, lambda text: list(text.encode())
+    )
 
 
 def test_a_file_of_ones_own_is_found_by_what_stands_in_it(place, tmp_path, monkeypatch):

@@ -1,5 +1,5 @@
-"""What makes the language runs: each maker twice, with one thread and with two; with its measures made elsewhere; broken
-off after some steps, as a replay does it; and what a maker keeps, against a training and measures of one's own.
+"""What makes the language runs: each maker twice, with one thread and with two; with its measures made elsewhere;
+broken off after some steps, as a replay does it; and what a maker keeps, against a training and measures of one's own.
 """
 
 import contextlib
@@ -59,7 +59,9 @@ def found(sets):
 
 def test_every_maker_is_here():
     own = {name for name, one in inspect.getmembers(makers, inspect.isfunction) if one.__module__ == makers.__name__}
-    assert {name for name in own if "inputs" in inspect.signature(getattr(makers, name)).parameters} - {"_edit"} == {*CALLS}
+    assert {name for name in own if "inputs" in inspect.signature(getattr(makers, name)).parameters} - {"_edit"} == {
+        *CALLS
+    }
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -146,7 +148,9 @@ def test_a_language_model_is_measured_at_the_steps_it_says(sets, found):
         own = measures.watched(*(one[measures.watched_rows] for one in W))
         expected.update({f"{step}/{key}": array for key, array in own.items()})
         if step in (0, EPOCH, 2 * EPOCH):
-            parts = {f"{side}/": measures.analysed(side, one[measures.tokens]) for side, one in zip(SIDES, W, strict=True)}
+            parts = {
+                f"{side}/": measures.analysed(side, one[measures.tokens]) for side, one in zip(SIDES, W, strict=True)
+            }
             parts["others/"] = measures.crossed(*(one[measures.crossed_rows] for one in W))
             for key, one in zip(("W_E", "W_U"), W, strict=True):
                 rounded, scale = small(one[measures.kept_rows])
@@ -207,6 +211,8 @@ def test_a_model_without_attention_is_another_from_the_same_weights(sets, found)
     (config,) = CALLS["language_model"]
     alone = makers.language_model(config | {"attention": "itself"}, sets)
     ours = found["language_model"]
-    assert np.array_equal(alone["rcos"][0], ours["rcos"][0]) and np.array_equal(alone["0/next/rcos"], ours["0/next/rcos"])
+    assert np.array_equal(alone["rcos"][0], ours["rcos"][0]) and np.array_equal(
+        alone["0/next/rcos"], ours["0/next/rcos"]
+    )
     assert not np.array_equal(alone["training/held"][0], ours["training/held"][0])
     assert not np.array_equal(alone["rcos"][-1], ours["rcos"][-1])

@@ -99,7 +99,10 @@ def test_another_tokenizer_is_another_run(tmp_path):
     path = jsonl(tmp_path / "mine.jsonl", LINES)
     found = {own(path, by)["inputs"] for by in (letters, lambda: letters("other"), lambda: letters(rows=300))}
     assert len(found) == 3
-    assert Texts(scale="laptop", tokenizer=letters).identity(NAMES) == {"text": "stand-in", "tokenizer": "letters" * 2 + "le"}
+    assert Texts(scale="laptop", tokenizer=letters).identity(NAMES) == {
+        "text": "stand-in",
+        "tokenizer": "letters" * 2 + "le",
+    }
 
 
 def never(*_, **__):

@@ -78,7 +78,13 @@ def dense(data):
     far = {k: pairs(data, k) for k in range(1, 65)}
     N, weights = far[1], [sum(1 / t for t in range(k, LENGTH)) for k in range(1, LENGTH)]
     seen = sum(w * far[k] / far[k].sum() for k, w in enumerate(weights, start=1))
-    raw = {"next": law(N), "previous": law(N.T), "tied": law(N) + law(N.T), "attention": law(seen), "next 2": law(far[2])}
+    raw = {
+        "next": law(N),
+        "previous": law(N.T),
+        "tied": law(N) + law(N.T),
+        "attention": law(seen),
+        "next 2": law(far[2]),
+    }
     out = {(name, kind): rows for name, rows in raw.items() for kind in ("raw", "centred")}
     out |= {("next", "ppmi"): ppmi(N), ("next", "support"): (N > 0).astype(float)}
     for low, high in ((1, 1), (2, 4), (5, 16), (17, 64)):
@@ -128,11 +134,19 @@ def test_sizes_and_rows_that_are_asked_for(data, made):
 
 
 @pytest.mark.parametrize(
-    ("number", "sizes"), [(60, [60]), (100, [100]), (1300, [100, 500, 1000, 1300]), (2000, [100, 500, 1000, 2000])]
-    + [(2100, [100, 500, 1000, 2000])],
-)  # fmt: skip
+    ("number", "sizes"),
+    [
+        (60, [60]),
+        (100, [100]),
+        (1300, [100, 500, 1000, 1300]),
+        (2000, [100, 500, 1000, 2000]),
+        (2100, [100, 500, 1000, 2000]),
+    ],
+)
 def test_sizes_of_larger_texts(number, sizes):
-    data = TrainingSet("made up", np.repeat(np.arange(number), 50), np.array([0, 50 * number]), np.arange(number), number)
+    data = TrainingSet(
+        "made up", np.repeat(np.arange(number), 50), np.array([0, 50 * number]), np.arange(number), number
+    )
     made = Measures(data, [data], {}, LENGTH, seed=0)
     assert made.sizes == sizes and len(made.watched_rows) == sizes[-1] and len(made.analysed_rows) == number
 
@@ -165,7 +179,9 @@ def test_leaders_are_those_of_dense_matrices(made, matrices, dense, watched, mon
                 for j, leader in enumerate(LEADERS):
                     rows = dense[leader][tokens]
                     rows = centred(rows) if leader[1] == "centred" else rows
-                    assert board[s, k, j] == pytest.approx(dense_geometry.cosine_correlation(own, rows), abs=NEAR), leader
+                    assert board[s, k, j] == pytest.approx(dense_geometry.cosine_correlation(own, rows), abs=NEAR), (
+                        leader
+                    )
 
 
 @pytest.mark.parametrize("leader", [("next", "raw"), ("tied", "centred"), ("window 2-4", "ppmi"), ("attention", "raw")])
@@ -381,7 +397,9 @@ def test_in_8_bits_an_entry_moves_by_half_a_step_at_most(n, d, drawn):
     assert (np.abs(rounded).max(axis=1)[largest[:, 0] > 1e-30] == 127).all()
 
 
-@given(st.integers(0, 10**6), st.integers(2, 600), st.sampled_from([1.0, 3.0, 10.0]), st.sampled_from([1e-4, 1.0, 50.0]))
+@given(
+    st.integers(0, 10**6), st.integers(2, 600), st.sampled_from([1.0, 3.0, 10.0]), st.sampled_from([1e-4, 1.0, 50.0])
+)
 def test_in_8_bits_cosines_stay_within_a_hundredth(seed, width, wide, size):
     """Rows of any length, entries normal or (divided by small numbers) with some that are far larger."""
     stream = seeds.stream(seed, "rows")

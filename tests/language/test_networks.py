@@ -285,7 +285,9 @@ def test_the_loss_in_parts_is_cross_entropy(monkeypatch, held, ignored):
     model, ids, targets = networks.build("qwen2.5", TINY, V, init=0.5, seed=0).double(), ids_of(), ids_of(seed=1)
     targets.view(-1)[torch.arange(ignored) * 3] = IGNORED
     loss = networks.chunked_loss(model, ids, targets)
-    plain = functional.cross_entropy(model(input_ids=ids).logits.reshape(-1, V), targets.reshape(-1), ignore_index=IGNORED)
+    plain = functional.cross_entropy(
+        model(input_ids=ids).logits.reshape(-1, V), targets.reshape(-1), ignore_index=IGNORED
+    )
     assert loss.item() == pytest.approx(plain.item(), rel=1e-13)
     ours, theirs = gradients(model, 3 * loss), gradients(model, 3 * plain)
     for name, gradient in theirs.items():

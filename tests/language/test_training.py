@@ -308,7 +308,9 @@ def test_what_is_looked_at_is_of_the_step_it_names():
 
 def test_what_changes_its_shape_is_kept_by_step():
     """One name in two shapes is <step>/<name>; in one shape at every look it is one array."""
-    arrays = trained(look=lambda step, _: {"": {"grows": np.zeros(step), "stays": np.ones(2)}}, look_at=[1, 3])[1].arrays()
+    arrays = trained(look=lambda step, _: {"": {"grows": np.zeros(step), "stays": np.ones(2)}}, look_at=[1, 3])[
+        1
+    ].arrays()
     assert {name: array.shape for name, array in arrays.items()} == {
         "steps": (2,), "training/loss": (2, 1), "1/grows": (1,), "3/grows": (3,), "stays": (2, 2),
     }  # fmt: skip
