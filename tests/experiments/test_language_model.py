@@ -101,8 +101,9 @@ def test_what_is_stored(models, sets, measures):
     }  # fmt: skip
     for group in GROUPS:
         k = len(sets.groups[group])
-        expected |= {f"{group}/{key}": (m, k, k) for key in ("W_E", "W_U")} | {f"data/{group}/count": (k,)}
-        expected |= {f"data/{group}/{key}": (k, k) for key in ("next", "previous")}
+        pairs = k * (k - 1) // 2
+        expected |= {f"{group}/{key}": (m, pairs) for key in ("W_E", "W_U")} | {f"data/{group}/count": (k,)}
+        expected |= {f"data/{group}/{key}": (pairs,) for key in ("next", "previous")}
         expected[f"data/names/{group}"] = (len(json.dumps(list(sets.groups[group]))),)
     assert [len(sets.groups[group]) for group in ("digits", "months", "slashes", "letters")] == [10, 12, 7, 10]
     full = {
@@ -283,7 +284,8 @@ def test_llama_2_at_one_epoch_keeps_the_start_and_the_end(place, texts, sets):
     W_E, _ = embeddings(build("llama-2", SHAPES["smoke"], own.vocab_size, init="hidden", seed=0))
     there = own.new_ids(np.array(list(sets.groups["digits"].values())))
     near = W_E[there] / np.linalg.norm(W_E[there], axis=1, keepdims=True)
-    np.testing.assert_allclose(one.arrays["model/digits/W_E"][0], near @ near.T, atol=1e-6)
+    pairs = (near @ near.T)[np.triu_indices(10, 1)]
+    np.testing.assert_allclose(one.arrays["model/digits/W_E"][0], pairs, atol=1e-3)  # kept in float16
 
 
 def test_the_stream_of_the_order_is_the_seeds(models, sets):
