@@ -17,7 +17,6 @@ arrays that are made elsewhere meanwhile. A step number s means "after s updates
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -195,10 +194,10 @@ def train(
     if outside:
         raise ValueError(f"step {outside[0]} is outside 0..{steps}: ask for steps of the run.")
     unseen = (held.rows(recipe.length)[0], targets(held, recipe.length, distances)) if held else None
-    identity = {"seed": seed, "distances": list(distances), "looks": sorted(looks), **asdict(recipe)}
-    identity |= {"data": data.digest().hex(), "held": held.digest().hex() if held else None, "start": _digest(model)}
     model.to(where).train()
     update = (_Compiled if where.type == "cuda" else _Update)(model, rows, recipe, where)
+    identity = {"data": data.name, "tokens": len(data.ids), "vocab": data.vocab_size, "seed": seed, **asdict(recipe)}
+    identity |= {"distances": list(distances)}
     log, done = Log(), 0
     found = draft.load(identity) if draft else None
     if found:
@@ -350,14 +349,6 @@ def _held_out(model: Any, rows: Rows, where: torch.device) -> NDArray[np.float64
 
 def _numbers(losses: list[torch.Tensor]) -> NDArray[np.float32]:
     return torch.stack([loss.cpu() for loss in losses]).numpy()  # after a resume some are not on the device
-
-
-def _digest(model: Any) -> str:
-    sha = hashlib.sha256()
-    for name, value in model.named_parameters():
-        sha.update(name.encode())
-        sha.update(value.detach().cpu().numpy())
-    return sha.hexdigest()
 
 
 def _state(model: Any, optimizer: Any, log: Log) -> Arrays:
