@@ -79,7 +79,8 @@ class _Log:
 def train(dist: Distribution, model: str, *, seed: int, measure: Measure | None = None, **options) -> Trajectory:
     """Train one model on one task from the streams (seed, "data" | "init" | "order", dist.name).
 
-    `options` are those of `train_together` and the fields of `engines.Protocol`.
+    `options` are those of `train_together` and the fields of `engines.Protocol`; errors as there. (Section 4.1 and
+    appendix A of the paper.)
 
     >>> from probsig.laws.tasks import addition
     >>> law = addition(anchors=range(1, 3), z=range(5, 8), vocab_size=12)
@@ -97,7 +98,7 @@ def train_together(
     seeds: Sequence[int],
     init: str | float | tuple[NDArray, NDArray] | Sequence[str | float] = "sd",
     hidden_size: int = 200,
-    dtype: DTypeLike = None,
+    dtype: DTypeLike = None,  # type: ignore[assignment]
     device: str = "cpu",
     measures: Sequence[Measure] | None = None,
     measure_at: Iterable[int] = (),
@@ -136,7 +137,7 @@ def train_together(
     log, identity = _Log(), {"task": dist.name, "model": model, "seeds": list(map(int, seeds)), **asdict(how)}
     found = draft.load(identity) if draft else None
     if found:
-        parts = {"state": {}, "log": {}}
+        parts = {"state": {}, "log": {}}  # type: ignore[var-annotated]
         for name, array in found[1].items():
             part, _, key = name.partition("/")
             parts[part][key] = array
@@ -162,7 +163,7 @@ def train_together(
                 weights = engine.weights()
                 if event in measure_at and event not in log.steps:
                     log.steps.append(event)
-                    log.metrics.append([measure(event, *W) for measure, W in zip(measures, weights, strict=True)])
+                    log.metrics.append([measure(event, *W) for measure, W in zip(measures, weights, strict=True)])  # type: ignore[arg-type]
                 if event in kept and event not in log.kept:
                     log.kept.append(event)
                     log.weights.append([W[:2] for W in weights])

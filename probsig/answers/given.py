@@ -57,7 +57,9 @@ def embedding(W: Any) -> Embedding:
     (2, [[0.0, 3.0]])
     """
     if isinstance(W, Checkpoint):
-        return Embedding(W.name, W.shape[0], np.ones(W.shape[0], dtype=bool), W.rows, lambda: W.tokenizer)
+        return Embedding(
+            W.name, W.shape[0], np.ones(W.shape[0], dtype=bool), lambda ids: W.rows(ids.tolist()), lambda: W.tokenizer
+        )
     if isinstance(W, Pretrained):
         place = np.full(W.vocab_size, -1)
         place[W.tokens] = np.arange(len(W.tokens))
@@ -215,11 +217,11 @@ def both(space: Embedding, source: Text, tokens: Ids, signature: str, kind: str)
     found, place = tokens[place >= 0], place[place >= 0]
     rows = np.asarray(space.rows(place), dtype=np.float64)
     sound = np.isfinite(rows).all(axis=1) & (rows != 0).any(axis=1)
-    law = source.signatures.rows(signature, found, kind)
+    law = source.signatures.rows(signature, found.tolist(), kind)
     sound &= np.diff((law.rows if isinstance(law, Centred) else law).indptr) > 0
     if not sound.all():
         found, rows = found[sound], rows[sound]
-        law = source.signatures.rows(signature, found, kind)
+        law = source.signatures.rows(signature, found.tolist(), kind)
     repeated = len(rows) - len(np.unique(rows, axis=0))
     if kind == "centred":
         rows = rows - rows.mean(axis=0)
@@ -229,9 +231,12 @@ def both(space: Embedding, source: Text, tokens: Ids, signature: str, kind: str)
 def ceiling(source: Text, tokens: Ids, signature: str, kind: str, seed: int) -> float:
     """What a correlation with the cosines of these signatures can be expected to reach at most, from two halves of the
     text; nan where it has none, or too few of the tokens occur in both."""
-    halves = source.halves(seed)
+    halves: Any = source.halves(seed)  # what stands for counts is whatever the signature is taken of
+    if not halves:
+        return float("nan")
     try:
-        found = split_half(*halves, tokens, lambda half, some: half.rows(signature, some, kind)) if halves else None
+        return split_half(
+            halves[0], halves[1], tokens.tolist(), lambda half, some: half.rows(signature, some, kind)
+        ).ceiling
     except ValueError:  # fewer than 3 tokens in both halves
         return float("nan")
-    return found.ceiling if found else float("nan")

@@ -51,7 +51,7 @@ class Nearest(Answer):
     @property
     def shared(self) -> int:
         """How many tokens are in both lists."""
-        return len(np.intersect1d(*self.tokens.values()))
+        return len(np.intersect1d(self.tokens["embedding"], self.tokens["signature"]))
 
     @property
     def chance(self) -> float:
@@ -135,7 +135,7 @@ def nearest(
     for side, all_cosines in zip(SIDES, found.cosines(), strict=True):
         near, by = _nearest(all_cosines, int(at[0]), number)
         names[side], values[side] = found.tokens[near], by
-    halves = [half.rows(signature, found.tokens, kind) for half in source.halves(seed)]
+    halves = [half.rows(signature, found.tokens.tolist(), kind) for half in source.halves(seed)]
     lists = [_nearest(cosines(rows, absent="zero"), int(at[0]), number)[0] for rows in halves]
     return Nearest(
         name=space.name,
@@ -149,7 +149,7 @@ def nearest(
         tokens=names,
         labels={side: tuple(source.said(int(one)) for one in near) for side, near in names.items()},
         cosines=values,
-        halves=float(len(np.intersect1d(*lists))) if lists else float("nan"),
+        halves=float(len(np.intersect1d(lists[0], lists[1]))) if lists else float("nan"),
     )
 
 

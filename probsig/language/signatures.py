@@ -107,7 +107,7 @@ class TextSignatures:
     def cosines(self, name: str, C: int, kind: str = "raw") -> Cosines:
         """The cosines of that signature over the C most frequent tokens, made once."""
         if (name, C, kind) not in self._made:
-            self._made[name, C, kind] = cosines(self.rows(name, self.tokens[:C], kind), absent="zero")
+            self._made[name, C, kind] = cosines(self.rows(name, self.tokens[:C], kind), absent="zero")  # type: ignore[arg-type]
         return self._made[name, C, kind]
 
     def ceilings(self, names: Sequence[str], sizes: Sequence[int], kind: str = "raw", seed: int = 0) -> NDArray:
@@ -118,8 +118,10 @@ class TextSignatures:
         for n, name in enumerate(names):
             for c, C in enumerate(sizes):
                 try:
-                    found = reliability.split_half(
-                        *halves, self.tokens[:C], lambda half, tokens, name=name: half.rows(name, tokens, kind)
+                    found = reliability.split_half(  # type: ignore[call-arg]
+                        *halves,
+                        self.tokens[:C],
+                        lambda half, tokens, name=name: half.rows(name, tokens, kind),  # type: ignore[arg-type]
                     )
                 except ValueError:  # fewer than 3 tokens in both halves
                     continue

@@ -157,7 +157,7 @@ def _places(targets: NDArray) -> int:
     total = np.count_nonzero(targets >= 0)
     if not total:
         raise ValueError("No place of these rows has a target: pass rows of a text of 2 tokens or more.")
-    return total
+    return total  # type: ignore[return-value]
 
 
 def _to_earlier(force: Any) -> Any:

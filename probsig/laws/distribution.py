@@ -45,7 +45,7 @@ class Distribution:
     """A law of (X, y) with finitely many atoms and integer weights.
 
     X (n, L) token ids, y (n,) label ids, weight (n,) positive integers, vocab_size V (ids are 0..V-1),
-    `groups` names sets of ids. The arrays are copied and read-only.
+    `groups` names sets of ids. The arrays are copied and read-only. (The law of section 3.1 of the paper.)
     Raises ValueError, in one sentence, for a wrong shape or type, an id outside 0..V-1 or a weight below 1.
 
     >>> law = Distribution(X=[[1, 2], [2, 2]], y=[3, 0], weight=[3, 1], vocab_size=4)

@@ -81,8 +81,8 @@ def group(found: Group) -> NDArray[Any]:
 
 
 def _plane(ax: Axes, points: NDArray[np.float64], shares: NDArray[np.float64], names: list[str]) -> None:
-    ax.plot(*points.T, color=GREY, linewidth=0.8, zorder=1)
-    ax.scatter(*points.T, s=14, color=COLOURS[0], zorder=2)
+    ax.plot(points[:, 0], points[:, 1], color=GREY, linewidth=0.8, zorder=1)
+    ax.scatter(points[:, 0], points[:, 1], s=14, color=COLOURS[0], zorder=2)
     for point, name in zip(points, names, strict=True):
         ax.annotate(name, point, xytext=(4, 3), textcoords="offset points", fontsize="small")
     ax.set(xlabel=f"component 1 ({shares[0]:.0%})", ylabel=f"component 2 ({shares[1]:.0%})", xticks=[], yticks=[])

@@ -120,7 +120,7 @@ def tied(counts: Bigrams, tokens: Sequence[int], kind: str = "raw") -> sp.csr_ar
     """
     _check(kind, KINDS, "kind")
     part = "raw" if kind == "centred" else kind
-    both = next_token(counts, tokens, part) + previous_token(counts, tokens, part)
+    both = next_token(counts, tokens, part) + previous_token(counts, tokens, part)  # type: ignore[operator]
     return centred(both) if kind == "centred" else both
 
 
@@ -227,7 +227,7 @@ def window(
         raise ValueError("there is no table of counts: pass one for each distance of the window")
     if kind != "ppmi":
         return _finished(rows, _row_sums(rows), kind)
-    return _ppmi(rows, _row_sums(rows), marginal, total)
+    return _ppmi(rows, _row_sums(rows), marginal, total)  # type: ignore[arg-type]
 
 
 def _adjacent(counts: Bigrams) -> Bigrams:

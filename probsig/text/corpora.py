@@ -85,6 +85,15 @@ def open_corpus(
     Raises CorpusError (one sentence) for an unknown name, damaged or empty text, for text that changed since it was
     tokenised, and where the hub's stream breaks off (what was tokenised is kept, and the next call goes on from there);
     StorageError for a damaged or full cache; ValueError and ImportError as `tokenizer` does.
+
+    >>> import tempfile
+    >>> from unittest import mock
+    >>> letters = Tokenizer("letters", "0", [b"a", b"b"], {}, 2, lambda text: ["ab".index(c) for c in text])
+    >>> with tempfile.TemporaryDirectory() as folder, mock.patch.dict("os.environ", PROBSIG_CACHE=folder):
+    ...     _ = Path(folder, "text.txt").write_text("abba")
+    ...     corpus = open_corpus(Path(folder, "text.txt"), letters)
+    >>> corpus.name, corpus.ids.tolist(), corpus.offsets.tolist(), corpus.vocab_size
+    ('text.txt', [0, 1, 1, 0], [0, 4], 2)
     """
     if max_tokens is not None:
         if not isinstance(max_tokens, Integral) or max_tokens < 1:
@@ -112,8 +121,9 @@ def open_corpus(
                 left_out: list[str] = []
                 texts = _documents(source, problem, left_out)
                 described = {**source, "stamp": stamp, "sha256": _content(source)}
-                chosen = {"max_tokens": max_tokens, "special_tokens": special_tokens, "left_out": left_out}
-                store.write(folder, texts, by, described, **chosen)
+                chosen: dict[str, Any] = {"max_tokens": max_tokens, "special_tokens": special_tokens}
+                chosen["left_out"] = left_out
+                store.write(folder, texts, by, described, **chosen)  # type: ignore[arg-type]  # by is read only
                 stored = store.read(folder)
     assert stored is not None
     if stored[0]["source"]["stamp"] != stamp:  # copied or touched, or changed

@@ -61,7 +61,7 @@ def token_weight(dist: Distribution, convention: str = "count") -> Array:
 
 def label_weight(dist: Distribution) -> Array:
     """r^out_nu = P(y = nu), (V,)."""
-    return np.bincount(dist.y, weights=dist.probability, minlength=dist.vocab_size)
+    return np.bincount(dist.y, weights=dist.probability, minlength=dist.vocab_size).astype(float)
 
 
 def matrix(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike) -> Array:

@@ -60,7 +60,7 @@ def read(path: Path | str, problem: str = "stop", left_out: Callable[[str], Any]
     if problem not in PROBLEMS:
         raise ValueError(f"problem is {problem!r}: pass one of {', '.join(map(repr, PROBLEMS))}.")
     for file in files(path):
-        suffix = kind(file)
+        suffix = kind(file) or ""
         reader = _parquet if suffix == ".parquet" else _lines if suffix.startswith(".jsonl") else _plain
         documents = reader(file)
         while True:
