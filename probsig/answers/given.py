@@ -130,7 +130,7 @@ class Text:
         """The text's id of a token that is given as an id or as what it says; raises ValueError where there is none."""
         if isinstance(token, str):
             if self.tokenizer is None:
-                raise ValueError(f"{self.name} comes without a tokenizer: pass the id of {token!r}.")
+                raise ValueError(f"No tokenizer is known of {self.name}: pass the id of {token!r}.")
             old = self.tokenizer.id(token)
             new = np.flatnonzero(self.data.kept == (-1 if old is None else old))
             if old is None or not new.size:

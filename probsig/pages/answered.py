@@ -1,7 +1,7 @@
 """The pictures of answers: an alignment between its null and its ceiling, nearest tokens, a group in the plane.
 
-Each function draws on a new figure of the page's width and returns its axes; the style is the reader's own, or that of
-`figures.use_style`. What tokens say is shown sign by sign, never as TeX.
+Each function takes what a function of `probsig.answers` found, draws on a new figure of the page's width and returns
+its axes; the style is the reader's own, or that of `figures.use_style`. What tokens say is shown, never read as TeX.
 """
 
 from __future__ import annotations
@@ -13,17 +13,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from probsig.answers.alignment import Alignment
-from probsig.answers.given import SIDES
-from probsig.answers.kinship import Group
-from probsig.answers.neighbours import Nearest
 from probsig.pages.figures import COLOURS, WIDTH
 from probsig.pages.words import visible
 
 GREY = "#bbbbbb"
+SIDES = ("embedding", "signature")
 
 
-def alignment(found: Alignment) -> NDArray[Any]:
+def alignment(found: Any) -> NDArray[Any]:
     """R_cos and its partial correlation, each with the range of its null, under the ceiling; and each token's own
     correlation by its count. Two axes, (2,)."""
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.0), width_ratios=(2, 3), layout="constrained")
@@ -32,9 +29,9 @@ def alignment(found: Alignment) -> NDArray[Any]:
         ("without\nfrequency", found.partial, None, found.partial_null),
     )
     for at, (_, value, drawn, null) in enumerate(rows):
-        low, high = np.nanquantile(null, [0.025, 0.975])
+        low, high = _ends(null)
         axes[0].bar(at, high - low, 0.6, low, color=GREY, label="shuffled" if at == 0 else None)
-        spread = None if drawn is None else np.abs(np.nanquantile(drawn, [0.025, 0.975]) - value)[:, None]
+        spread = None if drawn is None else np.abs(_ends(drawn) - value)[:, None]
         axes[0].errorbar(at, value, spread, fmt="o", color=COLOURS[0], capsize=3)
     if np.isfinite(found.ceiling):
         axes[0].axhline(found.ceiling, color=COLOURS[1], linestyle="--", label="noise allows")
@@ -49,7 +46,7 @@ def alignment(found: Alignment) -> NDArray[Any]:
     return axes
 
 
-def nearest(found: Nearest) -> NDArray[Any]:
+def nearest(found: Any) -> NDArray[Any]:
     """The nearest tokens of each side, nearest first; those of both lists in colour. Two axes, (2,)."""
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 1.0 + 0.24 * found.number), layout="constrained")
     both = set(found.tokens["embedding"].tolist()) & set(found.tokens["signature"].tolist())
@@ -64,7 +61,7 @@ def nearest(found: Nearest) -> NDArray[Any]:
     return axes
 
 
-def group(found: Group) -> NDArray[Any]:
+def group(found: Any) -> NDArray[Any]:
     """The cosines of each side, on a scale of its own, and its tokens in the plane of the first two principal
     components. Axes (2, 2)."""
     figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 1.15 * WIDTH), layout="constrained")
@@ -87,6 +84,12 @@ def _plane(ax: Axes, points: NDArray[np.float64], shares: NDArray[np.float64], n
         ax.annotate(name, point, xytext=(4, 3), textcoords="offset points", fontsize="small")
     ax.set(xlabel=f"component 1 ({shares[0]:.0%})", ylabel=f"component 2 ({shares[1]:.0%})", xticks=[], yticks=[])
     ax.margins(x=0.25, y=0.1)
+
+
+def _ends(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The central 95 % of values, nan where there is none."""
+    known = values[np.isfinite(values)]
+    return np.quantile(known, [0.025, 0.975]) if known.size else np.full(2, np.nan)
 
 
 def _plain(name: str) -> str:
