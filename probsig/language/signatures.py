@@ -119,10 +119,8 @@ class TextSignatures:
             for c, C in enumerate(sizes):
                 try:
                     found = reliability.split_half(  # type: ignore[call-arg]
-                        *halves,
-                        self.tokens[:C],
-                        lambda half, tokens, name=name: half.rows(name, tokens, kind),  # type: ignore[arg-type]
-                    )
+                        *halves, self.tokens[:C], lambda half, tokens, name=name: half.rows(name, tokens, kind)  # type: ignore[arg-type]
+                    )  # fmt: skip
                 except ValueError:  # fewer than 3 tokens in both halves
                     continue
                 out[n, c] = found.ceiling
