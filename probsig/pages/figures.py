@@ -249,7 +249,7 @@ def end_labels(
 
     Call it when all lines are drawn. The axis is made longer by what the longest name needs.
     """
-    figure = ax.get_figure(root=True)
+    figure = _figure(ax)
     low, high = ax.get_xlim()
     room = 0.017 * max(map(len, names), default=0) * size / 9.5
     if ax.get_xscale() == "log":
@@ -262,7 +262,8 @@ def end_labels(
         up = ax.transData.transform((x, y))[1] * 72 / figure.dpi
         shift = min(0.0, below - size * 1.15 - up)
         below = up + shift
-        place = {"xytext": (4, shift), "textcoords": "offset points", "va": "center", "annotation_clip": False}
+        place: dict[str, Any] = {"xytext": (4, shift), "textcoords": "offset points", "va": "center"}
+        place["annotation_clip"] = False
         ax.annotate(name, (x, y), color=colour, fontsize=size, **place)
 
 
