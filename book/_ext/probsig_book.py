@@ -15,6 +15,7 @@ from pathlib import Path
 
 import docstrings
 import nbformat
+import reference
 import staleness
 import tables
 from docutils import nodes
@@ -121,6 +122,8 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("panel-index", tables.PanelIndex)
     app.add_directive("status-table", tables.StatusTable)
     app.add_directive("finding", Finding)
+    app.add_directive("api-names", reference.Names)
+    app.add_directive("api-module", reference.Module)
     app.add_transform(PlainOutputs)
     app.connect("env-get-outdated", reread)
     app.connect("doctree-read", mark)

@@ -131,13 +131,15 @@ def align(
 ) -> Alignment:
     """Does an embedding follow a text? R_cos of its rows with the text's signatures, with nulls and a ceiling.
 
-    W: (V, d), an array or a torch tensor with row x that of the text's id x; or what `load_embeddings` gives, whose
-    rows are found by the model's own tokenizer. text: a corpus (`open_corpus`), a training set, counts of neighbours
-    (`count`: without a ceiling), or, with a model, the path or the name of a text.
-    signature: "next", "previous", "tied", "attention", "next 3", "window 2-4" and so on, as in `language.signatures`.
-    kind: "raw", "centred" (the mean row taken off both sides), "ppmi" or "support".
-    most, least: the `most` tokens that were seen most often, each `least` times or more.
-    draws, seed: of the bootstrap, of both nulls and of the halves of the text.
+    - `W`: (V, d), an array or a torch tensor with row x that of the text's id x; or what `load_embeddings` gives, whose
+      rows are found by the model's own tokenizer.
+    - `text`: a corpus (`open_corpus`), a training set, counts of neighbours (`count`: without a ceiling), or, with a
+      model, the path or the name of a text.
+    - `signature`: "next", "previous", "tied", "attention", "next 3", "window 2-4" and so on, as in
+      `language.signatures`; `kind`: "raw", "centred" (the mean row taken off both sides), "ppmi" or "support".
+    - `most`, `least`: the `most` tokens that were seen most often, each `least` times or more.
+    - `draws`, `seed`: of the bootstrap, of both nulls and of the halves of the text.
+
     Raises ValueError for what is no matrix or no text, for an unknown signature or kind, for `draws` below 1, and where
     fewer than 3 tokens have a row and a signature. (R_cos: section 6 of the paper; the signatures: eq. (4), C.2, D.6.)
 

@@ -99,8 +99,10 @@ def group(
 ) -> Group:
     """A group of tokens in an embedding and in a text's signatures: cosines, principal components, order, nulls.
 
-    tokens: the name of a group of `text.groups` ("digits", "months", "weekdays", ...), or a list in its order of ids or
-    of what tokens say, blanks included. W, text, signature, kind: as for `align`. draws: shuffles for each null.
+    - `tokens`: the name of a group of `text.groups` ("digits", "months", "weekdays", ...), or a list, in its order, of
+      ids or of what tokens say, blanks included.
+    - `W`, `text`, `signature`, `kind`: as for `align`. `draws`: shuffles for each null.
+
     Raises ValueError as `align` does, for an unknown group, and where fewer than 3 members have a row and a signature.
 
     >>> import numpy as np

@@ -104,8 +104,10 @@ def nearest(
 ) -> Nearest:
     """The tokens nearest to one, by the cosines of an embedding's rows and by those of a text's signatures.
 
-    token: an id of the text, or what the token says, blanks included (" March"), where the text has a tokenizer.
-    W, text, signature, kind, most, least: as for `align`; the nearest are looked for among the `most` tokens.
+    - `token`: an id of the text, or what the token says, blanks included (" March"), where the text has a tokenizer.
+    - `W`, `text`, `signature`, `kind`, `most`, `least`: as for `align`; the `number` nearest are looked for among the
+      `most` tokens.
+
     Raises ValueError as `align` does, for a token that is none or has no row or signature, and unless `number` is
     between 1 and the number of other tokens.
 
