@@ -8,7 +8,8 @@ from .geometry.small import cosine, cosine_correlation, order_correlation, pca, 
 from .language.checkpoints import load_embeddings
 from .laws.distribution import Distribution
 from .laws.sequences import SequenceLaw, markov
-from .pages.claims import claim, erratum
+from .pages.claims import claim
+from .pages.errata import erratum
 from .text.corpora import open_corpus
 from .text.training_set import training_set
 from .theory.flow import loss, velocity

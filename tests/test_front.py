@@ -71,7 +71,7 @@ print(time.process_time() - start, *sorted({name.split(".")[0] for name in sys.m
     [
         ("ps.Distribution, ps.laws.addition", {"scipy", "numba", "torch"}),
         ("ps.cosine([[1.0, 0.0], [0.0, 1.0]])", {"scipy", "numba", "torch"}),
-        ("ps.claim, ps.runs.find", {"scipy", "numba", "torch", "matplotlib"}),
+        ("ps.claim, ps.runs.find", {"numba", "torch", "matplotlib"}),
         ("ps.LinearModel, ps.velocity", {"numba", "torch"}),
         ("ps.count([0, 1, 0], 2)", {"torch", "transformers", "matplotlib", "pandas"}),
         ("ps.align, ps.nearest, ps.group, ps.open_corpus", {"torch", "transformers", "matplotlib", "pandas"}),

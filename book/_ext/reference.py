@@ -7,7 +7,6 @@ that a string describes. What opens is autodoc's, so that every name is the targ
 
 from __future__ import annotations
 
-import html
 import importlib
 import inspect
 import re
@@ -15,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from docutils import nodes
+from reproduction import folded
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 
@@ -32,13 +32,14 @@ def first_sentence(docstring: str) -> str:
     return re.sub(r":[a-z:]+:(?=`)", "", found[0] if found else paragraph)
 
 
-def as_html(sentence: str) -> str:
-    """A sentence with its code in backticks as HTML.
+def inline(sentence: str) -> list[nodes.Node]:
+    """A sentence as nodes, with what stands in backticks as code.
 
-    >>> as_html("`x` < 1")
-    '<code>x</code> &lt; 1'
+    >>> [node.astext() for node in inline("`x` < 1")], type(inline("`x`")[0]).__name__
+    (['x', ' < 1'], 'literal')
     """
-    return re.sub(r"(`+)(.+?)\1", r"<code>\2</code>", html.escape(sentence, quote=False))
+    parts = re.split(r"`+(.+?)`+", sentence)
+    return [nodes.literal("", part) if i % 2 else nodes.Text(part) for i, part in enumerate(parts) if part]
 
 
 def members(module: ModuleType) -> list[tuple[str, str]]:
@@ -66,19 +67,20 @@ def kind(value: Any) -> str:
     return "exception" if issubclass(value, BaseException) else "class"
 
 
+def line(name: str, sentence: str, inside: list[nodes.Node]) -> nodes.Node:
+    """A name and a sentence on a line that opens to nodes."""
+    first = [nodes.literal("", name), nodes.Text(" ")] if name else []
+    return folded([*first, *inline(sentence)], inside, classes=["probsig-api"])
+
+
 class Reference(SphinxDirective):
     """A directive that lists names, each of which opens to its docstring."""
 
-    def entry(self, name: str, shown: str, what: str, sentence: str) -> list[nodes.Node]:
+    def entry(self, name: str, shown: str, what: str, sentence: str) -> nodes.Node:
         """One name: a line, and behind it what autodoc says."""
         options = "\n   :members:" if what in ("class", "exception") else ""
         inside = self.parse_text_to_nodes(f"```{{eval-rst}}\n.. auto{what}:: {name}{options}\n```")
-        return self.folded(f"<code>{html.escape(shown)}</code> {as_html(sentence)}", inside)
-
-    def folded(self, line: str, inside: list[nodes.Node]) -> list[nodes.Node]:
-        """A line of HTML that opens to nodes."""
-        opening = f'<details class="probsig-api"><summary><span>{line}</span></summary>'
-        return [nodes.raw("", opening, format="html"), *inside, nodes.raw("", "</details>", format="html")]
+        return line(shown, sentence, inside)
 
     def note(self, module: ModuleType) -> None:
         """A changed module rebuilds this page."""
@@ -99,11 +101,10 @@ class Names(Reference):
             sentence = first_sentence(value.__doc__)
             if isinstance(value, ModuleType):
                 self.note(value)
-                inside = self.room(value)
-                shown += self.folded(f"<code>{name}</code> {as_html(sentence)}", inside)
+                shown.append(line(name, sentence, self.room(value)))
             else:
                 self.note(importlib.import_module(value.__module__))
-                shown += self.entry(f"{FRONT}.{name}", name, kind(value), sentence)
+                shown.append(self.entry(f"{FRONT}.{name}", name, kind(value), sentence))
         return shown
 
     def room(self, package: ModuleType) -> list[nodes.Node]:
@@ -123,15 +124,14 @@ class Module(Reference):
         self.note(module)
         said = self.parse_text_to_nodes(f"```{{eval-rst}}\n.. automodule:: {module.__name__}\n```")
         at = next((i for i, node in enumerate(said) if isinstance(node, nodes.paragraph)), len(said) - 1) + 1
-        shown = [*said[:at], *(self.folded("More", said[at:]) if said[at:] else [])]
+        shown = [*said[:at], *([line("", "More", said[at:])] if said[at:] else [])]
         for name, what in members(module):
             value = getattr(module, name)
             told = attribute(module, name) if what == "data" else value.__doc__
-            shown += self.entry(f"{module.__name__}.{name}", name, what, first_sentence(told))
+            shown.append(self.entry(f"{module.__name__}.{name}", name, what, first_sentence(told)))
         return shown
 
 
 def attribute(module: ModuleType, name: str) -> str:
     """The string that stands behind a constant of a module."""
     return "\n".join(ModuleAnalyzer.for_module(module.__name__).find_attr_docs()["", name])
-

@@ -8,13 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+import records
 import tables
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from tables import Cell, row, table, text
 
-from book._ext import records as _ext_records
 from probsig.pages import errata, verdicts
 
 logger = logging.getLogger(__name__)
@@ -103,8 +103,8 @@ class Judged(tables.BookDirective):
         """Claims and errata; each says its `notebook`."""
         folder = self.book.ledger.parent
         order = [path.relative_to(folder).with_suffix("").as_posix() for path in self.notebooks()]
-        found = [[each for each in records if each["notebook"] in order] for records in _ext_records.collect(folder)]
-        made, errors = (sorted(records, key=lambda record: order.index(record["notebook"])) for records in found)
+        found = [[each for each in kind if each["notebook"] in order] for kind in records.collect(folder)]
+        made, errors = (sorted(kind, key=lambda record: order.index(record["notebook"])) for kind in found)
         return made, errors
 
     def inline(self, source: str) -> list[nodes.Node]:

@@ -214,7 +214,7 @@ class Claim:
         verdict = f"{self.verdict}, {self.here}" if self.here else self.verdict
         return f"{self.key}: {self.whose}, {verdict}; measured {self.measured}, accepted {self.accepted}"
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         whose = "The paper" if self.paper else "This book"
         verdict = f"{self.verdict} ({self.here})" if self.here else self.verdict
         reach = f" · {self.reach}" if self.reach else ""

@@ -41,7 +41,7 @@ class Erratum:
     def __repr__(self) -> str:
         return f"{self.key}: erratum to {self.where}, {TIERS[self.tier]}; {self.size}"
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         rows = [
             f"**Erratum, {TIERS[self.tier]}** ({self.where}): {boxes.sentence(self.why)}",
             *([f"*What changes* {boxes.sentence(self.changes)}"] if self.changes else []),
