@@ -178,7 +178,7 @@ def _norm_back(force: Any, norm: Any, x: Any) -> Any:
 def _through(force: Any, values: Sequence[Any], norms: Sequence[tuple[Any, Any]] = ()) -> Any:
     """The force at the embeddings, of one at the end, through layers of uniform attention without MLPs; with the norms
     before them, if given, each with its input."""
-    for value, before in zip(reversed(values), reversed(norms or [None] * len(values)), strict=True):
+    for value, before in zip(reversed(values), reversed(norms or [None] * len(values)), strict=True):  # type: ignore[list-item]
         branch = _to_earlier(force) @ value
         force = force + (_norm_back(branch, *before) if before else branch)
     return force
