@@ -56,16 +56,55 @@ def test_a_file_of_ones_own(tmp_path):
         corpus.document(2)
 
 
-def test_a_touched_file_opens_and_a_changed_one_does_not(tmp_path):
+def test_a_touched_file_is_not_tokenised_again_and_a_changed_one_is(tmp_path, monkeypatch):
+    path = jsonl(tmp_path / "mine.jsonl", ["one", "two"])
+    before = corpora.open_corpus(path, letters())
+    os.utime(path, (1, 1))
+    with monkeypatch.context() as patch:
+        patch.setattr(corpora.store, "write", None)
+        assert corpora.open_corpus(path, letters()).digest == before.digest
+    jsonl(path, ["one", "six"])
+    after = corpora.open_corpus(path, letters())
+    assert bytes(after.document(1).astype(np.uint8)).decode() == "six" and after.digest != before.digest
+    assert bytes(before.document(1).astype(np.uint8)).decode() == "two"  # who has the old one open keeps it
+
+
+def test_a_file_of_another_kind_in_a_folder_is_another_text(tmp_path):
+    path = tmp_path / "texts" / "a.txt"
+    path.parent.mkdir()
+    path.write_text('{"text": "one"}\n')
+    assert len(corpora.open_corpus(path.parent, letters()).ids) == 16
+    path.rename(path.with_suffix(".jsonl"))
+    assert len(corpora.open_corpus(path.parent, letters()).ids) == 3
+
+
+def test_a_killed_second_tokenising_is_done_again(tmp_path, monkeypatch):
     path = jsonl(tmp_path / "mine.jsonl", ["one", "two"])
     corpora.open_corpus(path, letters())
-    os.utime(path, (1, 1))
-    assert len(corpora.open_corpus(path, letters()).ids) == 6
-    jsonl(path, ["one", "six"])
-    with pytest.raises(
-        CorpusError, match=r"^\S+mine\.jsonl has changed since it was tokenised: remove the folder \S+ to"
-    ):
+    jsonl(path, ["three"])
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(corpora.store.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         corpora.open_corpus(path, letters())
+    assert len(corpora.open_corpus(path, letters()).ids) == 5
+
+
+@pytest.mark.parametrize("spelt", ["mine.jsonl", "./mine.jsonl", "~/mine.jsonl", "{whole}"])
+def test_however_a_path_is_spelt(spelt, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    path = jsonl(tmp_path / "mine.jsonl", ["one"])
+    assert len(corpora.open_corpus(spelt.format(whole=path), letters()).ids) == 3
+
+
+@pytest.mark.parametrize("spelt", ["data", "~/data"])
+def test_however_the_folder_of_data_is_spelt(spelt, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PROBSIG_DATA", spelt)
+    monkeypatch.setenv("PROBSIG_CACHE", spelt.replace("data", "kept"))
+    jsonl(tmp_path / "data" / "cc.jsonl", ["one"])
+    assert len(corpora.open_corpus("cc", letters()).ids) == 3
+    assert [folder.name[:3] for folder in (tmp_path / "kept" / "corpora").iterdir() if folder.is_dir()] == ["cc-"]
 
 
 def test_names_are_looked_for_in_the_folder_of_data(tmp_path, monkeypatch):

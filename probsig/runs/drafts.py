@@ -1,11 +1,12 @@
 """The state of an unfinished piece of work: saved about every minute, loaded when it goes on, removed when it is done.
 
-A draft is a run folder (`storage.write_run`), so it is there whole or as it was before. Its identity says what it is
-the state of; the state of something else is not taken up.
+A draft is a run folder (`files.write_run`), so it is there whole or as it was before. Its identity, plain JSON values,
+says what it is the state of; the state of something else is not taken up.
 """
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Mapping
@@ -41,7 +42,7 @@ class Draft:
         if not (self.folder / runs_files.RECORD).is_file():
             return None
         record, arrays = runs_files.read_run(self.folder)
-        return (record["done"], arrays) if record["identity"] == identity else None
+        return (record["done"], arrays) if record["identity"] == json.loads(json.dumps(identity)) else None
 
     def due(self) -> bool:
         """Whether it is time to save, or to stop."""

@@ -1,4 +1,4 @@
-"""Whole files or none: atomic writes, digests, and run folders.
+"""Whole files or none: paths, atomic writes, locks, digests, and run folders.
 
 A run folder holds `run.json` (what was run, and the name, size and SHA-256 of the file of arrays) and that file, whose
 name carries its digest. The arrays are written first, under their own name, and then `run.json` takes the place of the
@@ -17,15 +17,18 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 RECORD = "run.json"
+FOLDERS = ("PROBSIG_RUNS", "PROBSIG_CACHE", "PROBSIG_DATA")
+"""The environment variables that name a folder."""
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # a full disk, a full quota
 
 
@@ -37,6 +40,28 @@ def checkout() -> Path | None:
     """The root of the repository that this package runs from, or None when it is installed elsewhere."""
     root = Path(__file__).resolve().parents[2]
     return root if (root / "pyproject.toml").is_file() else None
+
+
+def place(path: Path | str) -> Path:
+    """A path as a person writes it, made absolute: ~ is the home, and others begin in the working folder.
+
+    >>> place("~") == Path.home(), place("texts/a.txt") == Path.cwd() / "texts" / "a.txt"
+    (True, True)
+    """
+    with contextlib.suppress(RuntimeError):  # ~somebody who has no home here is a name like any other
+        path = Path(path).expanduser()
+    return Path(path).absolute()
+
+
+def named(variable: str) -> Path | None:
+    """The folder that an environment variable of FOLDERS names, if it is set."""
+    said = os.environ.get(variable)
+    return place(said) if said else None
+
+
+def named_folders() -> dict[str, str]:
+    """Those of FOLDERS that are set, absolute: for the environment of a process that begins in another folder."""
+    return {variable: str(found) for variable in FOLDERS if (found := named(variable))}
 
 
 def digest(data: bytes) -> str:
@@ -62,6 +87,19 @@ def digest_file(path: Path) -> str:
     return digest_text(path.read_text("utf-8")) if path.suffix == ".json" else digest(path.read_bytes())
 
 
+def digest_arrays(arrays: Iterable[Any]) -> str:
+    """The SHA-256 of some arrays: of their types, shapes and numbers, in this order.
+
+    >>> digest_arrays([[1, 2]]) == digest_arrays([[1], [2]]), digest_arrays([[1, 2]]) == digest_arrays([[1.0, 2.0]])
+    (False, False)
+    """
+    sha = hashlib.sha256()
+    for each in map(np.asarray, arrays):
+        sha.update(f"{each.dtype.str} {each.shape} ".encode())
+        sha.update(np.ascontiguousarray(each).data)
+    return sha.hexdigest()
+
+
 def write_whole(path: Path | str, data: bytes) -> Path:
     """Write `data` to `path` so that the file is there whole or (still) as it was.
 
@@ -69,24 +107,21 @@ def write_whole(path: Path | str, data: bytes) -> Path:
     Raises StorageError when the disk is full or the folder cannot be written; nothing half-written stays behind.
     """
     path = Path(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    half = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(draft, "xb") as file:
+        with open(half, "xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(draft, path)
+        os.replace(half, path)
     except OSError as error:
-        reason = "the disk is full" if error.errno in FULL else str(error.strerror or error)
         with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise StorageError(
-            f"Could not write {path} ({len(data)} bytes) because {reason}: make room or choose another folder with "
-            "PROBSIG_RUNS, then run again; nothing half-written was left."
-        ) from error
+            half.unlink(missing_ok=True)
+        what, first = f"Could not write {path} ({len(data)} bytes)", "make room or "
+        raise _refused(what, error, first if error.errno in FULL else "", "; nothing half-written was left") from error
     except BaseException:
-        draft.unlink(missing_ok=True)
+        half.unlink(missing_ok=True)
         raise
     return path
 
@@ -96,10 +131,33 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError(
-            f"Could not make the folder {path} because {error.strerror or error}: choose another with PROBSIG_RUNS."
-        ) from error
+        raise _refused(f"Could not make the folder {path}", error) from error
     return path
+
+
+@contextlib.contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """A file that one process or thread has at a time; what is killed has it no longer.
+
+    Raises StorageError where it cannot be made.
+    """
+    make_folder(path.parent)
+    held = FileLock(path)
+    try:
+        held.acquire()
+    except OSError as error:
+        raise _refused(f"Could not make the file {path}", error) from error
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def _refused(what: str, error: OSError, first: str = "", last: str = "") -> StorageError:
+    reason = "the disk is full" if error.errno in FULL else str(error.strerror or error)
+    return StorageError(
+        f"{what} because {reason}: {first}choose another folder with PROBSIG_RUNS, then run again{last}."
+    )
 
 
 def read_whole(path: Path | str) -> bytes:
@@ -129,7 +187,8 @@ def write_run(folder: Path | str, record: Mapping[str, Any], arrays: Mapping[str
     text = json.dumps(described, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
     write_whole(folder / described["arrays"]["file"], data)
     write_whole(folder / RECORD, text.encode())
-    for old in folder.glob("arrays*.safetensors"):
+    half = [file for name in (RECORD, "arrays-") for file in folder.glob(f".{name}*")]  # what a killed process left
+    for old in [*folder.glob("arrays-*.safetensors"), *half]:
         if old.name != described["arrays"]["file"]:
             old.unlink(missing_ok=True)
     return folder
@@ -147,6 +206,8 @@ def read_record(folder: Path | str) -> dict[str, Any]:
             raise ValueError("a file of another name")
     except (ValueError, KeyError, TypeError) as error:
         raise StorageError(f"{path} is damaged (it is no complete JSON record of a run): {remedy(path)}.") from error
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read because {error.strerror or error}: {remedy(path)}.") from error
     return record
 
 
@@ -162,6 +223,8 @@ def read_run(folder: Path | str) -> tuple[dict[str, Any], dict[str, np.ndarray]]
         data = read_whole(path)
     except FileNotFoundError as error:
         raise StorageError(f"{path} is missing beside its {RECORD}: {remedy(path)}.") from error
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read because {error.strerror or error}: {remedy(path)}.") from error
     if len(data) != promised["bytes"]:
         has = f"has {len(data)} bytes where {RECORD} says {promised['bytes']}"
         raise StorageError(f"{path} {has}: {remedy(path)}.")

@@ -8,6 +8,8 @@ import platform
 import subprocess
 from pathlib import Path
 
+from probsig.runs.files import checkout
+
 LIBRARIES = ("numpy", "scipy", "matplotlib", "torch", "transformers", "safetensors", "probsig")
 
 
@@ -59,7 +61,9 @@ def _ask(*command: str) -> str:
 def commit() -> str | None:
     """The commit of the checkout that this package runs from, with "+" behind where the package was changed since; None
     outside one."""
-    root = str(Path(__file__).resolve().parents[2])
-    found = _ask("git", "-C", root, "rev-parse", "HEAD")
-    changed = _ask("git", "-C", root, "status", "--porcelain", "--", "probsig")
+    root = checkout()
+    if root is None:
+        return None
+    found = _ask("git", "-C", str(root), "rev-parse", "HEAD")
+    changed = _ask("git", "-C", str(root), "status", "--porcelain", "--", "probsig")
     return found + "+" * bool(changed) if found else None

@@ -12,6 +12,7 @@ that are none of the book's the digest belongs in the config, so that other inpu
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import json
@@ -27,8 +28,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from filelock import FileLock
 
+from probsig.errors import closest
 from probsig.runs import code, files, machine, replays
 from probsig.runs.drafts import Draft
 
@@ -95,8 +96,7 @@ class Run:
 
 def folder() -> Path:
     """Where new runs go: PROBSIG_RUNS, else `runs` of the checkout, else `runs` of the working directory."""
-    moved = os.environ.get("PROBSIG_RUNS")
-    return Path(moved).expanduser() if moved else (files.checkout() or Path.cwd()) / "runs"
+    return files.named("PROBSIG_RUNS") or (files.checkout() or Path.cwd()) / "runs"
 
 
 def name_of(kind: str, config: Mapping[str, Any]) -> str:
@@ -113,20 +113,25 @@ def name_of(kind: str, config: Mapping[str, Any]) -> str:
 def find(kind: str, config: Mapping[str, Any], pieces: Pieces) -> Run | None:
     """The stored run of this kind and config, from `results/` of the checkout, then from `runs/`; None where there is
     none. Raises StorageError, with the file and what to do, for one that is damaged."""
-    config, name, root = json.loads(json.dumps(config)), name_of(kind, config), files.checkout()
+    config, name, root = _plain(config), name_of(kind, config), files.checkout()
     places = ([("results", root / "results")] if root else []) + [("runs", folder())]
     for origin, place in places:
-        if (place / name / files.RECORD).is_file():
+        if (place / name / files.RECORD).exists():
             record, arrays = files.read_run(place / name)
             if record.get("config") != config or record.get("kind") != kind:
                 path = place / name / files.RECORD
                 raise files.StorageError(f"{path} is of another config than its name: {files.remedy(path)}.")
-            return Run(name, config, arrays, record, origin, replays.state(record, _code(pieces)))
+            return Run(name, config, arrays, record, origin, replays.state(record, code.digest(_makers(pieces))))
     return None
 
 
-def _code(pieces: Pieces) -> str:
-    return code.digest(piece.maker for piece in pieces.values())
+def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config as JSON gives it back."""
+    return json.loads(json.dumps(config))
+
+
+def _makers(pieces: Pieces) -> list[str]:
+    return sorted({piece.maker for piece in pieces.values()})
 
 
 def may_compute(config: Mapping[str, Any]) -> bool:
@@ -154,22 +159,23 @@ def run(
     found = find(kind, config, pieces)
     if found is not None:
         return found
-    config, name = json.loads(json.dumps(config)), name_of(kind, config)
+    name = name_of(kind, config)
     if not may_compute(config):
         raise MissingRun(
             f"The result {name} is not in results/, and under CI nothing above the scale 'smoke' is computed: "
             f"run the chapter at that scale elsewhere and promote {name}."
         )
-    drafts = folder() / f"{name}.pieces"
-    files.make_folder(drafts)
-    with FileLock(drafts / "lock"):
+    unfinished, taken = folder() / f"{name}.pieces", folder() / f"{name}.lock"
+    with files.lock(taken):
         found = find(kind, config, pieces)  # another process may have made it meanwhile
         if found is None:
             opened = inputs() if inputs else None
-            with ThreadPoolExecutor(min(len(pieces), _cores())) as pool:
-                parts = _made(pieces, drafts, opened, means, stop or threading.Event(), pool)
-            found = store(kind, config, pieces, parts, opened)
-    shutil.rmtree(drafts, ignore_errors=True)
+            seen = opened.digest() if opened is not None else None
+            parts = _made(pieces, unfinished, seen, {"inputs": opened, "means": means}, stop or threading.Event())
+            found = store(kind, config, pieces, parts, seen)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            taken.unlink()  # whoever waits for it finds the run
     return found
 
 
@@ -178,17 +184,17 @@ def store(
     config: Mapping[str, Any],
     pieces: Pieces,
     parts: Mapping[str, tuple[float, Arrays]],
-    opened: Inputs | None = None,
+    inputs: str | None = None,
 ) -> Run:
-    """Store what the pieces gave: of each its seconds and arrays."""
-    config, name = json.loads(json.dumps(config)), name_of(kind, config)
+    """Store what the pieces gave, of each its seconds and arrays; `inputs` is the digest of what was opened."""
+    config, name, makers = _plain(config), name_of(kind, config), _makers(pieces)
     arrays = {f"{piece}/{key}": value for piece, (_, part) in parts.items() for key, value in part.items()}
     record = {
         "kind": kind,
         "name": name,
         "config": config,
-        "inputs": opened.digest() if opened is not None else None,
-        "code": {"digest": _code(pieces), "commit": machine.commit()},
+        "inputs": inputs,
+        "code": {"digest": code.digest(makers), "makers": makers, "commit": machine.commit()},
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "versions": machine.versions(),
         "hardware": machine.hardware(),
@@ -203,25 +209,28 @@ def _cores() -> int:
 
 
 def _made(
-    pieces: Pieces, drafts: Path, opened: Any, means: Any, stop: threading.Event, pool: ThreadPoolExecutor
+    pieces: Pieces, unfinished: Path, seen: str | None, given: Mapping[str, Any], stop: threading.Event
 ) -> dict[str, tuple[float, Arrays]]:
+    """Every piece's seconds and arrays. What is kept of unfinished work is of this code and these inputs."""
+
+    def place(name: str, piece: Piece) -> Path:
+        made_from = files.digest(f"{code.digest([piece.maker])} {seen}".encode())
+        return unfinished / f"{name.replace('/', '-')}-{made_from[:8]}"
+
     for piece in pieces.values():
         piece.function()  # imported in this thread
-    own = {name: drafts / f"{name.replace('/', '-')}-{code.digest([p.maker])[:8]}" for name, p in pieces.items()}
-    done = {
-        name: pool.submit(_piece, own[name], piece, {"inputs": opened, "means": means}, stop)
-        for name, piece in pieces.items()
-    }
-    try:
-        return {name: future.result() for name, future in done.items()}
-    except BaseException:
-        stop.set()
-        pool.shutdown(cancel_futures=True)
-        raise
+    with ThreadPoolExecutor(min(len(pieces), _cores())) as pool:
+        done = {name: pool.submit(_piece, place(name, piece), piece, given, stop) for name, piece in pieces.items()}
+        try:
+            return {name: future.result() for name, future in done.items()}
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def _piece(place: Path, piece: Piece, given: Mapping[str, Any], stop: threading.Event) -> tuple[float, Arrays]:
-    if (place / files.RECORD).is_file():
+    if (place / files.RECORD).exists():
         record, arrays = files.read_run(place)
         return record["seconds"], arrays
     begun = time.perf_counter()
@@ -240,13 +249,7 @@ def over(found: Iterable[Run], name: str) -> np.ndarray:
     arrays = []
     for one in found:
         if name not in one.arrays:
-            raise KeyError(f"{one.name} holds no {name!r}{_nearest(name, one.arrays)}.")
+            raise KeyError(f"{one.name} holds no {name!r}{closest(name, list(one.arrays))}.")
         arrays.append(one.arrays[name])
     stacked = np.stack(arrays)
     return stacked.astype(float) if stacked.dtype.kind == "f" else stacked
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    from probsig.errors import closest
-
-    return closest(name, list(known))

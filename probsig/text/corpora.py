@@ -28,7 +28,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probsig.errors import CorpusError
 from probsig.runs.files import digest
 from probsig.text import store
 from probsig.text.sources import files as sources_files
@@ -82,9 +81,10 @@ def open_corpus(
     by: a tokenizer or its name. max_tokens ends the corpus there; the hub needs it, since a subset has up to 10^10.
     place: one of PLACES, else the first that has the name. problem: "stop" at a damaged document, or "skip" and warn.
     special_tokens: put the model's own tokens around each document. repository, revision: of the hub, or a folder.
-    Raises CorpusError (one sentence) for an unknown name, damaged or empty text, for text that changed since it was
-    tokenised, and where the hub's stream breaks off (what was tokenised is kept, and the next call goes on from there);
-    StorageError for a damaged or full cache; ValueError and ImportError as `tokenizer` does.
+    Text that has changed is tokenised again.
+    Raises CorpusError (one sentence) for an unknown name, damaged or empty text, and where the hub's stream breaks off
+    (what was tokenised is kept, and the next call goes on from there); StorageError for a damaged or full cache;
+    ValueError and ImportError as `tokenizer` does.
 
     >>> import tempfile
     >>> from unittest import mock
@@ -114,23 +114,19 @@ def open_corpus(
 
     source, stamp = _found(str(name), place, max_tokens, repository, revision, folder_of)
     folder = folder_of(source)
-    stored = store.read(folder)
+    stored = _current(folder, source, stamp)
     if stored is None:
         with store.lock(folder):  # another process or thread may be at the same text
-            if (stored := store.read(folder)) is None:
+            if (stored := _current(folder, source, stamp)) is None:
                 left_out: list[str] = []
                 texts = _documents(source, problem, left_out)
                 described = {**source, "stamp": stamp, "sha256": _content(source)}
                 chosen: dict[str, Any] = {"max_tokens": max_tokens, "special_tokens": special_tokens}
                 chosen["left_out"] = left_out
+                (folder / store.RECORD).unlink(missing_ok=True)  # of the text as it was
                 store.write(folder, texts, by, described, **chosen)  # type: ignore[arg-type]  # by is read only
                 stored = store.read(folder)
     assert stored is not None
-    if stored[0]["source"]["stamp"] != stamp:  # copied or touched, or changed
-        if stored[0]["source"]["sha256"] != _content(source):
-            raise CorpusError(
-                f"{source['path']} has changed since it was tokenised: remove the folder {folder} to tokenise it again."
-            )
     record, ids, offsets = stored
     if record["left_out"] or record["empty"]:
         bad = record["left_out"]
@@ -138,3 +134,11 @@ def open_corpus(
         both += [f"{len(bad)} damaged (the first: {bad[0]})"] if bad else []
         warnings.warn(f"Documents of {name} that are left out: {' and '.join(both)}.", stacklevel=2)
     return Corpus(Path(name).name, ids, offsets, by, source["place"], record["digest"], record)
+
+
+def _current(folder: Path, source: dict[str, Any], stamp: Any) -> Any:
+    """What the store holds of a text as its files are today; files that were only copied or touched are the same."""
+    stored = store.read(folder)
+    if stored is None or stored[0]["source"]["stamp"] == stamp:
+        return stored
+    return stored if stored[0]["source"]["sha256"] == _content(source) else None

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from probsig.errors import CorpusError
-from probsig.runs.files import FULL, StorageError, digest, write_whole
+from probsig.runs.files import FULL, StorageError, digest, named, write_whole
 
 RECORD, STATE = "corpus.json", "draft.json"
 EVERY = 1 << 24  # characters between two saved states
@@ -255,5 +255,4 @@ def _tokenise(
 
 def cache() -> Path:
     """The folder of tokenised corpora: PROBSIG_CACHE, else probsig in XDG_CACHE_HOME or ~/.cache."""
-    named = os.environ.get("PROBSIG_CACHE")
-    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "probsig"
+    return named("PROBSIG_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "probsig"

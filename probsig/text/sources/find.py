@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from probsig.errors import CorpusError, closest
+from probsig.runs import files as runs_files
 from probsig.text import store
 from probsig.text.sources import files as sources_files
 from probsig.text.sources import packages
@@ -67,18 +67,19 @@ def _found(
 def _file(name: str) -> Path | None:
     """The file or folder of a name: a path as it is, else in PROBSIG_DATA."""
     if name not in NAMES:
-        return Path(name) if Path(name).exists() else None
-    where = os.environ.get("PROBSIG_DATA")
+        return path if (path := runs_files.place(name)).exists() else None
+    where = runs_files.named("PROBSIG_DATA")
     endings = (*sources_files.KINDS, "")
-    return next((p for e in endings if where and (p := Path(where) / f"{name}{e}").exists()), None)
+    return next((p for e in endings if where and (p := where / f"{name}{e}").exists()), None)
 
 
 def _content(source: dict[str, Any]) -> str | None:
-    """The SHA-256 of the bytes of a corpus's files, one after the other."""
+    """The SHA-256 of a corpus's files, one after the other: of their endings, sizes and bytes."""
     if source["place"] != "file":
         return None
     sha = hashlib.sha256()
     for path in sources_files.files(source["path"]):
+        sha.update(f"{sources_files.kind(path)} {path.stat().st_size} ".encode())
         with open(path, "rb") as file:
             while block := file.read(1 << 22):
                 sha.update(block)
