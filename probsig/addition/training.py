@@ -20,6 +20,7 @@ from tqdm import tqdm
 from probsig.addition import engines
 from probsig.laws.distribution import Distribution
 from probsig.runs.drafts import Draft
+from probsig.runs.files import digest_arrays
 from probsig.theory.models import initial_weights
 
 MODELS = ("linear", "ffn")
@@ -103,7 +104,6 @@ def train_together(
     measures: Sequence[Measure] | None = None,
     measure_at: Iterable[int] = (),
     checkpoints: Iterable[int] | None = None,
-    progress: bool = False,
     draft: Draft | None = None,
     **protocol,
 ) -> list[Trajectory]:
@@ -113,7 +113,8 @@ def train_together(
     fresh optimiser; a list holds one a seed. dtype is float64 for the population gradient, else float32. A step number
     s means "after s updates", so 0 is the start; `checkpoints` defaults to the last step. Both models start from the
     same weights and see the same batches. device "auto" takes a GPU if there is one.
-    With a `draft` the state is saved about every minute, and a run that was stopped goes on from it to the same bits.
+    With a `draft` the state is saved about every minute, and a run that was stopped goes on from it to the same bits; a
+    draft of another law, start, protocol, or of other steps to measure or to keep, is not taken up.
     Raises ValueError for an unknown model or device, an impossible step, or what `Protocol` refuses.
 
     >>> from probsig.laws.tasks import addition
@@ -134,7 +135,17 @@ def train_together(
     starts = [_start(dist, hidden_size, one, seed, dtype) for one, seed in zip(inits, seeds, strict=True)]
     engine = engines.engine(dist, model, how, starts, seeds, engines.resolve_device(device))
 
-    log, identity = _Log(), {"task": dist.name, "model": model, "seeds": list(map(int, seeds)), **asdict(how)}
+    identity = {
+        "law": digest_arrays([dist.X, dist.y, dist.weight, dist.vocab_size]),
+        "streams": [dist.name, *map(int, seeds)],
+        "start": digest_arrays(block for start in starts for block in start),
+        "model": model,
+        "engine": type(engine).__name__,
+        "measured": sorted(measure_at),
+        "kept": sorted(kept),
+        **asdict(how),
+    }
+    log = _Log()
     found = draft.load(identity) if draft else None
     if found:
         parts = {"state": {}, "log": {}}  # type: ignore[var-annotated]
@@ -150,8 +161,8 @@ def train_together(
             arrays = {f"{part}/{key}": array for part, named in parts.items() for key, array in named.items()}
             draft.save(identity, engine.done, arrays)
 
-    label = f"{dist.name} {model}"
-    bar = tqdm(total=how.steps, initial=engine.done, desc=label, unit=" steps", mininterval=2, disable=not progress)
+    told = {"total": how.steps, "initial": engine.done, "desc": f"{dist.name} {model}", "unit": " steps"}
+    bar = tqdm(**told, mininterval=2, delay=3, leave=False)
     with threadpool_limits(1, user_api="blas"), bar:
         for event in sorted(step for step in measure_at | kept | {how.steps} if step >= engine.done):
             while engine.done < event:

@@ -101,25 +101,29 @@ def law(config: dict[str, Any], task: str) -> Distribution:
     return TASKS[task](*sets, vocab_size=config["vocab_size"])
 
 
-def addition(config: dict[str, Any], progress: bool = False) -> dict[str, runs.Piece]:
+def addition(config: dict[str, Any]) -> dict[str, runs.Piece]:
     """The six pieces of a config, "task/model" -> the call that trains it, for `runs.run`.
 
     >>> list(addition(addition_config("smoke", seed=0)))[:2]
     ['add/linear', 'add/ffn']
     """
-    maker, options = "probsig.experiments.addition:piece", {"progress": progress}
-    return {f"{task}/{model}": runs.Piece(maker, (config, task, model), options) for task in TASKS for model in MODELS}
+    return {
+        f"{task}/{model}": runs.Piece("probsig.experiments.addition:piece", (config, task, model))
+        for task in TASKS
+        for model in MODELS
+    }
 
 
 def faster(config: dict[str, Any]) -> runs.Run:
     """The run of the linear model on the two additions at a config of another learning rate, of which only the
     accuracies and the order are kept: found, or trained now and stored."""
-    maker = "probsig.experiments.addition:accuracies"
-    pieces = {task: runs.Piece(maker, (config, task), {"progress": True}) for task in ("add", "add_same")}
+    pieces = {
+        task: runs.Piece("probsig.experiments.addition:accuracies", (config, task)) for task in ("add", "add_same")
+    }
     return runs.run("longer", config, pieces)
 
 
-def addition_runs(configs: Sequence[dict[str, Any]], device: str = "auto", progress: bool = False) -> list[runs.Run]:
+def addition_runs(configs: Sequence[dict[str, Any]], device: str = "auto") -> list[runs.Run]:
     """The stored runs of these configs; what is missing is trained and stored.
 
     On a CPU the pieces of a config train side by side, one a core. On a GPU every piece trains for all missing configs
@@ -132,15 +136,12 @@ def addition_runs(configs: Sequence[dict[str, Any]], device: str = "auto", progr
     if missing and runs.may_compute(missing[0]) and engines.resolve_device(device) == "cuda":
         for task in TASKS:
             for model in MODELS:
-                done[f"{task}/{model}"] = pieces(missing, task, model, device="cuda", progress=progress)
+                done[f"{task}/{model}"] = pieces(missing, task, model, device="cuda")
     seconds = (time.perf_counter() - begun) / max(1, len(missing) * len(done))
     for at, config in enumerate(missing if done else ()):
         parts = {name: (seconds, arrays[at]) for name, arrays in done.items()}
         runs.store("addition", config, addition(config), parts)
-    return [
-        run or runs.run("addition", config, addition(config, progress))
-        for config, run in zip(configs, found, strict=True)
-    ]
+    return [run or runs.run("addition", config, addition(config)) for config, run in zip(configs, found, strict=True)]
 
 
 def piece(
@@ -153,11 +154,9 @@ def piece(
     return pieces([config], task, model, draft=draft, **options)[0]
 
 
-def accuracies(
-    config: dict[str, Any], task: str, draft: Draft | None = None, progress: bool = False
-) -> dict[str, np.ndarray]:
+def accuracies(config: dict[str, Any], task: str, draft: Draft | None = None) -> dict[str, np.ndarray]:
     """Steps, accuracies and R_order of `piece` for the linear model."""
-    trained = piece(config, task, "linear", draft=draft, progress=progress)
+    trained = piece(config, task, "linear", draft=draft)
     return {name: trained[name] for name in ("steps", "accuracy", "sample_accuracy", "R_order")}
 
 
@@ -169,7 +168,6 @@ def pieces(
     steps: int | None = None,
     draft: Draft | None = None,
     device: str = "cpu",
-    progress: bool = False,
 ) -> list[dict[str, np.ndarray]]:
     """Train one model on one task for configs that differ in seed and init; the arrays of each.
 
@@ -203,7 +201,6 @@ def pieces(
         measures=[measured(one) for one in configs],
         measure_at=[step for step in {*range(0, last + 1, config["every"]), PREFIX, *at} if step <= last],
         checkpoints=[step for step in checkpoints(config) if step <= last],
-        progress=progress,
         draft=draft,
         steps=last,
         batch=config["batch"],

@@ -42,9 +42,8 @@ def trained(name: str, texts: Texts, *, scale: str, seed: int, means: Any = None
     how = SCALES[scale]
     config = {"corpus": name, "architecture": "qwen2.5", "scale": scale, "seed": seed, **asdict(how), **CHOSEN[scale]}
     config |= texts.identity([name])
-    makers = "probsig.experiments.makers"
-    pieces = {"edit": runs.Piece(f"{makers}:edit", (config,))}
-    pieces |= {which: runs.Piece(f"{makers}:edited_model", (config, which)) for which in TEXTS}
+    pieces = {"edit": runs.Piece("probsig.experiments.makers:edit", (config,))}
+    pieces |= {which: runs.Piece("probsig.experiments.makers:edited_model", (config, which)) for which in TEXTS}
     inputs = functools.partial(texts.sets, [name], how.tokens, how.keep, how.held)
     return runs.run("language-edit", config, pieces, inputs=inputs, means=means)
 

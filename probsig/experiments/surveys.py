@@ -153,10 +153,9 @@ def stored(name: str, texts: Texts) -> runs.Run:
     Raises what opening raises, and MissingRun under CI.
     """
     config = {"corpus": name, **_options(texts), **texts.identity([name])}
-    own = "probsig.experiments.surveys"
     pieces = {
-        "survey": runs.Piece(f"{own}:surveyed", (name,)),
-        "estimation": runs.Piece(f"{own}:estimated", (name, texts.seed)),
+        "survey": runs.Piece("probsig.experiments.surveys:surveyed", (name,)),
+        "estimation": runs.Piece("probsig.experiments.surveys:estimated", (name, texts.seed)),
     }
     return runs.run("language-survey", config, pieces, inputs=functools.partial(texts.corpora, [name]))
 

@@ -17,6 +17,7 @@ arrays that are made elsewhere meanwhile. A step number s means "after s updates
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -31,6 +32,7 @@ from tqdm import tqdm
 from probsig import seeds
 from probsig.language.networks import cross_entropy, hidden_states, unembeddings
 from probsig.runs.drafts import Draft
+from probsig.runs.files import digest, digest_arrays
 from probsig.text.training_set import IGNORED, TrainingSet
 
 Arrays = dict[str, NDArray[Any]]
@@ -178,9 +180,10 @@ def train(
     turn: entered for as long as the device is needed, such as a lock where several runs share one.
     until: break off after so many steps of the run.
     With a `draft` the state is saved about every minute, and a run that was stopped or killed goes on from it; on a CPU
-    to the same bits. Raises ValueError for a vocabulary that does not fit, heads that are not as many as distances, a
-    step outside the run, too little text, and what `device_of` refuses; MemoryError where the GPU is too small;
-    drafts.Stopped when asked to stop.
+    to the same bits. A draft of another text, network, start or recipe, or of other looks, is not taken up.
+    Raises ValueError for a vocabulary that does not fit, heads that are not as many as distances, a step outside the
+    run, too little text, and what `device_of` refuses; MemoryError where the GPU is too small; drafts.Stopped when
+    asked to stop.
     """
     rows_of, heads = model.get_input_embeddings().weight.shape[0], len(unembeddings(model))
     if data.vocab_size > rows_of:
@@ -196,9 +199,10 @@ def train(
     unseen = (held.rows(recipe.length)[0], targets(held, recipe.length, distances)) if held else None
     model.to(where).train()
     update = (_Compiled if where.type == "cuda" else _Update)(model, rows, recipe, where)
-    identity = {"data": data.name, "tokens": len(data.ids), "vocab": data.vocab_size, "seed": seed, **asdict(recipe)}
-    identity |= {"distances": list(distances)}
     log, done = Log(), 0
+    identity: dict[str, Any] = {"seed": seed, "distances": list(distances), "looks": sorted(looks), **asdict(recipe)}
+    if draft:
+        identity |= {"data": data.digest().hex(), "held": held.digest().hex() if held else None, **_network(model)}
     found = draft.load(identity) if draft else None
     if found:
         done, log = found[0], _load(found[1], model, update.optimizer)
@@ -349,6 +353,16 @@ def _held_out(model: Any, rows: Rows, where: torch.device) -> NDArray[np.float64
 
 def _numbers(losses: list[torch.Tensor]) -> NDArray[np.float32]:
     return torch.stack([loss.cpu() for loss in losses]).numpy()  # after a resume some are not on the device
+
+
+def _network(model: Any) -> dict[str, str]:
+    """What a network is before it is trained: the digests of its config and of its weights."""
+    names, weights = zip(*model.named_parameters(), strict=True)
+    told = [json.loads(model.config.to_json_string(use_diff=False)), names]
+    return {
+        "network": digest(json.dumps(told, sort_keys=True).encode()),
+        "start": digest_arrays(weight.detach().cpu().numpy() for weight in weights),
+    }
 
 
 def _state(model: Any, optimizer: Any, log: Log) -> Arrays:
