@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import importlib
+import warnings
 from collections.abc import Iterable
+from typing import Any
 
 
 class CorpusError(ValueError):
@@ -40,3 +43,21 @@ def closest(name: str, names: list[str]) -> str:
     """
     found = difflib.get_close_matches(name, names, n=1)
     return f" (did you mean {found[0]!r}?)" if found else ""
+
+
+def needed(module: str, name: str) -> Any:
+    """A name of a library that only some of this package needs, imported now.
+
+    Raises ImportError, with the line that installs the library, where it is not there.
+
+    >>> needed("absent", "anything")
+    Traceback (most recent call last):
+    ImportError: This needs the package absent: run `pip install absent`.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="IProgress")  # of a library that looks for a notebook's widgets
+            return getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise ImportError(f"This needs the package {package}: run `pip install {package}`.") from error

