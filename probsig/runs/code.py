@@ -254,7 +254,7 @@ def definitions(root: Path = PACKAGE, silent: tuple[str, ...] = SILENT) -> Defin
     return Definitions(root, silent)
 
 
-def digest(makers: Iterable[str], root: Path | str = PACKAGE) -> str:
+def digest(makers: Iterable[str], root: Path | str = PACKAGE, silent: Iterable[str] = SILENT) -> str:
     """One digest of some makers, each "module:function", in any order.
 
     Raises KeyError, with the maker, where there is none such.
@@ -262,12 +262,12 @@ def digest(makers: Iterable[str], root: Path | str = PACKAGE) -> str:
     >>> len(digest(["probsig.seeds:stream"]))
     64
     """
-    return _digest(frozenset(makers), Path(root))
+    return _digest(frozenset(makers), Path(root), tuple(silent))
 
 
 @functools.cache
-def _digest(makers: frozenset[str], root: Path) -> str:
-    package, homes = definitions(root), []
+def _digest(makers: frozenset[str], root: Path, silent: tuple[str, ...]) -> str:
+    package, homes = definitions(root, silent), []
     for maker in makers:
         module, _, name = maker.partition(":")
         if module not in package.modules or name not in package.modules[module].own:
