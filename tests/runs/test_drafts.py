@@ -5,8 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from probsig.runs import drafts
-from probsig.runs import files as runs_files
+from probsig.runs import drafts, files
 from probsig.runs.drafts import Draft
 
 
@@ -21,6 +20,12 @@ def test_saved_when_due_and_loaded(tmp_path, monkeypatch):
     assert done == 6 and arrays["W"].tolist() == [0, 1, 2] and draft.load({"of": 2}) is None
 
 
+def test_an_identity_is_what_json_makes_of_it(tmp_path):
+    draft = Draft(tmp_path / "state")
+    draft.save({"steps": (1, 2)}, 5, {}, at_once=True)
+    assert draft.load({"steps": (1, 2)}) == draft.load({"steps": [1, 2]}) == (5, {})
+
+
 def test_asked_to_stop_it_saves_first(tmp_path):
     stop = threading.Event()
     draft = Draft(tmp_path / "state", stop)
@@ -33,6 +38,7 @@ def test_asked_to_stop_it_saves_first(tmp_path):
 def test_a_damaged_state_is_named(tmp_path):
     draft = Draft(tmp_path / "state")
     draft.save({}, 1, {"W": np.zeros(100)}, at_once=True)
-    (tmp_path / "state" / runs_files.ARRAYS).write_bytes(b"short")
-    with pytest.raises(runs_files.StorageError, match=r"has 5 bytes where run\.json says"):
+    (path,) = draft.folder.glob("arrays-*")
+    path.write_bytes(b"short")
+    with pytest.raises(files.StorageError, match=r"has 5 bytes where run\.json says"):
         draft.load({})
