@@ -7,39 +7,52 @@ built there with that notebook in the chapter's place, so that every reference o
 """
 
 import ast
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
-from staleness import QUIET, Book, parameters
+from staleness import QUIET, Book, environment, parameters
 
+from probsig.experiments.texts import OPEN, STAND_IN
 from probsig.pages.parameters import ParameterError, known
+from probsig.runs import files as runs_files
+from probsig.text.sources.find import NAMES
+from probsig.text.tokenizers import HUB
 
 PARTS = ("_config.yml", "_toc.yml", "book", "notebooks", "probsig", "results", "pyproject.toml")
+WORDS = {STAND_IN, OPEN, *NAMES, *HUB}  # what the chapters read as a name, whatever lies in the caller's folder
 
 
 class RerunError(RuntimeError):
     """A rerun that cannot be made; one sentence."""
 
 
-def takes(name: str, book: Book) -> dict:
-    """The parameters of a chapter and their defaults."""
+def takes(name: str, book: Book) -> tuple[dict, set[str]]:
+    """The parameters of a chapter with their defaults, and those of them that may be a path."""
     if not book.notebook(name).is_file():
         others = ", ".join(other for other in book.names() if book.notebook(other).is_file()) or "none"
         raise RerunError(f"There is no notebook {name!r}; the notebooks are: {others}.")
-    return parameters(nbformat.read(book.notebook(name), as_version=4))
+    nb = nbformat.read(book.notebook(name), as_version=4)
+    cells = (ast.parse(cell.source) for cell in nb.cells if cell.cell_type == "code" and "check(" in cell.source)
+    calls = (node for cell in cells for node in ast.walk(cell) if isinstance(node, ast.Call))
+    rules = [rule for call in calls if ast.unparse(call.func) == "parameters.check" for rule in call.keywords]
+    return parameters(nb), {rule.arg for rule in rules if "parameters.Text()" in ast.unparse(rule.value)}
 
 
-def parse(pairs: list[str], defaults: dict) -> dict:
+def parse(pairs: list[str], defaults: dict, paths: Collection[str] = ()) -> dict:
     """Parameters from `name=value` words, every name one of the chapter's: papermill would run any other as code.
 
-    A value is read as the chapter's cell would read it, and is a text where that fails or the default is a text.
+    A value is read as the chapter's cell would read it, and is a text where that fails or the default is a text. One of
+    `paths` that names a file or folder is read in the caller's folder, for the chapter runs in another.
 
     >>> parse(["seed=3", "text=@a.txt"], {"seed": 0, "text": "stand-in"})
     {'seed': 3, 'text': '@a.txt'}
@@ -49,6 +62,8 @@ def parse(pairs: list[str], defaults: dict) -> dict:
             raise RerunError(f"A parameter is written name=value, as in seed=3; {pair!r} is not.")
     given = {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
     known({name: repr(value) for name, value in given.items()}, defaults)
+    for name in given.keys() & set(paths):
+        given[name] = _path(name, given[name], defaults[name])
     return {name: value if isinstance(defaults[name], str) else _read(value) for name, value in given.items()}
 
 
@@ -59,25 +74,59 @@ def _read(word: str) -> object:
         return word
 
 
+def _path(name: str, word: str, default: object) -> str:
+    if not word or word == default or word in WORDS:
+        return word
+    path = runs_files.place(word)
+    if path.exists():
+        return str(path)
+    if word.startswith(("~", ".", os.sep)) or word.endswith(os.sep):
+        raise RerunError(f"The parameter {name!r} was {word!r}, and there is no file or folder {path}.")
+    return word
+
+
 def folder_name(name: str, parameters: dict) -> str:
-    """Name of the rerun's folder, safe on every file system.
+    """Name of the rerun's folder, safe on every file system; of a path the last part, and of what is long the first.
 
     >>> folder_name("addition/training", {"seed": 3, "scale": "smoke"})
     'rerun-addition-training-seed-3-scale-smoke'
     """
     words = ["rerun", *name.split("/"), *(str(part) for pair in parameters.items() for part in pair)]
-    return "-".join("".join(c if c.isalnum() or c in "._" else "_" for c in word) for word in words)
+    whole = "-".join(words)
+    said = "-".join(Path(word).name if os.path.isabs(word) else word for word in words)
+    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in said).encode()
+    if said == whole and len(safe) <= 120:
+        return safe.decode()
+    return f"{safe[:100].decode(errors='ignore')}-{runs_files.digest(whole.encode())[:8]}"
+
+
+@contextlib.contextmanager
+def _for_kernels() -> Iterator[None]:
+    """The environment of this process, which kernels inherit, as `staleness.environment` says."""
+    before, wanted = dict(os.environ), environment()
+    try:
+        _become(wanted)
+        yield
+    finally:
+        _become(before)
+
+
+def _become(wanted: dict[str, str]) -> None:
+    for name in os.environ.keys() - wanted:
+        del os.environ[name]
+    os.environ.update(wanted)
 
 
 def execute(name: str, parameters: dict, target: Path, book: Book) -> Path:
     """Run the chapter with the parameters; returns the notebook written into the target folder."""
-    target.mkdir(parents=True, exist_ok=True)
+    runs_files.make_folder(target)
     output = target / f"{Path(name).name}.ipynb"
-    quiet = {"progress_bar": False, "log_output": False, "extra_arguments": QUIET}
+    told = {"progress_bar": sys.stderr.isatty(), "log_output": False, "extra_arguments": QUIET}
     try:
-        papermill.execute_notebook(
-            book.notebook(name), output, parameters, cwd=book.notebook(name).parent, kernel_name="python3", **quiet
-        )
+        with _for_kernels():
+            papermill.execute_notebook(
+                book.notebook(name), output, parameters, cwd=book.notebook(name).parent, kernel_name="python3", **told
+            )
     except PapermillExecutionError as error:
         if error.ename == "ParameterError":
             output.unlink(missing_ok=True)
@@ -109,8 +158,11 @@ def build(name: str, output: Path, target: Path, book: Book) -> Path:
         html = source / "_build" / "html"
         if made.returncode or not html.is_dir():
             raise RerunError(f"The rerun is in {output}, but its page could not be built:\n{made.stderr[-3000:]}")
+        fresh = target / ".html"
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.move(html, fresh)
         shutil.rmtree(target / "html", ignore_errors=True)
-        shutil.move(html, target / "html")
+        fresh.rename(target / "html")
     return target / "html" / "notebooks" / f"{name}.html"
 
 
@@ -119,19 +171,25 @@ def main(arguments: list[str], book: Book | None = None) -> int:
     book = book or Book()
     name = arguments[0]
     try:
-        given = parse(arguments[1:], takes(name, book))
-        target = Path(os.environ.get("PROBSIG_RUNS") or book.root / "runs") / folder_name(name, given)
+        given = parse(arguments[1:], *takes(name, book))
+        target = (runs_files.named("PROBSIG_RUNS") or book.root / "runs") / folder_name(name, given)
+        print(f"Running {name}: what is not stored is computed, which takes long at larger scales.", flush=True)
         output = execute(name, given, target, book)
-        print(f"Wrote {output}")
+        print(f"Wrote {output}\nBuilding its page.", flush=True)
         print(f"Open {build(name, output, target, book)}")
     except ParameterError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 1
-    except RerunError as error:
+    except (RerunError, runs_files.StorageError) as error:
         print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        where = f"{error.filename or 'The rerun'} could not be written because {error.strerror or error}"
+        print(f"{where}: make room, or name another folder with PROBSIG_RUNS or TMPDIR.", file=sys.stderr)
         return 1
     return 0
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what lies in TMPDIR goes
     sys.exit(main(sys.argv[1:]))

@@ -44,6 +44,7 @@ ROOT = Path(__file__).resolve().parents[2]
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS")
 QUIET = ["--IPKernelApp.log_level=ERROR"]  # a kernel warns that it talks to us over a local socket
 DIGESTS = ("source", "code", "results")
+FRESH = "Every chapter is fresh."
 
 
 class ExecutionError(RuntimeError):
@@ -198,12 +199,19 @@ def _lighten(nb: nbformat.NotebookNode) -> None:
         data["image/png"] = base64.b64encode(packed.getvalue()).decode()
 
 
+def environment() -> dict[str, str]:
+    """What a kernel is started with: the caller's environment, but one thread, figures on the page whatever MPLBACKEND
+    says, no progress bars, and folders as the caller means them, for a kernel starts in its notebook's own."""
+    found = os.environ | dict.fromkeys(THREADS, "1") | runs_files.named_folders()
+    found.pop("MPLBACKEND", None)
+    return found | {"PYTHONHASHSEED": "0", "TQDM_DISABLE": "1"}
+
+
 def _run(nb: nbformat.NotebookNode, name: str, folder: Path, timeout: int) -> list[str]:
     """Execute the notebook in place and return the result files that it read."""
     with tempfile.TemporaryDirectory() as scratch:
         log = Path(scratch, "read")
-        env = os.environ | dict.fromkeys(THREADS, "1")
-        env |= {"PYTHONHASHSEED": "0", "PROBSIG_READ_LOG": str(log), "PROBSIG_RUNS": str(Path(scratch, "runs"))}
+        env = environment() | {"PROBSIG_READ_LOG": str(log), "PROBSIG_RUNS": str(Path(scratch, "runs"))}
         env |= {"IPYTHONDIR": str(Path(scratch, "ipython"))}
         client = NotebookClient(
             nb,
@@ -235,10 +243,12 @@ def main(arguments: list[str] | None = None, book: Book | None = None) -> int:
     if not (chosen.names or chosen.all or chosen.stale):
         for name, reasons in stale.items():
             print(f"{name} is stale: {'; '.join(reasons)}")
+        if not stale:
+            print(FRESH)
         return int(bool(stale))
     names = book.names() if chosen.all else sorted({*chosen.names, *(stale if chosen.stale else ())})
     if not names:
-        print("No notebook is stale.")
+        print(FRESH)
     for name in names:
         why = "; ".join(stale.get(name, ["asked for"]))
         print(f"Executing {name} ({why})", flush=True)

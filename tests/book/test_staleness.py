@@ -1,8 +1,9 @@
-"""A notebook is stale after a change in its text, in a module it uses, in a result it read; and after no other."""
+"""A notebook is stale after a change in its text, in what it uses, in a result it read; and after no other."""
 
 import base64
 import io
 import json
+import os
 import shutil
 
 import matplotlib.pyplot as plt
@@ -35,11 +36,26 @@ scale: str = "smoke"  # scale of nothing
 ```{code-cell} ipython3
 import random
 
-from probsig import storage, used
+from probsig import used
+from probsig.runs import files
 
-print(used.double(2), storage.read_whole(storage.checkout() / "results" / "run" / "numbers.txt").decode())
+print(used.double(2), files.read_whole(files.checkout() / "results" / "run" / "numbers.txt").decode())
 ```
 """
+
+
+USED = '''\
+"""Used."""
+from probsig.deeper import two
+
+
+def double(x: int):
+    return two * x
+
+
+def beside():
+    return 1
+'''
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +66,9 @@ def executed(tmp_path_factory):
     files = {
         "pyproject.toml": "",
         "probsig/__init__.py": "",
-        "probsig/storage.py": (source / "storage.py").read_text(encoding="utf-8"),
-        "probsig/used.py": '"""Used."""\nfrom probsig.deeper import two\n\n\ndef double(x):\n    return two * x\n',
+        "probsig/runs/__init__.py": "",
+        "probsig/runs/files.py": (source / "runs" / "files.py").read_text(encoding="utf-8"),
+        "probsig/used.py": USED,
         "probsig/deeper.py": "two = 2  # the number two\n",
         "probsig/unrelated.py": "three = 3\n",
         "results/run/numbers.txt": "four",
@@ -96,11 +113,11 @@ def test_a_fresh_notebook_is_not_stale(book):
     [
         ("notebooks/part/chapter.md", "A sentence.", "Another sentence.", "the text changed"),
         ("notebooks/part/chapter.md", "double(2)", "double(3)", "the text changed"),
-        ("probsig/used.py", "two * x", "two + x", "probsig.used changed"),
-        ("probsig/deeper.py", "two = 2", "two = 2.0", "probsig.deeper changed"),
+        ("probsig/used.py", "two * x", "two + x", "probsig.used.double changed"),
+        ("probsig/deeper.py", "two = 2", "two = 2.0", "probsig.used.double changed"),
         ("results/run/numbers.txt", "four", "4", "the result results/run/numbers.txt changed"),
     ],
-    ids=["prose", "code", "used module", "module behind it", "result read"],
+    ids=["prose", "code", "used function", "what it uses", "result read"],
 )
 def test_stale(book, name, old, new, reason):
     edit(book, name, old, new)
@@ -114,9 +131,11 @@ def test_stale(book, name, old, new, reason):
         ("probsig/used.py", "Used.", "Used by the chapter."),
         ("probsig/deeper.py", "  # the number two", ""),
         ("probsig/unrelated.py", "3", "4"),
+        ("probsig/used.py", "x: int", "x: float"),
+        ("probsig/used.py", "return 1", "return 2"),
         ("results/other/numbers.txt", "five", "5"),
     ],
-    ids=["docstring", "comment", "unrelated module", "result not read"],
+    ids=["docstring", "comment", "unrelated module", "annotation", "function not used", "result not read"],
 )
 def test_not_stale(book, name, old, new):
     edit(book, name, old, new)
@@ -129,9 +148,17 @@ def test_a_new_result_makes_nothing_stale(book):
     assert book.reasons("part/chapter") == []
 
 
-def test_a_module_newly_imported_behind_a_used_one(book):
+def test_line_ends_of_another_system_make_nothing_stale(book):
+    """As a clone has them whose git is told to turn line ends; `.gitattributes` tells it not to."""
+    for path in book.root.rglob("*"):
+        if path.suffix in (".md", ".py", ".json", ".ipynb"):
+            path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert book.reasons("part/chapter") == []
+
+
+def test_what_a_used_definition_newly_uses(book):
     edit(book, "probsig/deeper.py", "two = 2", "from probsig.unrelated import three\n\ntwo = three - 1")
-    assert book.reasons("part/chapter") == ["probsig.deeper changed", "probsig.unrelated changed"]
+    assert book.reasons("part/chapter") == ["probsig.used.double changed"]
 
 
 def test_missing_files_are_named(book):
@@ -145,7 +172,8 @@ def test_missing_files_are_named(book):
 
 def test_what_is_recorded(book):
     record = json.loads(book.ledger.read_text(encoding="utf-8"))["part/chapter"]
-    assert set(record["modules"]) == {"probsig", "probsig.deeper", "probsig.runs.files", "probsig.used"}
+    used = {"probsig.runs.files.checkout", "probsig.runs.files.read_whole", "probsig.used.double"}
+    assert set(record["code"]) == used
     assert list(record["results"]) == ["results/run/numbers.txt"]
     assert (record["seed"], record["scale"]) == (7, "smoke")
     assert record["seconds"] > 0 and record["hardware"] and record["versions"]["python"]
@@ -196,14 +224,38 @@ def test_a_failing_cell_writes_nothing(book):
 def test_the_command_line(book, capsys):
     assert staleness.main([], book) == 0
     assert staleness.main(["--stale"], book) == 0
-    assert capsys.readouterr().out == "No notebook is stale.\n"
+    assert capsys.readouterr().out == "Every chapter is fresh.\n" * 2
     edit(book, "probsig/used.py", "two * x", "x * two")
     assert staleness.main([], book) == 1
-    assert capsys.readouterr().out == "part/chapter is stale: probsig.used changed\n"
+    assert capsys.readouterr().out == "part/chapter is stale: probsig.used.double changed\n"
     assert staleness.main(["--stale"], book) == 0
-    assert "Executing part/chapter (probsig.used changed)\n  written\n" == capsys.readouterr().out
+    assert "Executing part/chapter (probsig.used.double changed)\n  written\n" == capsys.readouterr().out
     assert staleness.main(["part/absent"], book) == 1
     assert capsys.readouterr().err == "There is no chapter 'part/absent'; the chapters are: part/chapter.\n"
+
+
+def test_a_kernel_has_the_callers_folders_and_nothing_else_that_shows(book, monkeypatch, tmp_path):
+    """Figures and numbers do not depend on MPLBACKEND, threads or bars; a relative folder is the caller's."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name, said in {"MPLBACKEND": "agg", "PROBSIG_DATA": "texts", "PROBSIG_CACHE": "~/kept"}.items():
+        monkeypatch.setenv(name, said)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    seen = ["MPLBACKEND", "PROBSIG_DATA", "PROBSIG_CACHE", "OMP_NUM_THREADS"]
+    cell = "import os\nfrom tqdm.auto import tqdm\nfor _ in tqdm(range(3)): pass\n"
+    cell += f"print(*(os.environ[name] for name in {seen}), os.path.basename(os.getcwd()))"
+    edit(
+        book,
+        "notebooks/part/chapter.md",
+        "import random\n",
+        f"import warnings\nwarnings.simplefilter('ignore')\n{cell}\n",
+    )
+    assert book.execute("part/chapter")
+    shown = nbformat.read(book.notebook("part/chapter"), as_version=4).cells[-1].outputs
+    said = f"module://matplotlib_inline.backend_inline {tmp_path}/texts {tmp_path}/home/kept 1 part\n4 four\n"
+    assert [output.text for output in shown] == [said]
+    assert os.environ["MPLBACKEND"] == "agg"
 
 
 def test_a_removed_chapter_leaves_the_ledger(book):
