@@ -8,7 +8,6 @@ RUN ?=
 WORKERS ?= 2
 
 BIN := .venv/bin
-RUNS := $(or $(PROBSIG_RUNS),runs)
 BOOK := $(BIN)/jupyter-book build . -W -n --keep-going
 STALENESS := $(BIN)/python book/_ext/staleness.py
 
@@ -52,11 +51,8 @@ rerun: .venv/installed  ## a chapter with other parameters, as a page: make reru
 	@test -n "$(NB)" || { echo 'Name a chapter, as in: make rerun NB=addition/training PARAMS="seed=3 scale=smoke"'; exit 1; }
 	@$(BIN)/python book/_ext/rerun.py "$(NB)" $(PARAMS)
 
-promote:  ## move a run from runs/ to results/: make promote RUN=name
-	@test -n "$(RUN)" || { echo "Name a run of $(RUNS)/, as in: make promote RUN=name"; exit 1; }
-	@test -f "$(RUNS)/$(RUN)/run.json" || { echo "$(RUNS)/$(RUN) is no run: it has no run.json."; exit 1; }
-	@test ! -e "results/$(RUN)" || { echo "results/$(RUN) is there already; remove it first if the new run is to replace it."; exit 1; }
-	@mkdir -p results && mv "$(RUNS)/$(RUN)" results/ && echo "results/$(RUN)"
+promote: .venv/installed  ## check a run and move it from runs/ to results/: make promote RUN=name
+	@$(BIN)/python scripts/promote.py $(RUN)
 
 test: .venv/installed  ## unit tests, doctests, every notebook by strict nbval, the built pages in a browser
 	$(BIN)/python -m pytest --nbval -n $(WORKERS) --dist loadfile

@@ -1,1 +1,26 @@
 """What the book has run, a file for each kind of run; only chapters import it."""
+
+from __future__ import annotations
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "addition": ("probsig.experiments.addition:piece",),
+    "longer": ("probsig.experiments.addition:accuracies",),
+    "sweep": ("probsig.experiments.sweeps:piece",),
+    "variant": ("probsig.experiments.sweeps:piece",),
+    "causes": ("probsig.experiments.causes:follow",),
+    "rivals": ("probsig.experiments.rivals:piece",),
+    "language-model": ("probsig.experiments.makers:language_model",),
+    "language-velocity": ("probsig.experiments.makers:velocity",),
+    "language-heads": ("probsig.experiments.makers:heads",),
+    "language-edit": ("probsig.experiments.makers:edit", "probsig.experiments.makers:edited_model"),
+    "across-texts": (
+        "probsig.experiments.across_texts:shared_tokens",
+        "probsig.experiments.across_texts:shared_signatures",
+    ),
+    "language-equal-pairs": ("probsig.experiments.equal_pairs:made",),
+    "language-survey": ("probsig.experiments.surveys:surveyed", "probsig.experiments.surveys:estimated"),
+    "language-shared": ("probsig.experiments.surveys:compared",),
+    "language-pretrained": ("probsig.experiments.pretrained:surveyed",),
+    "language-cost": ("probsig.experiments.costs:measured",),
+}
+"""What makes each kind of run, as "module:function"."""

@@ -44,9 +44,10 @@ def signatures(names: Sequence[str], texts: Texts, *, narrow: str, scale: str) -
     how = language_model.SCALES[scale]
     config = {"texts": [*names], "narrow": narrow, "scale": scale, "tokens": how.tokens, "keep": how.keep}
     config |= {"held": how.held, "length": how.length, **texts.identity(names)}
-    own = "probsig.experiments.across_texts"
-    pieces = {"tokens": runs.Piece(f"{own}:shared_tokens", (narrow,))}
-    pieces |= {name: runs.Piece(f"{own}:shared_signatures", (name, narrow, how.length)) for name in names}
+    pieces = {"tokens": runs.Piece("probsig.experiments.across_texts:shared_tokens", (narrow,))}
+    for name in names:
+        maker = "probsig.experiments.across_texts:shared_signatures"
+        pieces[name] = runs.Piece(maker, (name, narrow, how.length))
     inputs = functools.partial(texts.sets, names, how.tokens, how.keep, how.held)
     return runs.run("across-texts", config, pieces, inputs=inputs)
 
