@@ -77,6 +77,19 @@ def test_no_large_file():
     assert large == set()
 
 
+def test_lines_end_alike_on_every_system():
+    """Whatever core.autocrlf says: digests are of what is stored."""
+    listed = subprocess.run(["git", "ls-files", "--eol", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("this is no git checkout")
+    for line in filter(None, listed.stdout.split("\0")):
+        facts, name = line.split("\t")
+        stored, here, *attributes = facts.split()
+        binary = Path(name).suffix in (".png", ".safetensors", ".woff")
+        assert attributes == (["attr/-text"] if binary else ["attr/text=auto", "eol=lf"]), name
+        assert stored[2:] == here[2:] and stored in (["i/-text"] if binary else ["i/lf", "i/none"]), name
+
+
 def test_no_path_of_a_machine():
     found = []
     for name in tracked():

@@ -34,17 +34,17 @@ def read(source: str, name: str = "", folder: str = "", handed_on: str = "") -> 
     """
     own: dict[str, list[ast.stmt]] = {}
     effects: list[ast.stmt] = []
-    imported = _imports(ast.walk(ast.parse(handed_on)), folder)
+    imported = imports(ast.walk(ast.parse(handed_on)), folder)
     for node in ast.parse(source).body:
         match node:
             case ast.If(test=test) if "__main__" in ast.unparse(test):
                 continue
             case ast.If(test=test) if "TYPE_CHECKING" in ast.unparse(test):
-                imported |= _imports(ast.walk(node), folder)
+                imported |= imports(ast.walk(node), folder)
                 continue
             case ast.Pass() | ast.Expr(value=ast.Constant()):
                 continue
-        imported |= _imports(_here(node), folder)
+        imported |= imports(_here(node), folder)
         changed = _changed(node)
         for each in dict.fromkeys([*names(node), *changed]):
             own.setdefault(each, []).append(node)
@@ -91,7 +91,7 @@ def _changed(node: ast.AST) -> list[str]:
     return found
 
 
-def _imports(nodes: Iterable[ast.AST], folder: str) -> dict[str, str]:
+def imports(nodes: Iterable[ast.AST], folder: str) -> dict[str, str]:
     """What some nodes of a module in a folder import: local name, full name."""
     found: dict[str, str] = {}
     for node in nodes:
@@ -115,6 +115,6 @@ def bound(function: Function, folder: str) -> dict[str, str | None]:
     nodes = [part for node in body for part in _here(node)]
     found: dict[str, str | None] = dict.fromkeys(each.arg for each in everyone if each is not None)
     found |= dict.fromkeys(name for node in body for name in names(node))
-    found |= _imports(nodes, folder)
+    found |= imports(nodes, folder)
     declared = {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
     return {name: path for name, path in found.items() if name not in declared}
