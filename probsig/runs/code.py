@@ -3,13 +3,14 @@
 The digest of a definition (a function, a class, a constant of a module) is taken over its syntax tree, in which every
 name that leads to another definition of the package is replaced by that definition's digest, and every name of another
 library by its full name there. So it covers all that the definition uses, directly or not, and nothing else: not its
-comments, docstrings, annotations, layout and the words of its errors, not its name and its place, and no way of
-importing. What a module does when it is imported belongs to each of its definitions. A text "module:function" that
-names one of them counts as a use. Sources are read and never imported, and Python from 3.11 on gives the same digests.
+comments, docstrings, layout and the words of its errors, not its name and its place, and no way of importing. Of its
+annotations the classes of this package count, because it may be handed objects of them. What a module does when it is
+imported belongs to each of its definitions. A text "module:function" that names one of them counts as a use. Sources
+are read and never imported, and Python from 3.11 on gives the same digests.
 
-It does not see what a definition is handed at run time: not the inputs (their digest is part of a run), and not a class
-of the package that reaches it only as an object. A test enters each maker under a tracer for that reason. What stands
-in SILENT shapes no number, and counts as one word.
+It does not see what else a definition is handed at run time: inputs (their digest is part of a run), and objects of
+classes that no definition names. A test enters each maker under a tracer for that reason. What stands in SILENT shapes
+no number, and counts as one word.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ SILENT = ("probsig.runs", "probsig.errors")
 """What finds and keeps results, and what says what went wrong."""
 EFFECTS, WHOLE = "*", ""
 """The names under which a module's statements with effects, and a module used as a whole, are definitions."""
-NO_CODE = {"annotation", "returns", "ctx", "kind", "type_comment"}  # fields of a syntax tree
+NOTES = ("annotation", "returns")  # fields of a syntax tree
+NO_CODE = {*NOTES, "ctx", "kind", "type_comment"}
 FIELD_KINDS = ("ClassVar", "InitVar", "KW_ONLY")  # annotations of a class that do something
 
 Home = tuple[str, str]  # module, name
@@ -65,7 +67,7 @@ class Definitions:
         waiting, uses = set(homes), {}
         while waiting:
             home = waiting.pop()
-            uses[home] = {word for word in self._words(home) if isinstance(word, tuple)}
+            uses[home] = {word for word in self._words(home) if isinstance(word, tuple)} | self._classes(home)
             waiting |= uses[home] - uses.keys()
         reached = {home: _reached(home, uses) for home in uses}
         made: dict[Home, str] = {}
@@ -75,12 +77,13 @@ class Definitions:
                 circle = {other for other in reached[home] if home in reached[other]} | {home}
                 known = dict.fromkeys(circle, "<circle>")
                 for _ in circle:  # after as many rounds each speaks of all others
-                    known = {each: _sha(said(word, known) for word in self._words(each)) for each in circle}
+                    known = {each: said(each, known) for each in circle}
                 made.update(known)
             return made[home]
 
-        def said(word: str | Home, known: Mapping[Home, str]) -> str:
-            return word if isinstance(word, str) else known.get(word) or digest(word)
+        def said(home: Home, known: Mapping[Home, str]) -> str:
+            words = [known.get(w) or digest(w) if isinstance(w, tuple) else w for w in self._words(home)]
+            return _sha([*words, *sorted(known.get(each) or digest(each) for each in self._classes(home))])
 
         return {home: digest(home) for home in uses}
 
@@ -105,8 +108,26 @@ class Definitions:
         effects = [(module.name, EFFECTS)] if module.effects and name != EFFECTS else []
         if name == WHOLE:
             return (*(word for own in sorted(module.own) for word in (own, (module.name, own))), *effects)
-        nodes = module.effects if name == EFFECTS else module.own[name]
-        return (*_Words(self, module, home).whole(nodes), *effects)
+        return (*_Words(self, module, home).whole(self._statements(home)), *effects)
+
+    @functools.cache  # noqa: B019
+    def _classes(self, home: Home) -> set[Home]:
+        """The classes of the package that a definition only has in annotations: of what it is handed."""
+        parts = [part for node in self._statements(home) for part in ast.walk(node)]
+        notes = [getattr(part, field, None) for part in parts for field in NOTES]
+        words = _Words(self, self.modules[home[0]], home).whole(note for note in notes if note is not None)
+        homes = {word for word in words if isinstance(word, tuple)} - {home}
+        classes = {each for each in homes if any(isinstance(n, ast.ClassDef) for n in self._statements(each))}
+        return classes - {word for word in self._words(home) if isinstance(word, tuple)}
+
+    def is_silent(self, home: Home) -> bool:
+        """Whether a definition shapes no number."""
+        path = f"{home[0]}."
+        return any(path.startswith(f"{name}.") for name in self.silent)
+
+    def _statements(self, home: Home) -> list[ast.stmt]:
+        module = self.modules[home[0]]
+        return {EFFECTS: module.effects, WHOLE: []}[home[1]] if home[1] in (EFFECTS, WHOLE) else module.own[home[1]]
 
     def resolve(self, path: str) -> tuple[str | Home, list[str]]:
         """Where a full name is defined, through what others hand on, and what is left of it: the attributes of what is
@@ -114,7 +135,7 @@ class Definitions:
         parts = path.split(".")
         if parts[0] != self.package:
             return path, []
-        if any(path == name or path.startswith(f"{name}.") for name in self.silent):
+        if self.is_silent((path, "")):
             return "<silent>", []
         last = max((n for n in range(1, len(parts) + 1) if ".".join(parts[:n]) in self.modules), default=0)
         if not last:

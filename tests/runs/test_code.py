@@ -86,7 +86,9 @@ SAME = {
     "blank lines": edited("top.py", ("total = ", "\n\n    total = ")),
     "brackets and a line end": edited("top.py", ("np.cumsum(twice(x)) * RATE", "(\n  np.cumsum(twice(x))\n  * RATE)")),
     "quotes": edited("top.py", ('f"{total[-1]:.3f} {RATE}"', "f'''{total[-1]:.3f} {RATE}'''")),
-    "annotations": edited("top.py", ("made(x):", "made(x: float) -> str:"), ("total =", "total: object =")),
+    "annotations that are no classes of it": edited(
+        "top.py", ("made(x):", "made(x: float) -> str:"), ("total =", "total: object =")
+    ),
     "line ends of another system": {name: text.replace("\n", "\r\n") for name, text in HOUSE.items()},
     "words of an error": edited("rooms/low.py", ("x is {x}: pass a number", "{x} is no number")),
     "another way of importing": edited(
@@ -206,7 +208,13 @@ PAIRS = {
     ),
     "a text that names it": ("def made():\n    return 'house.deep:X'", True),
     "a text that looks like it": ("def made():\n    return 'house.deep X'", False),
-    "an annotation": ("from house.deep import X\ndef made(x: X) -> X:\n    y: X = x\n    return y", False),
+    "a class that it is handed": (
+        "from house.deep import C\ndef made(x: list[C]) -> int:\n    return x[0].f()",
+        True,
+    ),
+    "a class that a field holds": ("from house.deep import C\nclass made:\n    x: dict[str, C] | None", True),
+    "a class that comes back": ("from house.deep import C\ndef made() -> C: ...", True),
+    "another annotation": ("from house.deep import X\ndef made(x: X) -> X:\n    y: X = x\n    return y", False),
     "inside an f-string": ("from house import deep\ndef made():\n    return f'{deep.X!r:>{deep.X}}'", True),
     "a caught error": (
         "from house.deep import X\ndef made():\n    try:\n        pass\n    except X as e:\n        e",
@@ -220,10 +228,13 @@ PAIRS = {
 }
 
 
+DEEP = "X = {0}\n\n\nclass C:\n    def f(self):\n        return {0}\n"
+
+
 @pytest.mark.parametrize(("source", "uses"), PAIRS.values(), ids=PAIRS)
 def test_which_names_lead_out_of_a_definition(source, uses, root):
     made = [
-        digest(root, {"__init__.py": "", "deep.py": f"X = {x}\n", "a.py": source + "\n"}, ("house.a", "made"))
+        digest(root, {"__init__.py": "", "deep.py": DEEP.format(x), "a.py": source + "\n"}, ("house.a", "made"))
         for x in (1, 2)
     ]
     assert (made[0] != made[1]) == uses
@@ -239,6 +250,13 @@ def test_a_circle_speaks_of_all_of_it_and_not_of_its_names(root):
     assert made(circle.format(1, 1)) != made(circle.format(1, 2)) != made(circle.format(2, 1))
     renamed = circle.format(1, 1).replace("g(", "other(").replace("h(", "third(")
     assert made(renamed) == made(circle.format(1, 1))
+
+
+def test_an_annotation_of_what_is_used_anyway_does_not_count(root):
+    source = "from house.deep import C\n\n\ndef made(x{}):\n    return C(), x\n"
+    files = {"__init__.py": "", "deep.py": DEEP.format(1)}
+    plain, noted = (digest(root, files | {"a.py": source.format(n)}, ("house.a", "made")) for n in ("", ": C"))
+    assert plain == noted
 
 
 def test_what_is_silent_is_one_word(root):
