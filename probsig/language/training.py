@@ -216,7 +216,7 @@ def train(
         log.promised[done] = {"training/": own} | (dict(look(done, model)) if look else {})
         log.losses.clear()
 
-    bar = tqdm(total=steps, initial=done, desc=data.name, unit="step", mininterval=2, leave=False)
+    bar = tqdm(total=steps, initial=done, desc=data.name, unit="step", mininterval=2, delay=3, leave=False)
     with bar, _one_thread(where):
         update.ready()
         with turn or contextlib.nullcontext():
