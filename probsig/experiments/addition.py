@@ -287,7 +287,7 @@ def measurement(dist: Distribution, model: str, config: dict[str, Any]) -> Measu
 class Clock:
     """What a config's steps are called and counted in: `unit` "epoch" or "step", `per_epoch` steps in one of them.
 
-    >>> Clock.of(experiments.addition_config("paper", 0))
+    >>> Clock.of(addition_config("paper", 0))
     Clock(unit='epoch', per_epoch=500)
     """
 
@@ -304,7 +304,7 @@ class Clock:
 
         Raises ValueError, with those that were kept, where there is none.
 
-        >>> config = experiments.addition_config("paper", 0)
+        >>> config = addition_config("paper", 0)
         >>> Clock.of(config).stage(config, -1) == Clock.of(config).stage(config, 120)
         True
         """

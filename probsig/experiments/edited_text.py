@@ -63,7 +63,7 @@ def cosines_about_mean(W: NDArray) -> Array:
 
 
 def square(pairs: NDArray) -> Array:
-    """The symmetric matrix with these entries above its diagonal, in the order of `geometry.pairs`, and ones on it.
+    """The symmetric matrix with these entries above its diagonal, in the order of `small.pairs`, and ones on it.
 
     >>> square(np.array([0.5])).tolist()
     [[1.0, 0.5], [0.5, 1.0]]

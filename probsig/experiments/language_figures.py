@@ -195,7 +195,7 @@ def order_of(pairs: NDArray, cyclic: bool = False) -> NDArray[np.float64]:
     (..., pairs); around the ring where the group is cyclic; nan where a pair is missing.
 
     >>> order_of(np.array([0.9, 0.1, 0.8])).round(3).tolist()  # neighbours alike, ends not
-    -0.995
+    -0.993
     """
     n = round((1 + np.sqrt(1 + 8 * pairs.shape[-1])) / 2)
     i, j = np.triu_indices(n, 1)

@@ -29,7 +29,7 @@ from scipy.stats import rankdata
 from probsig import runs, seeds
 from probsig.counts.bigrams import Bigrams, count, frequent, merged
 from probsig.experiments.adjacency import adjacency
-from probsig.experiments.texts import GROUPS, NAMES, Corpora, Texts, pack
+from probsig.experiments.texts import GROUPS, NAMES, YOURS, Corpora, Texts, pack
 from probsig.geometry import reliability
 from probsig.geometry import small as geometry_small
 from probsig.geometry.large import Cosines, correlations, cosines
@@ -50,6 +50,7 @@ SIGNATURES = {
     "next": ("next_token", "raw"),
     "previous": ("previous_token", "raw"),
 }
+OWN = "smollm2"  # the book's model
 SIZES = (50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 HEAD = 1000  # the "frequent tokens" of most figures
 LEAST = 50  # a token is used when it was seen so often
@@ -334,7 +335,9 @@ def stored(model: str, texts: Texts) -> runs.Run:
     """
     names = texts.names(NAMES)
     config = {"model": model, "scale": texts.scale, "seed": texts.seed, "max_tokens": texts.max_tokens}
-    config |= texts.identity(names) | checkpoint_identity(model, texts)
+    if texts.scale != "smoke" and model != OWN:  # found by what it is, whatever its path
+        config |= {"model": YOURS, "rows": open_checkpoint(model).digest()[:16]}
+    config |= texts.identity(names)
     pieces = {
         "survey": runs.Piece("probsig.experiments.pretrained:surveyed", (model, list(names), texts.scale, texts.seed))
     }

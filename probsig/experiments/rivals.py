@@ -11,7 +11,7 @@ Changing v alone leaves the law of X as it is; changing u alone leaves all laws 
 
 Tasks here have one stream name, so those of a seed start from the same weights and draw the same (c, a, b).
 
-Axes: shifts are (10 anchors,), cosines (m, 45) over pairs as in `geometry.pairs`, against (m, 10, 10).
+Axes: shifts are (10 anchors,), cosines (m, 45) over pairs as in `geometry.small.pairs`, against (m, 10, 10).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def order(cosines: ArrayLike, positions: ArrayLike) -> NDArray[np.float64]:
     """R_order by these positions of every row of stored cosines (..., 45), as `geometry.order_correlation` reads it.
 
     >>> turn = np.cos(np.deg2rad(9.0 * np.subtract.outer(np.arange(10), np.arange(10))))
-    >>> order(geometry.pairs(turn), np.arange(10)).round(2).item()
+    >>> order(geometry_small.pairs(turn), np.arange(10)).round(2).item()
     -0.98
     """
     cosines, at = np.asarray(cosines, dtype=float), np.asarray(positions, dtype=float)
@@ -48,8 +48,9 @@ def weight_of_context(cosines: ArrayLike, v: ArrayLike, u: ArrayLike) -> float:
 
     0 is the order of the label laws, 1 the order of the function w = v - u.
 
-    >>> at = ANCHORS + 0.25 * PERMUTED
-    >>> weight_of_context(-geometry.pairs(np.abs(np.subtract.outer(at, at))), ANCHORS, -PERMUTED)
+    >>> v, u = np.arange(10.0), np.arange(10.0) ** 2 % 7
+    >>> at = v - 0.25 * u
+    >>> weight_of_context(-geometry_small.pairs(np.abs(np.subtract.outer(at, at))), v, u)
     0.25
     """
     grid = np.arange(101) / 100

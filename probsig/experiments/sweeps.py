@@ -1,6 +1,6 @@
 """Sweeps: the addition experiment at many settings, with only its metrics kept.
 
-A point is a name and the config of one setting (`experiments.addition_config`). All points of one seed are one stored
+A point is a name and the config of one setting (`addition.addition_config`). All points of one seed are one stored
 run, so a sweep of dozens of trainings is a folder of a hundred kilobytes. A piece is trained as in `experiments`, and
 measured evenly in the logarithm of the clock (learning rate x steps), because a small start is ordered within the first
 fiftieth of training and a large one late or never.
@@ -23,7 +23,7 @@ from probsig.geometry import small as geometry_small
 from probsig.runs.drafts import Draft
 
 METRICS = ("loss", "accuracy", "R_order", "mean_cosine", "norm_E", "norm_U")
-"""What a piece keeps of `experiments.measurement`, in float32."""
+"""What a piece keeps of `addition.measurement`, in float32."""
 
 KEPT = (0.0, 0.25, 0.6, 5.0)
 """The clock at which a piece keeps the cosines of the anchors; 0.6 is the paper's epoch 120."""
@@ -43,7 +43,7 @@ def init_points(scale: str, seed: int, exponents: Sequence[float], hidden_size: 
 
 
 def variant_config(scale: str, seed: int, init: str = "sd", hidden_size: int = 200, **variant) -> dict[str, Any]:
-    """`experiments.addition_config` with a vocabulary that holds the labels: 200 ids, or as many as they need.
+    """`addition.addition_config` with a vocabulary that holds the labels: 200 ids, or as many as they need.
 
     >>> variant_config("laptop", 0, first_anchor=21, anchors=16, modulus=60)["vocab_size"]
     233
@@ -110,7 +110,7 @@ def stored(kind: str, points: Points, trainings: Mapping[str, Sequence[str]]) ->
     trainings names for each point what is trained, as "task/model"; the run's arrays are "point/task/model/metric".
     Raises ValueError where the points differ in scale or seed, a point has no training, or a model is unknown.
 
-    >>> stored("sweep", {"a": experiments.addition_config("smoke", 0)}, {})
+    >>> stored("sweep", {"a": addition.addition_config("smoke", 0)}, {})
     Traceback (most recent call last):
     ValueError: point 'a' has no training: name some, as in 'mod/linear'
     """

@@ -9,7 +9,7 @@ square matrix, without its diagonal. Two such sets of cosines of the same tokens
 A percentile is (pairs below + half the pairs that are equal) / pairs, the mid-rank. Many pairs of signatures share no
 token, so 24 to 72 % of the cosines can be exactly zero: they stay exactly zero here, and are one tie.
 
-Axes: pairs in the order (0, 1), (0, 2), ..., (1, 2), ..., as `geometry.pairs`; tables are (interval of a, column of b).
+Axes: pairs in the order (0, 1), (0, 2), ..., (1, 2), ..., as `small.pairs`; tables are (interval of a, column of b).
 """
 
 from __future__ import annotations

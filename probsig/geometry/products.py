@@ -6,7 +6,7 @@ gives its columns, and the transposed copy gives, behind row i's own place, the 
 they are a dense head, and its product is where a block of sums starts. Sums are float64 and are rounded once, to
 float32. A sum to which nothing but zeros contributes is exactly zero, in the head too.
 
-Axes: the result holds the pairs (0, 1), (0, 2), ..., (1, 2), ..., as `geometry.pairs`.
+Axes: the result holds the pairs (0, 1), (0, 2), ..., (1, 2), ..., as `small.pairs`.
 """
 
 from __future__ import annotations

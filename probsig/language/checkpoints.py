@@ -16,6 +16,7 @@ Axis order: rows are tokens, (k, d), as everywhere in this package.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -77,6 +78,14 @@ class Checkpoint:
             total += block.sum(axis=0)
             square += float(np.einsum("ij,ij->", block, block))
         return total / self.shape[0], square / self.shape[0]
+
+    def digest(self) -> str:
+        """The SHA-256 of all rows, in hexadecimal."""
+        sha, step = hashlib.sha256(f"{self.shape} {self.tied}".encode()), max(1, BLOCK // self.shape[1])
+        for first in range(0, self.shape[0], step):
+            block = self.read(np.arange(first, min(first + step, self.shape[0])))
+            sha.update(np.ascontiguousarray(block, "<f4").data)
+        return sha.hexdigest()
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

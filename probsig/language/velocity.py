@@ -12,7 +12,7 @@ the sum over layers of W_O W_V:
 - "centred": W_U^T (N_s - n_s / V); "unigram": N_s - n_s q, q the law of the targets; "own": N_s - sum of the model's
   own predictions after s;
 - "attention": W_OV^T W_U^T (A_s - a_s / V), attention uniform;
-- "third_order": centred - n_s Sigma_U W_s + attention, `expansions.language` (a gated MLP adds nothing to this order);
+- "third_order": centred - n_s Sigma_U W_s + attention, `theory.language` (a gated MLP adds nothing to this order);
 - "stack": the centred force sent back through all layers with uniform attention and without their MLPs, I + W_OV
   mean_{i <= t} for each layer; "stack_own": the same of the model's own residuals. Without norms and at embeddings of
   size 0 the stack is all of the velocity, whatever the size of the other weights; "stack_norms": stack_own through the

@@ -108,9 +108,9 @@ class Text:
 def known(given: Mapping[str, str], names: Iterable[str]) -> None:
     """Raise ParameterError for the first of the given parameters (name -> value in words) that is not among the names.
 
-    >>> known({"sed": "3"}, ["seed"])
+    >>> known({"sd": "3"}, ["seed"])
     Traceback (most recent call last):
-    probsig.pages.parameters.ParameterError: Unknown parameter 'sed' = 3 (did you mean 'seed'?); this chapter takes seed.
+    probsig.pages.parameters.ParameterError: Unknown parameter 'sd' = 3 (did you mean 'seed'?); this chapter takes seed.
     """
     takes = list(names)
     for name, value in given.items():
@@ -131,9 +131,9 @@ def check(namespace: Mapping[str, Any], /, **rules: Rule) -> SimpleNamespace:
 
     >>> check({"seed": 3, "scale": "smoke"}, seed=Integer(0, 9), scale=Choice("smoke", "laptop"))
     namespace(seed=3, scale='smoke')
-    >>> check({"sed": 3}, seed=Integer(0, 9))
+    >>> check({"sd": 3}, seed=Integer(0, 9))
     Traceback (most recent call last):
-    probsig.parameters.ParameterError: Unknown parameter 'sed' = 3 (did you mean 'seed'?); this chapter takes seed.
+    probsig.pages.parameters.ParameterError: Unknown parameter 'sd' = 3 (did you mean 'seed'?); this chapter takes seed.
     """
     given = {k: v for k, v in namespace.items() if not k.startswith("_") and k not in SHELL and isinstance(v, PLAIN)}
     known({name: repr(value) for name, value in given.items()} | _injected(), rules)

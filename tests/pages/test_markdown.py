@@ -21,7 +21,7 @@ from probsig.pages import markdown, words
 from probsig.runs import machine
 from probsig.runs import results as runs_results
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PIECES = (
     *("{{ 7*191 }}", "{{", "}}", "{%", "%}", "{{ cycler.__init__.__globals__.os.popen('echo 1337').read() }}", "1337"),
     *("<script>alert(1)</script>", "<script>", "</script>", "<img src=x onerror=alert(1)>", "<a href=", "<!--", "-->"),
@@ -59,15 +59,34 @@ def test_the_books_own_names_stay_readable(name):
     assert markdown.literal(name) == str(name)
 
 
-def made_by(hardware, modules=(), **config):
+def made_by(hardware, code="this", **config):
     record = {"seconds": 3.0, "hardware": hardware}
-    return runs_results.Run("toy", {"scale": "laptop", "seed": 0} | config, {}, record, "results", tuple(modules))
+    return runs_results.Run("toy", {"scale": "laptop", "seed": 0} | config, {}, record, "results", code)
 
 
-def test_a_run_of_this_book_is_described_as_it_was():
-    several = [made_by(machine.hardware(), ["probsig.laws.distribution"], seed=seed) for seed in (0, 1)]
-    assert html.unescape(markdown.describe(several)) == markdown.describe(several)
-    assert markdown.describe([made_by("AMD EPYC, 2 cores")]) == markdown.describe([made_by("AMD EPYC, 2 cores")])
+def test_runs_of_this_book_are_described_in_a_line():
+    several = [made_by("AMD EPYC, 2 cores", seed=seed) for seed in (0, 1)]
+    line = markdown.describe(several)
+    assert line == "Scale laptop; seeds 0, 1; stored in `results/`; on AMD EPYC, 2 cores; 6 s; this code."
+    assert line._repr_markdown_() == line
+    assert html.unescape(markdown.describe(made_by(machine.hardware()))).count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("codes", "said"),
+    [
+        (["older"], "**older code**"),
+        (["replayed"], "older code, of which today's gives the same first steps"),
+        (["older", "this"], "this code, **older code**"),
+        (
+            ["older", "replayed", "this"],
+            "this code, older code, of which today's gives the same first steps, **older code**",
+        ),
+    ],
+)
+def test_every_state_of_the_code_is_said(codes, said):
+    line = markdown.describe([made_by("a machine", code, seed=seed) for seed, code in enumerate(codes)])
+    assert line.endswith(f"; {said}.")
 
 
 def test_the_book_has_no_templates():
@@ -135,7 +154,7 @@ def article(hostile, tmp_path_factory):
         "\n\n".join(shown),
         "\n".join(f"- {text}" for text in shown),
         "\n".join(["| a | b | c |", "|---|---|---|", *rows]),
-        "\n\n".join(markdown.describe([made_by(text, [text], scale=text)]) for text in hostile),
+        "\n\n".join(markdown.describe([made_by(text, scale=text)]) for text in hostile),
     ]
     outputs = [v4.new_output("display_data", data={"text/markdown": line}) for line in lines]
     cells = [
@@ -161,11 +180,8 @@ def test_a_built_page_shows_texts_as_they_are_written(article, hostile):
     whole = seen("".join(hostile))
     tokens = [words.visible(text).replace(r"\$", "$") for text in hostile]
     cells = [cell for raw, token in zip(hostile, tokens, strict=True) for cell in (seen(raw), f"{seen(raw)}, x", token)]
-    modules = [re.sub(r"[^.\w]", "?", text) for text in hostile]
     described = [
-        f"Scale {seen(text)}; seed 0; stored in results/; on {seen(text)}; 3 s; made by older code ({module} changed "
-        "since)."
-        for text, module in zip(hostile, modules, strict=True)
+        f"Scale {seen(text)}; seed 0; stored in results/; on {seen(text)}; 3 s; this code." for text in hostile
     ]
     first = article.paragraphs.index("{{ 7*191 }}")
     texts = [seen(text) for text in hostile]
