@@ -50,6 +50,8 @@ def check(folder: Path) -> dict[str, Any]:
     lacks = [name for name, kind in FACTS.items() if not isinstance(record.get(name), kind)]
     if lacks or "inputs" not in record:
         raise Refused(f"its record has no {', '.join(lacks or ['inputs'])}")
+    if record["kind"] not in KINDS:
+        raise Refused(f"no run is of the kind {record['kind']!r}{closest(record['kind'], [*KINDS])}")
     check_facts(folder.name, *described)
     made = record["code"]
     if made.get("makers") != sorted(KINDS[record["kind"]]):
@@ -62,8 +64,6 @@ def check(folder: Path) -> dict[str, Any]:
 def check_facts(name: str, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Raise Refused where a run has another name than that of its config, no numbers, too many, or numbers that are
     none where they should be."""
-    if record["kind"] not in KINDS:
-        raise Refused(f"no run is of the kind {record['kind']!r}{closest(record['kind'], [*KINDS])}")
     try:
         own = runs.name_of(record["kind"], record["config"])
     except ValueError as error:

@@ -151,7 +151,7 @@ class Texts:
         if self.text == STAND_IN and self.max_tokens is None:
             if not found.record["text_sha256"].startswith(STAND_INS.get(name, "")):
                 raise CorpusError(
-                    f"The text {name} that is found here is not this book's: pass text='open' to take it."
+                    f"The text {name} that is found is not this book's: pass text='open' to take it."
                 )
         return found
 

@@ -21,7 +21,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def test_another_text_does_not_pass_for_the_books(elsewhere):
-    with pytest.raises(CorpusError, match=r"^The text cc that is found here is not this book's: pass text='open' to"):
+    with pytest.raises(CorpusError, match=r"^The text cc that is found is not this book's: pass text='open' to"):
         Texts(scale="laptop").corpus("cc")
 
 

@@ -1,0 +1,47 @@
+"""The stored runs: what they are called, that their numbers are numbers, that their first steps come out again."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import promote
+import pytest
+
+from probsig.experiments import KINDS, addition
+from probsig.runs import files
+
+STORED = sorted(Path(__file__).parents[2].glob("results/*/run.json"))
+ADDITION = [record for record in STORED if record.parent.name.startswith("addition-")]
+
+
+@pytest.mark.parametrize("record", STORED, ids=lambda path: path.parent.name)
+def test_every_stored_run_is_what_it_says(record):
+    described, arrays = files.read_run(record.parent)
+    promote.check_facts(record.parent.name, described, arrays)
+    assert described["seconds"] > 0
+    if "rekeyed" not in described["code"]:
+        assert described["code"]["makers"] == sorted(KINDS[described["kind"]])
+
+
+def test_the_results_keep_to_their_budget():
+    """25 MB for the addition tasks, 15 MB for language; and nothing lies beside the runs."""
+    size = {"addition": 0, "language": 0}
+    for record in STORED:
+        language = json.loads(record.read_text(encoding="utf-8"))["kind"].startswith("language")
+        size["language" if language else "addition"] += sum(path.stat().st_size for path in record.parent.iterdir())
+        assert len(list(record.parent.iterdir())) == 2, record.parent.name
+    assert size["addition"] < 25e6 and size["language"] < 15e6
+
+
+@pytest.mark.parametrize("record", ADDITION, ids=lambda path: path.parent.name)
+def test_the_first_steps_of_a_stored_run_can_be_done_again(record):
+    """200 steps of one run of either engine, measured again, against what is stored (another CPU may round anew)."""
+    described, arrays = files.read_run(record.parent)
+    for task, model in (("add_same", "linear"), ("mod", "ffn")):
+        stored = {key.rsplit("/", 1)[1]: a for key, a in arrays.items() if key.startswith(f"{task}/{model}/")}
+        (again,) = addition.pieces([described["config"]], task, model, steps=addition.PREFIX)
+        at = int(np.flatnonzero(stored["steps"] == addition.PREFIX)[0])
+        assert again["steps"][-1] == addition.PREFIX
+        for name in ("loss", "R_order", "mean_cosine", "norm_E", "norm_U", "varphi_X"):
+            assert again[name][-1] == pytest.approx(stored[name][at], abs=1e-6, rel=1e-6), name
+        assert np.array_equal(again["anchors"][0], stored["anchors"][0])
