@@ -34,8 +34,8 @@ FACTS = {
     "seconds": float,
 }
 UNDEFINED = {
-    *("by_token", "next", "previous", "null", "bootstrap", "loss", "held", "split", "ceilings", "between"),
-    *("absent", "absent_independent", "error", "independent", "branches", "below", "likely"),
+    *("absent", "absent_independent", "below", "bootstrap", "branches", "by", "by_token", "error", "independent"),
+    *("loss", "next", "null", "previous"),
 }
 """What may be nan: of a token without a law, a band without tokens, a loss before the first step."""
 
