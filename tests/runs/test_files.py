@@ -17,7 +17,7 @@ from probsig.runs import files
 from probsig.runs.drafts import Draft
 from probsig.runs.files import StorageError
 
-ARRAYS = {"W_E": np.arange(6, dtype=np.float32).reshape(2, 3), "steps": np.array([0, 10]), "none": np.zeros((0, 4))}
+ARRAYS = {"W_E": np.arange(6, dtype=np.float32).reshape(2, 3), "steps": np.array([0, 10]), "none": np.zeros((0, 4)), "one": np.float32(2)}
 
 
 def stored(tmp_path):
@@ -43,9 +43,10 @@ def refusal(folder):
 
 def test_round_trip_keeps_names_shapes_types_and_values(tmp_path):
     record, arrays = files.read_run(stored(tmp_path))
-    assert record["config"] == {"seed": 1} and list(sorted(arrays)) == ["W_E", "none", "steps"]
+    assert record["config"] == {"seed": 1} and list(sorted(arrays)) == ["W_E", "none", "one", "steps"]
     for name, array in ARRAYS.items():
-        assert arrays[name].dtype == array.dtype and np.array_equal(arrays[name], array)
+        assert arrays[name].dtype == array.dtype and arrays[name].shape == array.shape
+        assert np.array_equal(arrays[name], array)
 
 
 def test_a_transposed_view_is_stored_as_it_looks(tmp_path):
