@@ -35,16 +35,6 @@ STAND_IN, OPEN, YOURS = "stand-in", "open", "yours"
 NAMES = ("arxiv", "dm-mathematics", "cc", "pubmed-central", "wikipedia-en")
 FURTHER = ("python-source", "wikipedia-fr")
 """Texts that are no subset of the Pile, which packages ship everywhere."""
-STAND_INS = {
-    "arxiv": "df8f625f36f36863",
-    "dm-mathematics": "8357a44bf3647e0d",
-    "cc": "8f9281f2cd240564",
-    "pubmed-central": "7361b8d6d94b9b7a",
-    "wikipedia-en": "f72dac6995e038c3",
-    "wikipedia-fr": "b4e56d9b490021bb",
-}
-"""The texts of the stored runs, by the first digits of the SHA-256 of their documents (`text.store`): a run on others
-must not have their name. What Python itself ships differs from version to version."""
 
 
 def pack(texts: Iterable[str]) -> NDArray[np.uint8]:
@@ -106,6 +96,18 @@ class Corpora:
         return hashlib.sha256("".join(content(one) for one in self.corpora.values()).encode()).hexdigest()
 
 
+STAND_INS = {
+    "arxiv": "df8f625f36f36863",
+    "dm-mathematics": "8357a44bf3647e0d",
+    "cc": "8f9281f2cd240564",
+    "pubmed-central": "7361b8d6d94b9b7a",
+    "wikipedia-en": "f72dac6995e038c3",
+    "wikipedia-fr": "b4e56d9b490021bb",
+}
+"""The texts of the stored runs, by the first digits of the SHA-256 of their documents (`text.store`): a run on others
+must not have their name. What Python itself ships differs from version to version."""
+
+
 class Texts:
     """The texts of a chapter's parameters.
 
@@ -150,9 +152,7 @@ class Texts:
         found = open_corpus(which, self._tokenizer, max_tokens=self.max_tokens, place=place)
         if self.text == STAND_IN and self.max_tokens is None:
             if not found.record["text_sha256"].startswith(STAND_INS.get(name, "")):
-                raise CorpusError(
-                    f"The text {name} that is found is not this book's: pass text='open' to take it."
-                )
+                raise CorpusError(f"The text {name} that is found is not this book's: pass text='open' to take it.")
         return found
 
     @functools.cached_property
