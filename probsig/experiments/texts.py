@@ -150,9 +150,9 @@ class Texts:
             place = "package" if name in FURTHER else "file"
         which = self.text if name == YOURS else name
         found = open_corpus(which, self._tokenizer, max_tokens=self.max_tokens, place=place)
-        if self.text == STAND_IN and self.max_tokens is None:
-            if not found.record["text_sha256"].startswith(STAND_INS.get(name, "")):
-                raise CorpusError(f"The text {name} that is found is not this book's: pass text='open' to take it.")
+        known = STAND_INS.get(name) if self.text == STAND_IN and self.max_tokens is None else None
+        if known and not found.record["text_sha256"].startswith(known):
+            raise CorpusError(f"The text {name} that is found is not this book's: pass text='open' to take it.")
         return found
 
     @functools.cached_property
