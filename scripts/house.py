@@ -22,6 +22,7 @@ FLOORS = (
     ("text", "signatures"),
     ("theory", "geometry"),
     ("addition", "language", "pages"),
+    ("answers",),
     ("experiments",),
 )
 """From the ground up."""

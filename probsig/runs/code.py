@@ -179,7 +179,7 @@ class _Words:
             case ast.Raise(exc=ast.Call(func, args, keywords), cause=cause):
                 said = [each for each in args if not isinstance(each, ast.JoinedStr | ast.Constant)]
                 yield from self._fields(ast.Raise(ast.Call(func, said, keywords), cause), scope)
-            case ast.AnnAssign(target=target, value=value):
+            case ast.AnnAssign(target=target, value=ast.expr() as value):
                 yield from self._fields(ast.Assign([target], value), scope)
             case ast.Name() | ast.Attribute():
                 yield from self._reference(node, scope)

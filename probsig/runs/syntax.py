@@ -19,7 +19,7 @@ class Module:
     name: str
     folder: str
     own: Mapping[str, list[ast.stmt]]
-    imported: Names
+    imported: Mapping[str, str]
     effects: list[ast.stmt]
 
 

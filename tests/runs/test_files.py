@@ -17,7 +17,12 @@ from probsig.runs import files
 from probsig.runs.drafts import Draft
 from probsig.runs.files import StorageError
 
-ARRAYS = {"W_E": np.arange(6, dtype=np.float32).reshape(2, 3), "steps": np.array([0, 10]), "none": np.zeros((0, 4)), "one": np.float32(2)}
+ARRAYS = {
+    "W_E": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "steps": np.array([0, 10]),
+    "none": np.zeros((0, 4)),
+    "one": np.float32(2),
+}
 
 
 def stored(tmp_path):
