@@ -172,9 +172,9 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
 SCRIPT = """
 import sys, time
 sys.path.insert(0, {tests!r})
-import test_token_store as t
-from probsig import token_store
-token_store.EVERY = 1000
+import test_store as t
+from probsig.text import store
+store.EVERY = 1000
 def slow():
     for text in t.many():
         time.sleep(0.01)
