@@ -74,7 +74,7 @@ def test_a_last_norm_turns_the_embeddings_as_the_proposition_says():
     exact, _ = theory_sequences.velocity(chain, W_E, W_U, modules.TorchModel(modules.rms_norm))
     N, size = chain.bigrams(), np.linalg.norm(W_E, axis=1, keepdims=True)
     unit = W_E / size
-    force = (N.T - N.sum(axis=0)[:, None] * softmax.softmax(np.sqrt(D) * unit @ W_U.T)) @ W_U
+    force = (N - N.sum(axis=1)[:, None] * softmax.softmax(np.sqrt(D) * unit @ W_U.T)) @ W_U
     closed = np.sqrt(D) / size * (force - unit * np.sum(unit * force, axis=1, keepdims=True))
     assert np.linalg.norm(exact - closed) < 1e-12 * np.linalg.norm(closed)
     assert np.abs(np.sum(W_E * exact, axis=1)).max() < 1e-14
@@ -89,8 +89,8 @@ def test_neglected_over_kept_falls_as_the_power_of_the_width(branch, gamma):
     def ratio(width, direction):
         g = seeds.stream(1, "rate", branch, str(gamma), str(direction))
         W_U, *maps = (g.standard_normal((int(size), int(width))) for size in (V, width, width))
-        neglected = theory_language.centred(signature).T @ W_U @ maps[0] @ maps[1] * width ** (-2 * gamma)
-        return np.linalg.norm(neglected) / np.linalg.norm(theory_language.centred(N).T @ W_U)
+        neglected = theory_language.centred(signature) @ W_U @ maps[0] @ maps[1] * width ** (-2 * gamma)
+        return np.linalg.norm(neglected) / np.linalg.norm(theory_language.centred(N) @ W_U)
 
     assert abs(orders.residual_order(ratio, [32, 64, 128, 256], range(5)).slope - (1 - 2 * gamma)) < 0.1
 

@@ -1,4 +1,8 @@
-"""The paper's three addition tasks as exact laws (v2 section 4.1)."""
+"""The paper's three addition tasks as exact laws (v2 section 4.1).
+
+Anchors A, a sequence [z, a1, a2], and a label: f_add = z + a1 + a2, f~_add the same with z chosen so that the label is
+uniform, f_mod = min Z + ((z + a1 + a2) mod #Z), #Z being the number of values that z takes.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,7 @@ def _task(name: str, anchors: list[int], triples: list[tuple], label: Callable, 
         raise ValueError(f"id {shared[0]} is an anchor and also a value of z: keep the two sets disjoint")
     y = [label(*triple) for triple in triples]
     groups = {"anchors": tuple(anchors), "z": tuple(z), "labels": tuple(sorted(set(y)))}
-    return Distribution(triples, y, [1] * len(triples), vocab_size, name, groups)
+    return Distribution(triples, y, [1] * len(triples), vocab_size, name, groups, stream=name)
 
 
 def addition(

@@ -25,7 +25,7 @@ def counts():
 
 
 def pair_frequencies(counts):
-    return counts.to_scipy().toarray().T / counts.total  # N[next, token], as in the theory
+    return counts.to_scipy().toarray() / counts.total
 
 
 def embeddings(gram):

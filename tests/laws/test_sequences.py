@@ -23,7 +23,7 @@ def naive(law, distance):
     N = np.zeros((law.vocab_size, law.vocab_size))
     for x, w in zip(law.X, law.probability, strict=True):
         for t in range(law.length - distance):
-            N[x[t + distance], x[t]] += w / law.length
+            N[x[t], x[t + distance]] += w / law.length
     return N
 
 
@@ -39,9 +39,9 @@ def test_attention_signature_is_the_harmonic_mean_of_skips():
     for x, w in zip(law.X, law.probability, strict=True):
         for t in range(1, law.length):
             for tau in range(t):
-                A[x[t], x[tau]] += w / law.length / t
+                A[x[tau], x[t]] += w / law.length / t
     assert np.allclose(law.attention_signature(), A, atol=1e-15)
-    assert np.allclose(A.sum(axis=1), law.bigrams().sum(axis=1), atol=1e-15)
+    assert np.allclose(A.sum(axis=0), law.bigrams().sum(axis=0), atol=1e-15)
 
 
 def test_union_ratio_by_hand():
