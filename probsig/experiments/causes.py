@@ -22,7 +22,7 @@ def follow(name: str, draft: Draft | None = None, **options) -> dict[str, NDArra
     A fresh optimiser starts the second half of "swapped".
     """
     found, steps = edit(name), options.pop("steps")
-    anchors = np.array(found.dist.groups["anchors"])
+    anchors = np.array(found.law.groups["anchors"])
 
     def measure(step: int, W_E: NDArray, W_U: NDArray) -> dict[str, float]:
         A = W_E[anchors].astype(float)
@@ -32,19 +32,19 @@ def follow(name: str, draft: Draft | None = None, **options) -> dict[str, NDArra
             "mean_cosine": float(geometry_small.pairs(geometry_small.cosine(A)).mean()),
         }
 
-    def run(dist: Distribution, last: int, keep: list[int], **more) -> training.Trajectory:
+    def run(law: Distribution, last: int, keep: list[int], **more) -> training.Trajectory:
         at = sorted({round(last * part / 30) for part in range(31)})
         return training.train(
-            dist, found.model, steps=last, measure=measure, measure_at=at, checkpoints=keep, **options, **more
+            law, found.model, steps=last, measure=measure, measure_at=at, checkpoints=keep, **options, **more
         )
 
     if name != "swapped":
-        parts = [run(found.dist, steps, [0, steps // 3, steps // 2, steps], draft=draft)]
+        parts = [run(found.law, steps, [0, steps // 3, steps // 2, steps], draft=draft)]
     else:
         law = addition()
         before = Distribution(law.X, law.y, law.weight, law.vocab_size, "swapped-before", law.groups)
         first = run(before, steps // 2, [0, steps // 3, steps // 2])
-        parts = [first, run(found.dist, steps - steps // 2, [steps - steps // 2], init=(first.W_E[-1], first.W_U[-1]))]
+        parts = [first, run(found.law, steps - steps // 2, [steps - steps // 2], init=(first.W_E[-1], first.W_U[-1]))]
     begins = np.cumsum([0, *(part.steps[-1] for part in parts[:-1])])
     return {
         "steps": np.concatenate([part.steps + begin for part, begin in zip(parts, begins, strict=True)]),

@@ -66,8 +66,8 @@ def times(config: Mapping[str, Any], per_decade: int = 25) -> list[int]:
 
 def piece(config: Mapping[str, Any], task: str, model: str, draft: Draft | None = None) -> dict[str, NDArray]:
     """Train one model on one task and return clock, the `METRICS`, kept and cosines (float16) of one config."""
-    dist = addition.law(config, task)
-    metrics = addition.measurement(dist, model, config)
+    law = addition.law_of(config, task)
+    metrics = addition.measurement(law, model, config)
 
     def measure(step: int, *weights: NDArray) -> dict[str, float]:
         found = metrics(step, *weights)
@@ -75,7 +75,7 @@ def piece(config: Mapping[str, Any], task: str, model: str, draft: Draft | None 
 
     sampled = {} if config["batch"] is None else {"samples": config["samples"]}
     trained = train(
-        dist,
+        law,
         model,
         seed=config["seed"],
         init=config["init"],
@@ -88,7 +88,7 @@ def piece(config: Mapping[str, Any], task: str, model: str, draft: Draft | None 
         **{name: config[name] for name in ("steps", "batch", "learning_rate", "optimiser", "activation", "depth")},
         **sampled,
     )
-    anchors = list(dist.groups["anchors"])
+    anchors = list(law.groups["anchors"])
     return {
         "clock": trained.steps * config["learning_rate"],
         **{name: values.astype(np.float32) for name, values in trained.metrics.items()},
@@ -127,7 +127,7 @@ def stored(kind: str, points: Points, trainings: Mapping[str, Sequence[str]]) ->
             task, _, model = training.partition("/")
             if model not in MODELS:
                 raise ValueError(f"training {training!r} is not task/model: choose a model of {', '.join(MODELS)}")
-            addition.law(point, task)  # refuse an impossible task before anything is trained
+            addition.law_of(point, task)  # refuse an impossible task before anything is trained
             pieces[f"{name}/{training}"] = runs.Piece("probsig.experiments.sweeps:piece", (point, task, model))
     scale, seed = shared.pop()
     config = {

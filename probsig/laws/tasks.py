@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
+
 from probsig.laws.distribution import Distribution, _integers
 
 
@@ -85,3 +87,20 @@ TEX: dict[str, str] = {
     "add_same": r"$\tilde f_{\mathrm{add}}$",
     "mod": r"$f_{\mathrm{mod}}$",
 }
+
+
+def task_of(law: Distribution) -> str | None:
+    """Which of `TASKS` a law is, by its atoms and groups and not by its name; None for any other.
+
+    >>> task_of(modular_addition(z=range(30, 37))), task_of(addition().merged())
+    ('mod', None)
+    """
+    for name, make in TASKS.items():
+        try:
+            other = make(law.groups["anchors"], law.groups["labels" if name == "add_same" else "z"], law.vocab_size)
+        except (KeyError, ValueError):
+            continue
+        atoms = [np.unique(np.column_stack([one.X, one.y, one.weight]), axis=0) for one in (law, other)]
+        if np.array_equal(*atoms):
+            return name
+    return None

@@ -19,7 +19,9 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from probsig.errors import one_of
 from probsig.laws.distribution import Distribution
+from probsig.laws.tasks import task_of
 from probsig.signatures import laws as signatures_laws
 
 FAMILIES: dict[str, str] = {
@@ -30,6 +32,7 @@ FAMILIES: dict[str, str] = {
     "z_inverse": r"P(z\mid y)",
     "anchor_inverse": r"P(a\mid y)",
 }
+CONVENTIONS = ("membership", "companion")
 Cells = dict[str, NDArray]
 
 
@@ -49,9 +52,14 @@ def _table(function, *axes: tuple[int, ...]) -> NDArray:
     return np.array(cells, dtype=object).reshape([len(axis) for axis in axes])
 
 
+def _task(law: Distribution) -> str:
+    task = task_of(law)
+    if task is None:
+        raise ValueError("The law has no closed forms, since it is none of the three tasks: pass one of `laws.TASKS`.")
+    return task
+
+
 def _groups(law: Distribution) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    if law.name not in ("add", "add_same", "mod"):
-        raise ValueError(f"task {law.name!r} has no closed forms: pass a law made by probsig.tasks.TASKS")
     return law.groups["anchors"], law.groups["z"], law.groups["labels"]
 
 
@@ -71,11 +79,11 @@ def printed(law: Distribution, outer_modulus: bool = False, sign: int = -1) -> C
     >>> str(printed(addition())["anchor_inverse"].sum(axis=1)[20])  # should be 19/100 * 10
     '1/4'
     """
-    A, Z, Y = _groups(law)
-    m, n = len(A), len(Z if law.name != "add_same" else Y)
+    task, (A, Z, Y) = _task(law), _groups(law)
+    m, n = len(A), len(Z if task != "add_same" else Y)
     AA = sum_law(A, A)
     zero, inside, share = Fraction(0), Fraction(1, m), Fraction(1, n)
-    if law.name == "mod":
+    if task == "mod":
 
         def close(value: int) -> int:
             return value % n if outer_modulus else value
@@ -91,13 +99,13 @@ def printed(law: Distribution, outer_modulus: bool = False, sign: int = -1) -> C
             "anchor_inverse": lambda nu, a: with_z.get(close(nu - start - a % n), zero),
         }
         return _tables(law, forms)
-    AZ = sum_law(A, Z if law.name == "add" else Y)  # f~_add prints Z ~ U(Z) and means {101..140}
+    AZ = sum_law(A, Z if task == "add" else Y)  # f~_add prints Z ~ U(Z) and means {101..140}
     forms = {
         "z_label": lambda a, nu, z: inside if nu - a - z in A else zero,
         "z_inverse": lambda nu, z: AA.get(nu - z, zero),
         "anchor_inverse": lambda nu, a: AZ.get(nu - a, zero),
     }
-    if law.name == "add":
+    if task == "add":
         forms["label"] = lambda a, nu: AZ.get(nu - a, zero)
         forms["z"] = lambda a, z: share
         forms["anchor_label"] = lambda a, nu, b: share if nu - a - b in Z else zero
@@ -120,11 +128,10 @@ def corrected(law: Distribution, convention: str = "companion") -> Cells:
     >>> str(corrected(addition(), "membership")["anchor_inverse"].sum(axis=1)[20])
     '19/10'
     """
-    if convention not in ("membership", "companion"):
-        raise ValueError(f"convention {convention!r} has no closed forms: choose 'membership' or 'companion'")
+    one_of("convention", convention, CONVENTIONS)
     member = convention == "membership"
-    A, Z, Y = _groups(law)
-    m, n = len(A), len(Z if law.name != "add_same" else Y)
+    task, (A, Z, Y) = _task(law), _groups(law)
+    m, n = len(A), len(Z if task != "add_same" else Y)
     here = Fraction(2 * m - 1, m * m) if member else Fraction(2, m)  # P(a in X) or E[c_a]
 
     zero, one, share = Fraction(0), Fraction(1), Fraction(1, n)
@@ -136,8 +143,8 @@ def corrected(law: Distribution, convention: str = "companion") -> Cells:
     def companion(a: int, b: int, value: Fraction) -> Fraction:
         return one if member and a == b else value
 
-    AA = sum_law(A, A, modulus=n if law.name == "mod" else 0)
-    if law.name == "mod":
+    AA = sum_law(A, A, modulus=n if task == "mod" else 0)
+    if task == "mod":
         residue = {b % n: b for b in A}
         if len(residue) < m:
             raise ValueError(f"two anchors agree mod {n}: pass anchors that differ mod |Z|")
@@ -151,7 +158,7 @@ def corrected(law: Distribution, convention: str = "companion") -> Cells:
             "anchor_inverse": lambda nu, a: here,
         }
         return _tables(law, forms)
-    if law.name == "add_same":
+    if task == "add_same":
         forms = {
             "label": lambda a, nu: share,
             "z": lambda a, z: sum(kappa(a, b) for b in A if z + a + b in Y) / n,
@@ -186,8 +193,8 @@ def enumerated(law: Distribution, convention: str = "companion") -> Cells:
     >>> str(cells["label"][0, 0]), cells["label"].shape
     ('1/400', (10, 58))
     """
-    if convention not in ("membership", "companion"):
-        raise ValueError(f"convention {convention!r} has no closed forms: choose 'membership' or 'companion'")
+    one_of("convention", convention, CONVENTIONS)
+    _task(law)
     A, Z, Y = (list(ids) for ids in _groups(law))
     label = signatures_laws.label(law, A, convention, exact=True)[:, Y]
     together = signatures_laws.cooccurrence(law, A, convention, exact=True)

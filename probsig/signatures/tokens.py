@@ -31,6 +31,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from probsig.counts.bigrams import Bigrams
+from probsig.errors import one_of
 
 KINDS = ("raw", "centred", "ppmi", "support")
 DIRECTIONS = ("next", "previous")
@@ -41,7 +42,7 @@ ROUNDING = 1e-15  # a quotient of two products of integers is known up to this, 
 class Centred:
     """Sparse rows (k, V) minus one dense row `centre` (V,); a row without entries stays zero (it has no law).
 
-    The difference is dense, so it is kept as its two parts; `alignment.cosines` works with these.
+    The difference is dense, so it is kept as its two parts; `geometry.cosines` works with these.
 
     >>> law = sp.csr_array([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]])
     >>> centred(law).toarray().tolist()
@@ -118,7 +119,7 @@ def tied(counts: Bigrams, tokens: Sequence[int], kind: str = "raw") -> sp.csr_ar
     >>> tied(counts, [2]).toarray().tolist()
     [[2.0, 0.0, 0.0]]
     """
-    _check(kind, KINDS, "kind")
+    one_of("kind", kind, KINDS)
     part = "raw" if kind == "centred" else kind
     both = next_token(counts, tokens, part) + previous_token(counts, tokens, part)
     return centred(both) if kind == "centred" else both
@@ -135,8 +136,8 @@ def skip(counts: Bigrams, tokens: Sequence[int], kind: str = "raw", direction: s
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
     tokens = _wanted(tokens, counts.vocab_size)
-    _check(direction, DIRECTIONS, "direction")
-    _check(kind, KINDS, "kind")
+    one_of("direction", direction, DIRECTIONS)
+    one_of("kind", kind, KINDS)
     rows = _chosen(counts, tokens, direction)
     if kind != "ppmi":
         return _finished(rows, _row_sums(rows), kind)
@@ -186,8 +187,8 @@ def attention(
     if len({c.vocab_size for c in counts}) > 1 or len({c.distance for c in counts}) < len(counts):
         raise ValueError("counts differ in vocabulary or repeat a distance: pass one Bigrams for each distance")
     tokens = _wanted(tokens, counts[0].vocab_size)
-    _check(direction, DIRECTIONS, "direction")
-    _check(kind, KINDS, "kind")
+    one_of("direction", direction, DIRECTIONS)
+    one_of("kind", kind, KINDS)
     scale = [w / max(c.total, 1) for w, c in zip(weights, counts, strict=True)]
     rows = sum(
         (_chosen(c, tokens, direction).astype(float) * w for c, w in zip(counts[1:], scale[1:], strict=True)),
@@ -207,12 +208,12 @@ def window(
     `counts` gives tables at different distances, one after the other, and `weights` a positive number each (None: 1).
     Raises ValueError as `skip` does, for no table at all, and where weights are not as many or not positive.
 
-    >>> from probsig.bigrams import count
+    >>> from probsig.counts.bigrams import count
     >>> ids = np.array([0, 1, 0, 2, 0, 1], dtype=np.uint16)
     >>> window((count(ids, 3, distance=k) for k in (1, 2)), [2]).toarray().round(4).tolist()  # 0, 0 | 1, 1
     [[0.5, 0.5, 0.0]]
     """
-    _check(kind, KINDS, "kind")
+    one_of("kind", kind, KINDS)
     rows, marginal, total = None, 0.0, 0.0
     pairs = zip(counts, itertools.repeat(1.0), strict=False) if weights is None else zip(counts, weights, strict=True)
     for table, w in pairs:
@@ -234,11 +235,6 @@ def _adjacent(counts: Bigrams) -> Bigrams:
     if counts.distance != 1:
         raise ValueError(f"counts are at distance {counts.distance}: use skip, or count pairs at distance 1")
     return counts
-
-
-def _check(value: str, allowed: tuple[str, ...], what: str) -> None:
-    if value not in allowed:
-        raise ValueError(f"{what} {value!r} is unknown: choose one of {', '.join(map(repr, allowed))}")
 
 
 def _wanted(tokens: Sequence[int], vocab_size: int) -> NDArray[np.int64]:

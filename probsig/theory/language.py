@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from probsig.errors import one_of
 from probsig.theory.softmax import covariance
 
 FORMS_E = {
@@ -46,6 +47,7 @@ def corollary_4_embedding(law, W_E, W_U, form, value_map=None, mlp_map=None) -> 
     residual O(eps^5). ``value_map`` is W^OV (d, d), ``mlp_map`` W^MLP (d, d); None leaves the branch out.
     Raises ValueError on an unknown form.
     """
+    one_of("form", form, FORMS_E)
     N = law.bigrams()
     if form == "printed":
         return law.contains()[:, None] * (law.union_ratio() @ W_U)
@@ -53,8 +55,6 @@ def corollary_4_embedding(law, W_E, W_U, form, value_map=None, mlp_map=None) -> 
         return N @ W_U
     if form == "printed_eta":
         return (N - (law.length - 1) * N.sum(axis=1, keepdims=True) / len(N)) @ W_U
-    if form not in FORMS_E:
-        raise ValueError(f"form is {form!r}; choose one of {', '.join(FORMS_E)}")
     label = centred(N) @ W_U
     if form == "first_order":
         return label
@@ -69,17 +69,16 @@ def corollary_4_embedding(law, W_E, W_U, form, value_map=None, mlp_map=None) -> 
 def corollary_4_unembedding(law, W_E, W_U, form, value_map=None, mlp_map=None) -> np.ndarray:
     r"""The flow of the unembedding rows, (V, d), by one of ``FORMS_U``.
 
-    Third order: ``(N - n/V)^T W^E + (A - a/V)^T W^E W^OV^T + (N - n/V)^T W^E W^MLP^T - (1/V)(W^U - mean) W^E^T diag(n) W^E``,
-    residual O(eps^5). Raises ValueError on an unknown form.
+    Third order: ``(N - n/V)^T W^E + (A - a/V)^T W^E W^OV^T + (N - n/V)^T W^E W^MLP^T
+    - (1/V)(W^U - mean) W^E^T diag(n) W^E``, residual O(eps^5). Raises ValueError on an unknown form.
     """
+    one_of("form", form, FORMS_U)
     N = law.bigrams()
     n = N.sum(axis=1)
     if form == "printed":
         return N.T @ W_E
     if form == "printed_plus":
         return N.T @ W_E + n @ W_E / len(n)
-    if form not in FORMS_U:
-        raise ValueError(f"form is {form!r}; choose one of {', '.join(FORMS_U)}")
     label = centred(N).T @ W_E
     if form == "first_order":
         return label

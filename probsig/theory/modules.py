@@ -108,10 +108,10 @@ class CausalBlocks(nn.Module):
             return (self.mlp[0]["down"] @ self.mlp[0]["up"]).numpy()
 
 
-def by_autograd(dist: Distribution, W_E, W_U, module) -> tuple[np.ndarray, np.ndarray]:
+def by_autograd(law: Distribution, W_E, W_U, module) -> tuple[np.ndarray, np.ndarray]:
     """Minus the gradient of the expected loss, end to end by autograd with the whole law as one batch: (dW_E, dW_U)."""
     E, U = (torch.tensor(np.asarray(W, dtype=np.float64), requires_grad=True) for W in (W_E, W_U))
-    X, y, probability = (torch.tensor(a) for a in (dist.X, dist.y, dist.probability))
+    X, y, probability = (torch.tensor(a) for a in (law.X, law.y, law.probability))
     log_p = (module(E[X]) @ U.T).log_softmax(-1)
     loss = -probability @ log_p[torch.arange(len(y)), y]
     loss.backward()

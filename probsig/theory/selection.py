@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from probsig.errors import one_of
 from probsig.laws.distribution import Distribution
 from probsig.theory import flow, softmax
 from probsig.theory import orders as theory_orders
@@ -31,17 +32,16 @@ FORMS = {
 }
 
 
-def expansion(dist: Distribution, W_E, W_U, module, form: str) -> np.ndarray:
+def expansion(law: Distribution, W_E, W_U, module, form: str) -> np.ndarray:
     """The flow of W_E, (V, d), by one of ``FORMS`` for a torch ``module`` from (n, L, d) to (n, d).
 
     Raises ValueError on an unknown form.
     """
-    if form not in FORMS:
-        raise ValueError(f"form is {form!r}; choose one of {', '.join(FORMS)}")
+    one_of("form", form, FORMS)
     W_E, W_U = np.asarray(W_E, dtype=np.float64), np.asarray(W_U, dtype=np.float64)
     centred = W_U - W_U.mean(axis=0)
-    g = torch.as_tensor(centred[dist.y])  # W_U^T (e_y - 1/V), (n, d)
-    E = torch.as_tensor(W_E[dist.X])
+    g = torch.as_tensor(centred[law.y])  # W_U^T (e_y - 1/V), (n, d)
+    E = torch.as_tensor(W_E[law.X])
     at_zero = torch.zeros_like(E, requires_grad=True)
     h = module(at_zero)
     (pulled,) = torch.autograd.grad((h * g).sum(), at_zero, create_graph=True)
@@ -53,9 +53,9 @@ def expansion(dist: Distribution, W_E, W_U, module, form: str) -> np.ndarray:
         response = h.detach() @ torch.as_tensor(centred.T @ centred / len(W_U))
         (decay,) = torch.autograd.grad((h * response).sum(), at_zero)
         out = out - decay
-    weighted = out.numpy() * dist.probability[:, None, None]
+    weighted = out.numpy() * law.probability[:, None, None]
     result = np.zeros_like(W_E)
-    np.add.at(result, dist.X, weighted)
+    np.add.at(result, law.X, weighted)
     return result
 
 
@@ -93,21 +93,21 @@ class Comparison:
         return "\n".join(lines)
 
 
-def _hadamard(dist, W_E, W_U, module):
+def _hadamard(law, W_E, W_U, module):
     """Proposition 1 as printed: every Jacobian replaced by its diagonal."""
-    E = torch.as_tensor(W_E[dist.X]).requires_grad_()
+    E = torch.as_tensor(W_E[law.X]).requires_grad_()
     H = module(E)
     columns = [torch.autograd.grad(H[:, k].sum(), E, retain_graph=True)[0][:, :, k] for k in range(H.shape[1])]
     diagonal = torch.stack(columns, dim=2).numpy()  # (n, L, d): dG_k / dE_ik
     error = -softmax.softmax(H.detach().numpy() @ W_U.T)
-    error[np.arange(len(dist.y)), dist.y] += 1
+    error[np.arange(len(law.y)), law.y] += 1
     result = np.zeros_like(W_E)
-    np.add.at(result, dist.X, diagonal * (error * dist.probability[:, None] @ W_U)[:, None])
+    np.add.at(result, law.X, diagonal * (error * law.probability[:, None] @ W_U)[:, None])
     return result
 
 
 def compare(
-    dist: Distribution,
+    law: Distribution,
     module,
     hidden_size: int,
     scales: Sequence[float] = (0.02, 0.01, 0.005, 0.0025, 0.00125),
@@ -130,22 +130,22 @@ def compare(
     labels and pairs: residual of order 3.00, matches through order 2
     """
     module = TorchModel(module).module
-    W_E, W_U = theory_orders.directions(dist, hidden_size, seeds[0])
-    exact = by_autograd(dist, W_E, W_U, module)
-    ours = flow.velocity(dist, W_E, W_U, TorchModel(module))
+    W_E, W_U = theory_orders.directions(law, hidden_size, seeds[0])
+    exact = by_autograd(law, W_E, W_U, module)
+    ours = flow.velocity(law, W_E, W_U, TorchModel(module))
     errors = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(ours, exact, strict=True)]
-    hadamard = np.linalg.norm(_hadamard(dist, W_E, W_U, module) - exact[0]) / np.linalg.norm(exact[0])
+    hadamard = np.linalg.norm(_hadamard(law, W_E, W_U, module) - exact[0]) / np.linalg.norm(exact[0])
 
     def residual(form):
         def of(scale, seed):
-            E, U = (scale * D for D in theory_orders.directions(dist, hidden_size, seed))
-            return float(np.linalg.norm(by_autograd(dist, E, U, module)[0] - expansion(dist, E, U, module, form)))
+            E, U = (scale * D for D in theory_orders.directions(law, hidden_size, seed))
+            return float(np.linalg.norm(by_autograd(law, E, U, module)[0] - expansion(law, E, U, module, form)))
 
         return of
 
     def speed(scale, seed):
-        E, U = (scale * D for D in theory_orders.directions(dist, hidden_size, seed))
-        return float(np.linalg.norm(by_autograd(dist, E, U, module)[0]))
+        E, U = (scale * D for D in theory_orders.directions(law, hidden_size, seed))
+        return float(np.linalg.norm(by_autograd(law, E, U, module)[0]))
 
     orders = {"velocity": theory_orders.residual_order(speed, scales, seeds)}
     orders |= {form: theory_orders.residual_order(residual(form), scales, seeds) for form in FORMS}

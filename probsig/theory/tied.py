@@ -10,6 +10,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
+from probsig.errors import one_of
 from probsig.theory.language import centred
 from probsig.theory.softmax import softmax
 
@@ -38,10 +39,9 @@ def velocity(N, W) -> np.ndarray:
 
 def tied(N, W, form) -> np.ndarray:
     """The flow of W (V, d) by one of ``FORMS``; raises ValueError on an unknown form."""
+    one_of("form", form, FORMS)
     if form == "printed":
         return (N + N.T) @ W
-    if form not in FORMS:
-        raise ValueError(f"form is {form!r}; choose one of {', '.join(FORMS)}")
     M = symmetrised(N)
     if form == "third_order":
         Q = centred(W @ W.T) * N.sum(axis=1, keepdims=True) / len(N)

@@ -77,7 +77,7 @@ def test_the_engine_that_fits():
 def test_no_gpu_is_said(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert engines.resolve_device("auto") == "cpu"
-    with pytest.raises(ValueError, match="device is 'cuda' and torch finds no GPU: choose 'auto' or 'cpu'"):
+    with pytest.raises(ValueError, match="device is 'cuda' and torch finds no GPU: pass 'auto' or 'cpu'"):
         engines.resolve_device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert engines.resolve_device("auto") == "cuda" == engines.resolve_device("cuda")

@@ -10,6 +10,7 @@ import pytest
 from probsig import seeds
 from probsig.addition.engines import Order
 from probsig.addition.training import MODELS, train, train_together
+from probsig.laws.distribution import Distribution
 from probsig.laws.tasks import TASKS, addition, modular_addition
 from probsig.runs import drafts
 from probsig.theory.models import initial_weights
@@ -25,11 +26,11 @@ def law(make=modular_addition):
 def by_torch(dist, model, *, seed, steps, hidden_size, learning_rate, batch, samples, dtype):
     """The naive loop: nn.Embedding, autograd, torch.optim.AdamW, every sequence gathered anew."""
     kind = {np.dtype("float64"): torch.float64, np.dtype("float32"): torch.float32}[np.dtype(dtype)]
-    W_E, W_U = initial_weights(dist.vocab_size, hidden_size, "sd", seed, ("init", dist.name))
+    W_E, W_U = initial_weights(dist.vocab_size, hidden_size, "sd", seed, ("init", dist.stream))
     embedding = torch.nn.Embedding.from_pretrained(torch.tensor(W_E, dtype=kind), freeze=False)
     output = torch.nn.Parameter(torch.tensor(W_U, dtype=kind))
     optimiser = torch.optim.AdamW([embedding.weight, output], lr=learning_rate)
-    drawn, order = dist.draw(samples, seed), seeds.stream(seed, "order", dist.name)
+    drawn, order = dist.draw(samples, seed), seeds.stream(seed, "order", dist.stream)
     X, y, done = torch.tensor(dist.X), torch.tensor(dist.y), 0
     while done < steps:
         for atoms in drawn[order.permutation(samples)].reshape(-1, batch)[: steps - done]:
@@ -101,9 +102,9 @@ def test_measurements_and_checkpoints_are_of_the_step_they_name():
 
 
 SCRIPT = """
-from probsig.training import train
-from probsig.tasks import addition
-from probsig.storage import digest
+from probsig.addition.training import train
+from probsig.laws.tasks import addition
+from probsig.runs.files import digest
 for batch in (None, 100):
     run = train(addition(), "ffn", seed=0, steps=20, batch=batch, samples=2000, learning_rate=1e-3)
     print(digest(run.W_E.tobytes() + run.W_U.tobytes()))
@@ -124,14 +125,14 @@ def test_the_same_bits_at_one_and_at_two_threads():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "rnn"}, "unknown model 'rnn': choose one of linear, ffn"),
+        ({"model": "rnn"}, "model is 'rnn': pass one of 'linear', 'ffn'"),
         ({"batch": 7}, "samples 300 are no multiple of batch 7"),
         ({"checkpoints": [9]}, r"step 9 is outside 0\.\.5"),
         ({"steps": -1}, "is outside 0..-1"),
-        ({"optimiser": "lion"}, "unknown optimiser 'lion': choose one of adamw, adam, sgd"),
-        ({"activation": "step"}, "unknown activation 'step': choose one of relu"),
-        ({"depth": 3}, "unknown depth 3: choose one of 1, 2"),
-        ({"device": "tpu"}, "unknown device 'tpu': choose one of auto, cpu, cuda"),
+        ({"optimiser": "lion"}, "optimiser is 'lion': pass one of 'adamw', 'adam', 'sgd'"),
+        ({"activation": "step"}, "activation is 'step': pass one of 'identity'"),
+        ({"depth": 3}, "depth is 3: pass one of 1, 2"),
+        ({"device": "tpu"}, "device is 'tpu' .*: pass one of 'auto', 'cpu', 'cuda'"),
     ],
 )
 def test_errors_name_the_culprit(options, message):
@@ -237,5 +238,12 @@ def test_the_state_of_another_protocol_is_not_taken_up(tmp_path, stops):
     options = {**SMALL, "batch": None, "measure_at": [0, 2, 4], "measure": lambda step, *W: {"x": 0.0}}
     with pytest.raises(drafts.Stopped):
         train(law(), "linear", steps=4, draft=stops(tmp_path / "state", 2), **options)
-    other = train(law(), "linear", steps=5, draft=drafts.Draft(tmp_path / "state"), **options)
-    assert np.array_equal(other.W_E, train(law(), "linear", steps=5, **options).W_E)
+    changed = {"steps": 5}, {"init": "variance"}, {"init": 0.1}, {"checkpoints": [2]}, {"measure_at": [1, 2]}
+    for change in (*changed, {"dtype": np.float32}, {"hidden_size": 4}):
+        other = {"steps": 4} | options | change
+        resumed = train(law(), "linear", draft=drafts.Draft(tmp_path / "state"), **other)
+        fresh = train(law(), "linear", **other)
+        assert np.array_equal(resumed.W_E, fresh.W_E) and resumed.steps.tolist() == fresh.steps.tolist(), change
+    twice = Distribution(law().X, law().y, np.arange(1, len(law().y) + 1), 30, stream="mod")
+    resumed = train(twice, "linear", steps=4, draft=drafts.Draft(tmp_path / "state"), **options)
+    assert np.array_equal(resumed.W_E, train(twice, "linear", steps=4, **options).W_E)

@@ -1,5 +1,7 @@
 """The addition experiment: its measurements against the modules that define them, and what smoke must show."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,10 +9,12 @@ from probsig.addition import engines
 from probsig.experiments import addition
 from probsig.geometry import small
 from probsig.laws.tasks import TASKS
+from probsig.runs import files as runs_files
 from probsig.signatures import laws as signatures_laws
 from probsig.theory import flow
 from probsig.theory.models import FeedForward, LinearModel, initial_weights
 
+STORED = sorted(Path(__file__).parents[2].glob("results/addition-*/run.json"))
 MODEL = {"linear": LinearModel(), "ffn": FeedForward("relu")}
 
 
@@ -81,10 +85,10 @@ def test_the_clock_of_the_checkpoints():
 @pytest.mark.parametrize("task", TASKS)
 def test_variants_of_the_task(task):
     config = addition.addition_config("smoke", 0, anchors=5, first_anchor=3, first_z=60, modulus=7, vocab_size=None)
-    dist = addition.law(config, task)
+    dist = addition.law_of(config, task)
     assert dist.vocab_size == len(np.union1d(dist.occurs(), dist.labels())) and len(dist.groups["anchors"]) == 5
     assert len(dist.X) == 5 * 5 * 7
-    whole = addition.law(config | {"vocab_size": 200}, task)
+    whole = addition.law_of(config | {"vocab_size": 200}, task)
     assert whole.groups["anchors"] == (3, 4, 5, 6, 7) and whole.vocab_size == 200
 
 
@@ -98,7 +102,7 @@ def test_variants_of_the_task(task):
 )
 def test_impossible_tasks_are_named(variant, message):
     with pytest.raises(ValueError, match=message):
-        addition.law(addition.addition_config("smoke", 0, **variant), "mod")
+        addition.law_of(addition.addition_config("smoke", 0, **variant), "mod")
 
 
 def test_an_unknown_entry_is_named():
@@ -144,3 +148,31 @@ def test_smoke_shows_the_events():
     assert add["accuracy"][-1] > 0.7 and add["R_order"].min() < -0.95
     assert mod["accuracy"][-1] < 0.15 and mod["mean_cosine"][-1] > 0.95 and mod["loss"].min() > 2.79377
     assert mod["ring"][-1] < -0.95
+
+
+@pytest.mark.parametrize("scale", ["smoke", "laptop", "paper"])
+def test_the_stage_of_the_papers_figures_is_a_checkpoint(scale):
+    config = addition.addition_config(scale, 0)
+    clock = addition.Clock.of(config)
+    kept = addition.checkpoints(config)
+    stage = clock.stage(config, -1)
+    assert kept[stage] * config["learning_rate"] == pytest.approx(0.6)
+    assert clock.stage(config, kept[-1] // clock.per_epoch) == len(kept) - 1
+    with pytest.raises(
+        ValueError, match=rf"^epoch 99999 was not kept: choose one of .* \({clock.unit}s of this scale\)\.$"
+    ):
+        clock.stage(config, 99_999)
+
+
+@pytest.mark.parametrize("record", STORED, ids=lambda path: path.parent.name)
+def test_the_first_steps_of_a_stored_run_can_be_done_again(record):
+    """200 steps of one run of either engine, measured again, against what is stored (another CPU may round anew)."""
+    described, arrays = runs_files.read_run(record.parent)
+    for task, model in (("add_same", "linear"), ("mod", "ffn")):
+        stored = {key.rsplit("/", 1)[1]: a for key, a in arrays.items() if key.startswith(f"{task}/{model}/")}
+        again = addition.piece(described["config"], task, model, steps=addition.PREFIX)
+        at = int(np.flatnonzero(stored["steps"] == addition.PREFIX)[0])
+        assert again["steps"][-1] == addition.PREFIX
+        for name in ("loss", "R_order", "mean_cosine", "norm_E", "norm_U", "varphi_X"):
+            assert again[name][-1] == pytest.approx(stored[name][at], abs=1e-6, rel=1e-6), name
+        assert np.array_equal(again["anchors"][0], stored["anchors"][0])

@@ -1,4 +1,4 @@
-"""Sweeps: a piece is the training of `experiments.addition` with fewer numbers kept; bad points are refused before any work."""
+"""A point is trained as in `experiments.addition`, with fewer numbers kept; bad points are refused before any work."""
 
 import numpy as np
 import pytest
@@ -66,7 +66,7 @@ def test_a_stored_sweep_is_found_again_and_read_by_seed(tmp_path, monkeypatch):
 
 def test_labels_fit_the_vocabulary():
     config = sweeps.variant_config("laptop", 0, first_anchor=21, anchors=16, modulus=60)
-    assert addition.law(config, "add").labels().max() == config["vocab_size"] - 1 == 101 + 59 + 2 * 36
+    assert addition.law_of(config, "add").labels().max() == config["vocab_size"] - 1 == 101 + 59 + 2 * 36
     assert sweeps.variant_config("laptop", 0)["vocab_size"] == 200 == tasks.addition().vocab_size
     assert sweeps.variant_config("laptop", 0, vocab_size=None)["vocab_size"] is None
 

@@ -214,3 +214,18 @@ def test_permutation_null_repeats_with_its_seed_only():
     assert (permutation_null(A, B, 20, seed=4)[:5] == permutation_null(A, B, 5, seed=4)).all()
     with pytest.raises(ValueError, match="ask for 1 permutation or more"):
         permutation_null(A, B, 0, seed=0)
+
+
+def test_a_null_is_small_where_names_say_nothing_and_absent_without_variance():
+    stream = np.random.default_rng(0)
+    W, other = stream.normal(size=(2, 12, 30))
+    assert 0 < small.null_size(W, other, seed=1) < 0.6
+    assert small.null_size(W, other, seed=1) == small.null_size(W, other, seed=1)
+    assert np.isnan(small.null_size(W, np.ones((12, 3)), seed=1))
+
+
+def test_a_plane_is_of_the_principal_components():
+    rows = np.random.default_rng(1).normal(size=(9, 5))
+    coords, share = small.plane(rows)
+    expected, expected_share = small.pca(rows)
+    assert np.array_equal(coords, expected) and np.array_equal(share, expected_share)

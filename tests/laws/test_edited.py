@@ -23,16 +23,16 @@ def test_an_edit_changes_its_signature_and_keeps_the_other(name):
     found = edited.edit(name)
     base = TASKS[found.base]()
     for signature in READ:
-        same = (read(found.dist, signature) == read(base, signature)).all()
+        same = (read(found.law, signature) == read(base, signature)).all()
         assert same == (signature != found.changed), signature
     flat = {"flat-label": "phi_y", "flat-context": "phi_X"}.get(name)
     if flat:
-        rows = read(found.dist, flat)
+        rows = read(found.law, flat)
         assert (rows == rows[0]).all()
 
 
 def test_flat_joint_forgets_the_anchors():
-    law = edited.edit("flat-joint").dist
+    law = edited.edit("flat-joint").law
     joint, before = (signatures_laws.joint(dist, ANCHORS, "companion") for dist in (law, TASKS["mod"]()))
     assert np.ptp(joint, axis=0).max() < 1e-15 and np.ptp(before, axis=0).max() > 0.002
 
@@ -41,22 +41,22 @@ def test_flat_joint_forgets_the_anchors():
 def test_flat_edits_keep_the_frequencies_of_labels_and_tokens(name):
     found = edited.edit(name)
     base = TASKS[found.base]()
-    for law in (found.dist, base):
+    for law in (found.law, base):
         assert law.total > 0
-    share = [np.bincount(law.y, weights=law.probability, minlength=200) for law in (found.dist, base)]
+    share = [np.bincount(law.y, weights=law.probability, minlength=200) for law in (found.law, base)]
     np.testing.assert_allclose(*share, atol=1e-15)
     tokens = [
-        np.bincount(law.X.ravel(), weights=np.repeat(law.probability, 3), minlength=200) for law in (found.dist, base)
+        np.bincount(law.X.ravel(), weights=np.repeat(law.probability, 3), minlength=200) for law in (found.law, base)
     ]
     np.testing.assert_allclose(*tokens, atol=1e-14)
 
 
 def test_twins_share_a_law_and_swapped_anchors_trade_theirs():
     base = read(TASKS["add"](), "phi_y")
-    twins = read(edited.edit("equal").dist, "phi_y")
+    twins = read(edited.edit("equal").law, "phi_y")
     one, two = (ANCHORS.index(anchor) for anchor in edited.TWINS)
     assert (twins[one] == twins[two]).all() and not (base[one] == base[two]).all()
-    swapped = read(edited.edit("swapped").dist, "phi_y")
+    swapped = read(edited.edit("swapped").law, "phi_y")
     one, two = (ANCHORS.index(anchor) for anchor in edited.SWAPPED)
     assert (swapped[[two, one]] == base[[one, two]]).all()
     others = [i for i in range(10) if i not in (one, two)]
@@ -66,7 +66,7 @@ def test_twins_share_a_law_and_swapped_anchors_trade_theirs():
 def test_permuted_laws_are_the_laws_of_other_anchors():
     order = edited.permutation()
     assert sorted(order) == list(range(10))
-    base, moved = (read(law, "phi_y") for law in (TASKS["add"](), edited.edit("permuted").dist))
+    base, moved = (read(law, "phi_y") for law in (TASKS["add"](), edited.edit("permuted").law))
     assert (moved == base[order]).all()
     apart = [np.abs(np.subtract.outer(at, at)) for at in (np.arange(10), order)]
     one, two = (np.triu(distances, 1)[np.triu_indices(10, 1)] for distances in apart)
@@ -74,7 +74,7 @@ def test_permuted_laws_are_the_laws_of_other_anchors():
 
 
 def test_an_unknown_edit_is_named():
-    with pytest.raises(ValueError, match="unknown edit 'none': choose one of flat-label"):
+    with pytest.raises(ValueError, match="edit is 'none': pass one of 'flat-label'"):
         edited.edit("none")
 
 

@@ -243,11 +243,11 @@ def test_joint_cosines_of_definition_2(name, cosines):
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
-        (lambda law: corrected(law, "count"), "convention 'count' has no closed forms: choose 'membership' or"),
-        (lambda law: enumerated(law, "count"), "convention 'count' has no closed forms: choose 'membership' or"),
+        (lambda law: corrected(law, "count"), "convention is 'count': pass one of 'membership', 'companion'."),
+        (lambda law: enumerated(law, "count"), "convention is 'count': pass one of 'membership', 'companion'."),
         (
-            lambda law: closed_forms.printed(distribution.Distribution([[1]], [1], [1], 2, "sort")),
-            "task 'sort' has no closed forms: pass a law made by probsig.laws.tasks.TASKS",
+            lambda law: closed_forms.printed(distribution.Distribution([[1]], [1], [1], 2, "add")),
+            "The law has no closed forms, since it is none of the three tasks: pass one of `laws.TASKS`.",
         ),
     ],
 )

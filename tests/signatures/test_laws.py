@@ -197,11 +197,11 @@ def test_rows_follow_the_order_of_the_tokens_asked_for():
         (lambda law: signatures_laws.label(law, [11, 12, 11]), "token 11 is asked for twice: ask for each id once"),
         (
             lambda law: signatures_laws.cooccurrence(law, [11], "position"),
-            "convention 'position' is unknown: choose one of 'membership', 'count', 'companion'",
+            "convention is 'position': pass one of 'membership', 'count', 'companion'.",
         ),
         (
             lambda law: signatures_laws.inverse(law, [123], "companion"),
-            "convention 'companion' is unknown: choose one of 'membership', 'count', 'position'",
+            "convention is 'companion': pass one of 'membership', 'count', 'position'.",
         ),
     ],
 )

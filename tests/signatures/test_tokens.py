@@ -174,9 +174,12 @@ def test_the_order_of_frequent_tokens():
         (lambda c: signatures_tokens.next_token(c, [0.5]), "pass a list of integer ids"),
         (
             lambda c: signatures_tokens.next_token(c, [0], "center"),
-            "kind 'center' is unknown: choose one of 'raw', 'centred'",
+            "kind is 'center' (did you mean 'centred'?): pass one of 'raw', 'centred'",
         ),
-        (lambda c: signatures_tokens.skip(c, [0], direction="back"), "direction 'back' is unknown"),
+        (
+            lambda c: signatures_tokens.skip(c, [0], direction="back"),
+            "direction is 'back': pass one of 'next'",
+        ),
         (lambda c: signatures_tokens.next_token(count(TEXT, distance=2), [0]), "counts are at distance 2: use skip"),
         (lambda c: signatures_tokens.attention([c, c], [0], [1, 1]), "repeat a distance"),
         (lambda c: signatures_tokens.attention([c], [0], [1, 1]), "pass one positive number for each"),

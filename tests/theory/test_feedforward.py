@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from probsig.laws import distribution, tasks
 from probsig.signatures import laws as signatures_laws
-from probsig.theory import feedforward, flow, models, orders
+from probsig.theory import activations, feedforward, flow, models, orders
 
 SCALES = (0.01, 0.005, 0.0025)
 
@@ -37,7 +37,7 @@ def order(law, model, formula, scales=SCALES, seeds=range(3)):
 )  # fmt: skip
 @pytest.mark.parametrize(("c1", "c2"), [(1.0, 0.5), (0.7, -0.4)])
 def test_orders_of_corollary_2(form, integer, c1, c2):
-    model = models.FeedForward(models.quadratic(c1, c2))
+    model = models.FeedForward(activations.quadratic(c1, c2))
     slope = order(small_law(), model, lambda *a: feedforward.corollary_2(*a, form, c1, c2))
     assert abs(slope - integer) < 0.1
 
@@ -45,7 +45,7 @@ def test_orders_of_corollary_2(form, integer, c1, c2):
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu", "quadratic"])
 @pytest.mark.parametrize(("form", "integer"), [("first_order", 3), ("third_order", 5)])
 def test_orders_of_the_gated_form(activation, form, integer):
-    sigma = models.ACTIVATIONS[activation]
+    sigma = activations.ACTIVATIONS[activation]
     slope = order(
         small_law(), models.FeedForward(sigma), lambda *a: feedforward.gated(*a, sigma, form), (0.04, 0.02, 0.01)
     )
@@ -90,7 +90,7 @@ def test_the_coefficients_are_two_learning_rates(c1, c2):
     law = small_law(2)
     W_E, W_U = (0.3 * D for D in orders.directions(law, 4, 0))
     lam, mu = 2 * c2 / c1, c1**2 / (2 * c2)
-    ours = flow.velocity(law, W_E, W_U, models.FeedForward(models.quadratic(c1, c2)))
+    ours = flow.velocity(law, W_E, W_U, models.FeedForward(activations.quadratic(c1, c2)))
     papers = flow.velocity(law, lam * W_E, mu * W_U, models.FeedForward("quadratic"))
     assert np.allclose(ours[0], lam * papers[0], atol=1e-12)
     assert np.allclose(ours[1], mu * papers[1], atol=1e-12)
@@ -116,7 +116,7 @@ def test_kernel_law_is_the_mean_of_sampled_grams(kind, activation):
     law = small_law(3)
     tokens, scale = [0, 2, 3, 5], 0.5
     expected = feedforward.kernel_law(law, tokens, kind, scale)
-    drawn = feedforward.sampled_grams(law, tokens, models.ACTIVATIONS[activation], scale, 500, 200, seed=0)
+    drawn = feedforward.sampled_grams(law, tokens, activations.ACTIVATIONS[activation], scale, 500, 200, seed=0)
     spread = drawn.std(axis=0, ddof=1) / np.sqrt(len(drawn))
     assert (np.abs(drawn.mean(axis=0) - expected) < 5 * spread + 1e-12).all()
 
@@ -139,13 +139,13 @@ def test_linear_kernel_law_is_the_gram_of_centred_label_signatures():
 def test_unknown_names_are_told():
     law = small_law()
     W = orders.directions(law, 3, 0)
-    with pytest.raises(ValueError, match="form is 'wrong': choose one of printed"):
+    with pytest.raises(ValueError, match="form is 'wrong': pass one of 'printed'"):
         feedforward.corollary_2(law, *W, "wrong")
-    with pytest.raises(ValueError, match="form is 'wrong': choose one of first_order"):
-        feedforward.gated(law, *W, models.ACTIVATIONS["relu"], "wrong")
-    with pytest.raises(ValueError, match="kind is 'wrong': choose one of linear"):
+    with pytest.raises(ValueError, match="form is 'wrong': pass one of 'first_order'"):
+        feedforward.gated(law, *W, activations.ACTIVATIONS["relu"], "wrong")
+    with pytest.raises(ValueError, match="kind is 'wrong': pass one of 'linear'"):
         feedforward.kernel(law, "wrong")
-    with pytest.raises(ValueError, match="norm is 'wrong': choose 'sup' or 'squares'"):
+    with pytest.raises(ValueError, match="norm is 'wrong': pass one of 'sup', 'squares'"):
         feedforward.relu_quadratic(1.0, "wrong")
     with pytest.raises(ValueError, match="R is 0: pass a positive number"):
         feedforward.relu_quadratic(0, "sup")

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from probsig.theory.models import ACTIVATIONS, Activation, FeedForward, LinearModel, initial_weights, quadratic
+from probsig.theory.activations import ACTIVATIONS, Activation, quadratic
+from probsig.theory.models import FeedForward, LinearModel, initial_weights
 
 TORCH = {
     "identity": lambda s: s,
@@ -18,6 +19,11 @@ TORCH = {
     "relu": torch.relu,
     "tanh": torch.tanh,
     "gelu": torch.nn.functional.gelu,
+    "square": torch.square,
+    "silu": torch.nn.functional.silu,
+    "logistic": torch.sigmoid,
+    "centred logistic": lambda s: torch.sigmoid(s) - 0.5,
+    "softplus": lambda s: torch.nn.functional.softplus(s, threshold=100),
 }
 numbers = st.floats(-40, 40, allow_subnormal=False)
 
@@ -30,11 +36,17 @@ def test_every_activation_has_a_reference():
 @pytest.mark.parametrize("name", TORCH)
 @given(arrays(float, 5, elements=numbers))
 def test_activation_and_derivative_agree_with_autograd(name, s):
+    """On numpy arrays and on torch tensors, which keep their type."""
     leaf = torch.tensor(s, requires_grad=True)
     value = TORCH[name](leaf)
     (slope,) = torch.autograd.grad(value.sum(), leaf)
     np.testing.assert_allclose(ACTIVATIONS[name].function(s), value.detach().numpy(), rtol=1e-13, atol=1e-13)
     np.testing.assert_allclose(ACTIVATIONS[name].derivative(s), slope.numpy(), rtol=1e-12, atol=1e-12)
+    short = s.astype(np.float32)
+    for part in (ACTIVATIONS[name].function, ACTIVATIONS[name].derivative):
+        single = part(torch.tensor(short))
+        assert single.dtype == torch.float32 and part(short).dtype == np.float32
+        np.testing.assert_allclose(single.numpy(), part(short.astype(float)), rtol=1e-4, atol=1e-4)
 
 
 def test_large_sums_raise_no_warning():
@@ -106,15 +118,15 @@ def test_streams_of_the_init():
     [
         (
             lambda: FeedForward("swish"),
-            "unknown activation 'swish': choose one of identity, quadratic, relu, tanh, gelu",
+            "activation is 'swish'",
         ),
         (
             lambda: initial_weights(3, 3, "xavier"),
-            "unknown init 'xavier': choose one of sd, variance, torch or a positive",
+            "init is 'xavier': pass one of 'sd', 'variance', 'torch', or a positive",
         ),
-        (lambda: initial_weights(3, 3, -0.1), "unknown init -0.1: "),
-        (lambda: initial_weights(3, 3, True), "unknown init True: "),
-        (lambda: initial_weights(3, 3, float("nan")), "unknown init nan: "),
+        (lambda: initial_weights(3, 3, -0.1), "init is -0.1: "),
+        (lambda: initial_weights(3, 3, True), "init is True: "),
+        (lambda: initial_weights(3, 3, float("nan")), "init is nan: "),
         (lambda: initial_weights(0, 3), "vocab_size is 0: pass an integer of at least 1"),
         (lambda: initial_weights(3, 0), "hidden_size is 0: pass an integer of at least 1"),
     ],
@@ -126,5 +138,6 @@ def test_bad_input_is_one_sentence(call, sentence):
 
 
 def test_neither_torch_nor_transformers_is_imported():
-    code = "import sys, probsig.theory.models, probsig.theory.flow; assert not {'torch', 'transformers'} & set(sys.modules)"
+    loaded = "{'torch', 'transformers'} & set(sys.modules)"
+    code = f"import sys, probsig.theory.models, probsig.theory.flow; assert not {loaded}"
     subprocess.run([sys.executable, "-c", code], check=True)

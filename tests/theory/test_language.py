@@ -129,5 +129,5 @@ def test_unknown_forms_are_named():
         lambda: theory_language.corollary_4_unembedding(chain, W_E, W_U, "wrong"),
         lambda: tied.tied(chain.bigrams(), W_E, "wrong"),
     ):
-        with pytest.raises(ValueError, match="form is 'wrong'; choose one of printed"):
+        with pytest.raises(ValueError, match="form is 'wrong': pass one of 'printed'"):
             call()

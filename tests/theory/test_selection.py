@@ -78,5 +78,5 @@ def test_dropout_fails_and_says_so():
 def test_unknown_form():
     law = small()
     W_E, W_U = orders.directions(law, 4, 0)
-    with pytest.raises(ValueError, match="form is 'pairs'; choose one of labels, labels and pairs"):
+    with pytest.raises(ValueError, match=r"form is 'pairs'.*: pass one of 'labels', 'labels and pairs'"):
         selection.expansion(law, W_E, W_U, lambda E: E.sum(dim=1), "pairs")

@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from probsig.laws.distribution import Distribution
 from probsig.laws.tasks import TASKS
+from probsig.signatures import laws as signatures_laws
 from probsig.theory import flow, linear, models, orders, softmax
 
 SCALES = np.geomspace(0.01, 0.0025, 5)
@@ -140,7 +141,7 @@ def test_membership_is_right_for_a_model_that_reads_a_token_once():
         exact = (once * law.probability[:, None]).T @ error @ W_U
         r = linear.token_weight(law, "membership")[:, None]
         label, context = (
-            sig(law, convention="membership") for sig in (linear.signatures.label, linear.signatures.cooccurrence)
+            sig(law, convention="membership") for sig in (signatures_laws.label, signatures_laws.cooccurrence)
         )
         formula = r * ((label @ W_U - W_U.mean(axis=0)) - context @ W_E @ softmax.covariance(W_U))
         return np.linalg.norm((exact - formula)[law.occurs()])
@@ -197,5 +198,5 @@ def test_unknown_forms_are_named():
     law = LAWS["mod"]
     W_E, W_U = orders.directions(law, 4, 0)
     for expand in (linear.corollary_1, linear.corollary_3):
-        with pytest.raises(ValueError, match="form is 'wrong': choose one of printed"):
+        with pytest.raises(ValueError, match="form is 'wrong': pass one of 'printed'"):
             expand(law, W_E, W_U, "wrong")

@@ -11,7 +11,8 @@ from scipy.special import erf
 
 from probsig.laws import distribution
 from probsig.theory import feedforward, flow, models, orders
-from probsig.theory.mechanical import SMOOTH, TAYLOR, Signature, contract, cumulant, entries, evaluate, moment, terms
+from probsig.theory.activations import ACTIVATIONS
+from probsig.theory.mechanical import TAYLOR, Signature, contract, cumulant, entries, evaluate, moment, terms
 
 COMPLEX = {
     "identity": lambda s: s,
@@ -50,15 +51,15 @@ def test_coefficients_by_a_contour_integral(name):
     found = (np.fft.fft(COMPLEX[name](circle)) / 64)[:9]
     assert np.allclose(found, [float(c) for c in TAYLOR[name]], atol=1e-12)
     s = np.linspace(-2, 2, 9)
-    assert np.allclose(SMOOTH[name].function(s), COMPLEX[name](s), atol=1e-14)
+    assert np.allclose(ACTIVATIONS[name].function(s), COMPLEX[name](s), atol=1e-14)
     step = 1e-5
-    slope = (SMOOTH[name].function(s + step) - SMOOTH[name].function(s - step)) / (2 * step)
-    assert np.allclose(SMOOTH[name].derivative(s), slope, atol=1e-9)
+    slope = (ACTIVATIONS[name].function(s + step) - ACTIVATIONS[name].function(s - step)) / (2 * step)
+    assert np.allclose(ACTIVATIONS[name].derivative(s), slope, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", TAYLOR)
 def test_residual_is_of_the_next_order_that_has_a_term(name):
-    law, model, scales = small_law(), models.FeedForward(SMOOTH[name]), (0.04, 0.03, 0.02, 0.015)
+    law, model, scales = small_law(), models.FeedForward(ACTIVATIONS[name]), (0.04, 0.03, 0.02, 0.015)
     weights = {seed: orders.directions(law, 8, seed) for seed in range(3)}
     parts = {seed: [evaluate(law, *W, terms(TAYLOR[name], k)) for k in range(1, 6)] for seed, W in weights.items()}
     for k in range(1, 6):
@@ -147,7 +148,7 @@ def test_entries_of_a_generic_activation():
 
 @pytest.mark.parametrize(("name", "bits", "expected"), [("quadratic", 2, 2), ("gelu", 3, 4), ("tanh", 3, 3)])
 def test_parity_shows_at_the_first_coefficient_from_its_number_of_bits(name, bits, expected):
-    law, coin, model = parity(bits), parity(bits, coin=True), models.FeedForward(SMOOTH[name])
+    law, coin, model = parity(bits), parity(bits, coin=True), models.FeedForward(ACTIVATIONS[name])
 
     def apart(scale, seed):
         W = [scale * D for D in orders.directions(law, 8, seed)]
@@ -158,7 +159,7 @@ def test_parity_shows_at_the_first_coefficient_from_its_number_of_bits(name, bit
 
 @pytest.mark.parametrize(("name", "degree"), [("identity", 1), ("quadratic", 2), ("square", 2)])
 def test_a_polynomial_cannot_tell_parity_of_more_bits_from_a_coin(name, degree):
-    law, coin, model = parity(degree + 1), parity(degree + 1, coin=True), models.FeedForward(SMOOTH[name])
+    law, coin, model = parity(degree + 1), parity(degree + 1, coin=True), models.FeedForward(ACTIVATIONS[name])
     W = orders.directions(law, 8, 0)
     assert abs(flow.loss(law, *W, model) - flow.loss(coin, *W, model)) < 1e-13
     assert flow.loss(law, *W, model) >= np.log(2)
