@@ -118,7 +118,7 @@ def _add(corpora: Sequence[Tokens], vocab_size: int, seed: int) -> tuple[NDArray
             _timed(lambda i=i: write_table(place / f"sum-{i}", vocab_size, 1, merged_blocks(parts)))
             for i in range(TURNS + 1)  # the first compiles
         ]
-        entries = sum(part.counts.size for part in parts) + Bigrams.load(place / "sum-0").counts.size
+        entries = sum(part.entries.size for part in parts) + Bigrams.load(place / "sum-0").entries.size
     return np.array([entries]), np.array([min(spent[1:])])
 
 
@@ -137,7 +137,7 @@ def _growth(corpora: Sequence[Tokens], vocab_size: int, share: float, seed: int)
         ids, offsets = documents(corpus, np.sort(order[: max(1, round(share * number))]))
         tokens += len(ids)
         tables.append(count(ids, vocab_size, offsets=offsets))
-    return tokens, sum(tables[1:], start=tables[0]).counts.size
+    return tokens, sum(tables[1:], start=tables[0]).entries.size
 
 
 def power(tokens: NDArray, pairs: NDArray) -> tuple[float, float]:

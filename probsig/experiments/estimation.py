@@ -85,7 +85,7 @@ def estimation(corpus: Tokens, counts: Bigrams, seed: int, *, parts: int = 6, ba
 def _branches(counts: Bigrams, n: NDArray, of_band: Sequence[NDArray]) -> Arrays:
     """The number of branches of the laws of each band, and the share of tokens that occur less often than that."""
     pairs = np.zeros(len(n))
-    again = counts.counts * (counts.counts - 1.0)
+    again = counts.entries * (counts.entries - 1.0)
     rows = np.flatnonzero(np.diff(counts.indptr))
     pairs[rows] = np.add.reduceat(again, counts.indptr[rows])
     branches = np.divide(n * (n - 1.0), pairs, out=np.full(len(n), np.inf), where=pairs > 0)

@@ -65,7 +65,7 @@ def survey(corpus: Tokens, counts: Bigrams, *, most: int = 40, neighbours: int =
     text = corpus.tokenizer.text
     top = frequent(frequency, most, 1)
     covered = np.cumsum(ranked) / ranked.sum()
-    size = [corpus.ids.size, len(corpus.offsets) - 1, ranked.size, counts.counts.size]
+    size = [corpus.ids.size, len(corpus.offsets) - 1, ranked.size, counts.entries.size]
     out: Arrays = {
         "digest": np.frombuffer(hashlib.sha256(corpus.ids.tobytes()).digest(), dtype=np.uint8),
         "size": np.array(size, dtype=np.int64),

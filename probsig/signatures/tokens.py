@@ -257,11 +257,11 @@ def _chosen(counts: Bigrams, tokens: NDArray[np.int64], direction: str) -> sp.cs
         sizes = counts.indptr[tokens + 1] - counts.indptr[tokens]
         indptr = np.concatenate([[0], np.cumsum(sizes)])
         at = np.repeat(counts.indptr[tokens] - indptr[:-1], sizes) + np.arange(indptr[-1])
-        columns, numbers = counts.columns[at], counts.counts[at]
+        columns, numbers = counts.columns[at], counts.entries[at]
     else:
         place = np.full(counts.vocab_size, -1, dtype=np.int64)
         place[tokens] = np.arange(tokens.size)
-        indptr, columns, numbers = _chosen_columns(counts.indptr, counts.columns, counts.counts, place, tokens.size)
+        indptr, columns, numbers = _chosen_columns(counts.indptr, counts.columns, counts.entries, place, tokens.size)
     small = max(int(indptr[-1]), counts.vocab_size) < 2**31
     index = np.int32 if small else np.int64
     parts = (numbers.astype(np.int64), columns.astype(index), indptr.astype(index))
@@ -291,7 +291,7 @@ def _marginal(counts: Bigrams, direction: str) -> NDArray[np.int64]:
     """How often each token stands at the other end of a pair, (V,)."""
     if direction == "previous":
         return counts.row_totals()
-    return _column_sums(counts.columns, counts.counts, counts.vocab_size)
+    return _column_sums(counts.columns, counts.entries, counts.vocab_size)
 
 
 @numba.njit(cache=True)

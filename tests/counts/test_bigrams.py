@@ -54,7 +54,7 @@ def test_long_rows_and_small_blocks_merge_as_one(rows, entries):
     sizes, columns, counts = (np.concatenate(part) for part in zip(*blocks, strict=True))
     whole = merged(parts)
     assert np.array_equal(np.cumsum(sizes), whole.indptr[1:])
-    assert np.array_equal(columns, whole.columns) and np.array_equal(counts, whole.counts)
+    assert np.array_equal(columns, whole.columns) and np.array_equal(counts, whole.entries)
     assert np.array_equal(whole.to_scipy().toarray(), sum(part.to_scipy().toarray() for part in parts))
 
 
@@ -64,24 +64,24 @@ def test_counts_stay_exact_past_every_smaller_type(size, width):
     """Sums past 2**24 (float32), 2**31, 2**32 (32 bits) and 2**53 (float64), in short and long rows."""
     big, one = table(np.full((width, width), size)), table(np.ones((width, width)))
     total = merged([big, one, one, one])
-    assert set(total.counts.tolist()) == {size + 3}
+    assert set(total.entries.tolist()) == {size + 3}
     assert total.row_totals().tolist() == [width * (size + 3)] * width
-    assert total.transpose().counts.tolist() == total.counts.tolist()
+    assert total.transpose().entries.tolist() == total.entries.tolist()
 
 
 @pytest.mark.parametrize("width", [2, 40])
 def test_a_sum_past_int64_is_refused(width):
     dense = np.zeros((width, width))
     top = table(dense + 1)
-    top.counts[:] = 2**63 - 2
+    top.entries[:] = 2**63 - 2
     one = table(dense + 1)
-    assert set((top + one).counts.tolist()) == {2**63 - 1}
+    assert set((top + one).entries.tolist()) == {2**63 - 1}
     with pytest.raises(OverflowError, match=r"counts of the pair \(0, 0\) passes 2\*\*63 - 1"):
         merged([top, one, one])
     with pytest.raises(OverflowError, match="counts of row 0 sum to more than"):
         top.row_totals()
     single = table([[0, 1], [0, 1]])
-    single.counts[:] = 2**63 - 1
+    single.entries[:] = 2**63 - 1
     assert single.total == 2 * (2**63 - 1)
 
 
@@ -89,7 +89,7 @@ def test_equality_sees_every_part():
     pairs = count([0, 1, 0, 1, 2], 3)
     assert pairs == count(np.array([0, 1, 0, 1, 2], np.uint16), 3) and pairs != "a table"
     assert pairs != count([0, 1, 0, 1, 2], 4) and pairs != count([0, 1, 0, 1, 1], 3)
-    assert pairs != Bigrams(pairs.indptr, pairs.columns, pairs.counts, 3, 2)
+    assert pairs != Bigrams(pairs.indptr, pairs.columns, pairs.entries, 3, 2)
     with pytest.raises(TypeError):
         hash(pairs)
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cdist
 
+from probsig.geometry import small
 from probsig.geometry.small import cosine, cosine_correlation, order_correlation, pairs, pca, pearson, permutation_null
 
 NUMBERS = st.integers(-50, 50).map(float)
