@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
-from probsig.geometry import percentiles, products, small
+from probsig.geometry import products, small
 from probsig.geometry.large import Cosines, correlations, cosines
 from probsig.geometry.percentiles import percentile_table
 from probsig.signatures.tokens import centred
@@ -174,20 +174,20 @@ def test_percentiles_of_special_numbers_are_exact(values, seed):
     assert (table.counts == counts).all() and np.abs(table.sums - sums).max() < 1e-12
 
 
-@pytest.mark.parametrize("number", [1, 64, 1 << 10, 1 << 16])
-def test_the_stated_error_bounds_every_rank(number):
+@pytest.mark.parametrize("bins", [1, 16, 1 << 20])
+def test_the_stated_error_bounds_the_percentile_of_every_pair(bins):
+    """231 intervals of 231 different numbers hold one pair each, so a mean is the percentile of one pair."""
     rng = np.random.default_rng(5)
-    values = np.concatenate([rng.standard_normal(40_000) * 0.1, np.full(9_000, 0.0), np.full(5_000, 0.5)])
-    values = values.astype(np.float32)
-    bins, mixed = percentiles.fine_bins(values, number)
-    found = percentiles.twice_below(values.view(np.uint32), bins)
-    exact = 2 * rankdata(values) - 1
-    assert np.abs(found - exact).max() <= mixed
-    assert (found[values == 0] == exact[values == 0]).all()
-    if number >= 1 << 10:
-        assert (found[values == 0.5] == exact[values == 0.5]).all()  # a frequent number has a bin of its own
-        assert mixed <= 16 * values.size / number
-    assert mixed > 0 or number >= 1 << 16
+    near = 0.5 + 1e-4 * rng.random(231)  # numbers that share their upper bits
+    near[:40], near[40:70] = 0, 0.75
+    order = rng.permutation(231)
+    table = percentile_table(from_pairs(np.linspace(-1, 1, 231)[order]), from_pairs(near), intervals=231, bins=bins)
+    exact = np.empty(231)
+    exact[order] = (rankdata(near.astype(np.float32)) - 0.5) / 231
+    off = np.abs(table.means - exact)
+    assert off.max() <= table.error[1] + 1e-12 and (table.error[1] > 0) == (bins < 1 << 20)
+    assert off[order[:40]].max() < 1e-12  # zero has a bin of its own
+    assert table.error[0] == 0
 
 
 def test_pooling_adds():
