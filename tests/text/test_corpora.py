@@ -56,15 +56,19 @@ def test_a_file_of_ones_own(tmp_path):
         corpus.document(2)
 
 
-def test_a_touched_file_opens_and_a_changed_one_does_not(tmp_path):
+def test_a_touched_file_opens_and_a_changed_one_is_tokenised_anew(tmp_path, monkeypatch):
     path = jsonl(tmp_path / "mine.jsonl", ["one", "two"])
     corpora.open_corpus(path, letters())
     os.utime(path, (1, 1))
-    assert len(corpora.open_corpus(path, letters()).ids) == 6
-    jsonl(path, ["one", "six"])
-    with pytest.raises(
-        CorpusError, match=r"^\S+mine\.jsonl has changed since it was tokenised: remove the folder \S+ to"
-    ):
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write", lambda *given, **known: pytest.fail("a touch is no change"))
+        first = corpora.open_corpus(path, letters())
+    jsonl(path, ["one", "sixty"])
+    again = corpora.open_corpus(path, letters())
+    assert bytes(again.ids.astype(np.uint8)) == b"onesixty" and again.digest != first.digest
+    assert bytes(first.ids.astype(np.uint8)) == b"onetwo"  # what was opened before stays what it was
+    jsonl(path, [])
+    with pytest.raises(CorpusError, match=r"^The corpus \S+mine\.jsonl is empty"):
         corpora.open_corpus(path, letters())
 
 
@@ -92,7 +96,7 @@ def test_the_hub_gives_the_documents_of_one_subset(tmp_path):
     assert list(pile.pile(options["repository"], "arxiv")) == ["an article"]
     assert len(corpora.open_corpus("cc", letters(), max_tokens=8, **options).ids) == 8
     with pytest.raises(
-        CorpusError, match=r"^The Pile's Pile-CC is too large to read whole from the hub: pass max_tokens\.$"
+        CorpusError, match=r"^The Pile's cc is too large to read whole from the hub: pass max_tokens\.$"
     ):
         corpora.open_corpus("cc", letters(), **options)
 
@@ -134,7 +138,7 @@ def test_a_stream_that_breaks_off_is_one_sentence_and_goes_on(monkeypatch):
 
 
 def test_a_stream_that_breaks_off_at_once_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(pile, "_unreachable", lambda *repository: None)
+    monkeypatch.setattr(pile, "unreachable", lambda *repository: None)
     monkeypatch.setattr(pile, "_stream", lambda *repository: rows_of(["a page"], 0))
     with pytest.raises(CorpusError, match=r"broke off \(Connection reset by peer\): run again\.$"):
         corpora.open_corpus("cc", letters(), place="hub", max_tokens=100)
@@ -150,7 +154,8 @@ def test_another_repository_is_one_sentence(tmp_path):
         corpora.open_corpus("cc", letters(), place="hub", repository=str(tmp_path / "pile"), max_tokens=4)
     (tmp_path / "none").mkdir()
     with pytest.raises(
-        CorpusError, match=r"^The hub gives no \S+none \(.+\): set PROBSIG_DATA to a folder with the text"
+        CorpusError,
+        match=r"^There is no text for cc: the hub gives no \S+none \(.+\); set PROBSIG_DATA to a folder with it\.$",
     ):
         corpora.open_corpus("cc", letters(), place="hub", repository=str(tmp_path / "none"), max_tokens=4)
 
@@ -201,19 +206,22 @@ def test_a_cap_problem_and_special_tokens_have_folders_of_their_own(tmp_path):
 def test_an_offline_hub_falls_to_the_package_or_is_named(monkeypatch):
     pytest.importorskip("datasets")
     with pytest.raises(
-        CorpusError, match=r"^There is no text for arxiv: the hub cannot be reached \(.+\) and no package"
+        CorpusError,
+        match=r"^There is no text for arxiv: the hub gives no no/such-repository \(.+\) and no package ships it; set",
     ):
         corpora.open_corpus("arxiv", letters(), max_tokens=9, repository="no/such-repository")
 
 
 def test_without_a_hub_the_package_is_taken_or_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(pile, "_unreachable", lambda repository, revision: "no network")
+    monkeypatch.setattr(pile, "unreachable", lambda repository, revision: "no network")
     with pytest.raises(
-        CorpusError, match=r"^The hub gives no monology/pile-uncopyrighted \(no network\): set PROBSIG_DATA"
+        CorpusError,
+        match=r"^There is no text for cc: the hub gives no monology/pile-uncopyrighted \(no network\); set PROBS",
     ):
         corpora.open_corpus("cc", letters(), place="hub")
     with pytest.raises(
-        CorpusError, match=r"^There is no text for cc: the hub cannot be reached \(no network\) and no pack"
+        CorpusError,
+        match=r"^There is no text for cc: the hub gives no monology/pile-uncopyrighted \(no network\) and no pack",
     ):
         corpora.open_corpus("cc", letters())
     monkeypatch.setattr(packages, "missing", lambda name: None)
