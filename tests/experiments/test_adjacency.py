@@ -77,7 +77,7 @@ def test_predictors_are_those_of_their_formulas(counts):
     W = np.random.default_rng(1).standard_normal((12, 5))
     found = adjacency({"raw": W, "centred": W - 0.1}, counts, tokens, seed=0, draws=10)
     N = pair_frequencies(counts)
-    n, r = N.sum(axis=0), N.sum(axis=1)
+    n, r = N.sum(axis=1), N.sum(axis=0)
     lift, logs = np.zeros((V, V)), np.zeros((V, V))
     for s in range(V):
         for t in range(V):

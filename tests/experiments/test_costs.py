@@ -27,7 +27,7 @@ def pairs(corpora):
 def test_everything_that_the_page_needs_is_measured(toys, monkeypatch):
     monkeypatch.setattr(costs, "COUNTED", 30_000)
     monkeypatch.setattr(costs, "SHOWN", 500)
-    texts = [list(experiments_texts.texts(corpus)) for corpus in toys]
+    texts = [list(experiments_texts.decoded(corpus)) for corpus in toys]
     found = costs.measure(toys, texts, seed=0)
     for i, some in enumerate(texts):
         shown = [k for k in range(len(some)) if sum(map(len, some[:k])) < 500]

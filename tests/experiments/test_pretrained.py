@@ -2,18 +2,18 @@
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
-from probsig.counts.bigrams import count, merged
-from probsig.experiments import pretrained
-from probsig.experiments.texts import unpack
+from probsig.counts.bigrams import count, frequent, merged
+from probsig.experiments import embeddings, pretrained
+from probsig.experiments.texts import Texts, unpack
 from probsig.geometry import small
 from probsig.language.checkpoints import Checkpoint
 from probsig.signatures import tokens as signatures_tokens
-from probsig.text import training_set
 from probsig.text.sources.toy import ToyCorpus, ToyTokenizer
 
 RAW, CENTRED, FREQUENT = 0, 1, 2
-TIED = list(pretrained.SIGNATURES).index("tied")
+TIED = list(embeddings.SIGNATURES).index("tied")
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def corpora():
 
 @pytest.fixture(scope="module")
 def counts(corpora):
-    return merged([count(c.ids, c.vocab_size, offsets=c.offsets) for c in corpora])
+    return merged([count(c) for c in corpora])
 
 
 def model_of(E):
@@ -38,15 +38,15 @@ def means_of(model):
 
 def chosen(counts, most=40):
     frequency = np.minimum(counts.row_totals(), counts.transpose().row_totals())
-    return signatures_tokens.frequent(frequency, most, 5), frequency
+    return frequent(frequency, most, 5), frequency
 
 
 def sized(E, counts, corpora, **options):
     ranked, frequency = chosen(counts)
     model = model_of(E)
-    both = training_set.halves(corpora, 0)
+    both = embeddings.halved(corpora, 0)
     options = {"seed": 0, "draws": 20} | options
-    return pretrained.alignment_by_size(model, means_of(model), counts, both, ranked, frequency, **options)
+    return embeddings.alignment_by_size(model, means_of(model), counts, both, ranked, frequency, **options)
 
 
 def test_the_signature_itself_is_aligned_with_itself(corpora, counts):
@@ -73,13 +73,13 @@ def test_every_correlation_is_that_of_the_dense_cosines(corpora, counts):
     assert found["least"].tolist() == [frequency[ranked[-1]]]
     E = E.astype(float)
     for e, rows in enumerate((E[ranked], E[ranked] - E.mean(axis=0), E[ranked] - E[ranked].mean(axis=0))):
-        for j, name in enumerate(pretrained.SIGNATURES):
-            dense = pretrained.signature(counts, ranked, name).toarray()
+        for j, name in enumerate(embeddings.SIGNATURES):
+            dense = embeddings.signature(counts, ranked, name).toarray()
             assert found["all"][e, j, 0] == pytest.approx(small.cosine_correlation(rows, dense), abs=1e-5)
 
 
 def test_halves_are_all_documents_once(corpora, counts):
-    first, second = training_set.halves(corpora, 3)
+    first, second = embeddings.halved(corpora, 3)
     assert first + second == counts and first != second
     assert 0.3 < first.total / counts.total < 0.7
 
@@ -88,18 +88,18 @@ def grouped(E, counts, texts, draws=200, without=()):
     ranked, frequency = chosen(counts, 60)
     model = model_of(E)
     members = {text: ToyTokenizer().id(text) for text in texts if text not in without}
-    return pretrained.group_numbers(model, means_of(model), counts, texts, members, ranked, frequency, 0, draws)
+    return embeddings.group_numbers(model, means_of(model), counts, texts, members, ranked, frequency, 0, draws)
 
 
 def test_digits_on_an_arc_have_an_order_and_months_on_a_circle_a_ring(counts):
     E = np.random.default_rng(2).standard_normal((counts.vocab_size, 50))
-    months = pretrained.ENGLISH["months"]
-    for texts, turn in ((pretrained.ENGLISH["digits"], np.pi), (months, 2 * np.pi * 11 / 12)):
+    months = embeddings.ENGLISH["months"]
+    for texts, turn in ((embeddings.ENGLISH["digits"], np.pi), (months, 2 * np.pi * 11 / 12)):
         angle = np.linspace(0, turn, len(texts))
         ids = [ToyTokenizer().id(text) for text in texts]
         E[ids] = 0
         E[ids, 0], E[ids, 1] = np.cos(angle), np.sin(angle)
-    digits, ring = grouped(E, counts, pretrained.ENGLISH["digits"]), grouped(E, counts, months)
+    digits, ring = grouped(E, counts, embeddings.ENGLISH["digits"]), grouped(E, counts, months)
     assert unpack(ring["texts"]) == list(months)
     (line, round_), (rank_line, _) = digits["order"][0]
     assert line < -0.98 and rank_line < -0.99 and line < round_
@@ -112,7 +112,7 @@ def test_digits_on_an_arc_have_an_order_and_months_on_a_circle_a_ring(counts):
 
 def test_a_groups_numbers_are_the_plain_ones(counts):
     E = np.random.default_rng(3).standard_normal((counts.vocab_size, 20)).astype(np.float32)
-    digits = pretrained.ENGLISH["digits"]
+    digits = embeddings.ENGLISH["digits"]
     found = grouped(E, counts, digits)
     ids = [ToyTokenizer().id(text) for text in digits]
     C = small.cosine(E[ids])
@@ -130,7 +130,7 @@ def test_a_groups_numbers_are_the_plain_ones(counts):
 
 def test_places_of_absent_members_stay_empty(counts):
     """On the months of a circle without three of them, distances are still those of the year."""
-    months = pretrained.ENGLISH["months"]
+    months = embeddings.ENGLISH["months"]
     E = np.random.default_rng(2).standard_normal((counts.vocab_size, 2))
     angle = np.arange(12) * np.pi / 6
     E[[ToyTokenizer().id(text) for text in months]] = np.column_stack([np.cos(angle), np.sin(angle)])
@@ -143,7 +143,7 @@ def test_places_of_absent_members_stay_empty(counts):
 
 def test_an_order_that_is_only_frequency_is_told_apart(counts):
     """Rows that follow log frequency and nothing else: no distance along the line is left."""
-    digits = pretrained.ENGLISH["digits"][1:]  # small digits are frequent
+    digits = embeddings.ENGLISH["digits"][1:]  # small digits are frequent
     ids = [ToyTokenizer().id(text) for text in digits]
     frequency = chosen(counts)[1]
     E = np.random.default_rng(4).standard_normal((counts.vocab_size, 2))
@@ -154,20 +154,21 @@ def test_an_order_that_is_only_frequency_is_told_apart(counts):
     assert line < -0.5 and partial[0] < -0.9 and abs(partial[1]) < abs(line)
 
 
-def test_each_corpus_is_held_against_its_own_signature(corpora):
-    each = [count(c.ids, c.vocab_size, offsets=c.offsets) for c in corpora]
+def test_each_corpus_is_held_against_its_own_signature(corpora, monkeypatch):
+    monkeypatch.setattr(embeddings, "EACH", 30)
+    each = [count(c) for c in corpora]
     phi = signatures_tokens.tied(each[0], np.arange(each[0].vocab_size)).toarray()
     model = model_of(phi)
     none = {"centred": np.zeros(phi.shape[1])}
-    found = pretrained.by_corpus(model, none, merged(each), each, seed=0, draws=20, most=30)
+    found = embeddings.by_corpus(model, none, merged(each), each, seed=0, draws=20)
     assert found["own"][0] == pytest.approx(1, abs=1e-6) and 1 > found["own"][1] > found["matched"][1].max()
     assert found["tokens"].tolist() == [30, 30] and found["pooled"][0] < 1
 
 
 def test_stored_at_smoke_is_made_up_and_found_again(tmp_path, monkeypatch):
     monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path))
-    options = {"text": "stand-in", "scale": "smoke", "seed": 3, "max_tokens": None}
-    first, again = pretrained.stored("smollm2", **options), pretrained.stored("smollm2", **options)
+    texts = Texts(scale="smoke", seed=3)
+    first, again = (pretrained.stored(pretrained.Model(), texts) for _ in range(2))
     assert (first.origin, again.origin) == ("new", "runs")
     assert all(np.array_equal(value, again.arrays[key], equal_nan=True) for key, value in first.arrays.items())
     assert first.arrays["survey/model/tied"][0] and first.arrays["survey/model/corpora"].shape == (5, 2)
@@ -178,9 +179,40 @@ def test_stored_at_smoke_is_made_up_and_found_again(tmp_path, monkeypatch):
 
 
 def test_a_text_without_digits_ends_in_one_sentence(corpora, monkeypatch):
-    monkeypatch.setattr(pretrained, "LEAST", 10**6)
-    monkeypatch.setattr(pretrained.token_signatures, "frequent", lambda f, most, least: np.argsort(-f)[: min(most, 20)])
-    monkeypatch.setattr(pretrained, "ENGLISH", {"digits": ()})
-    model = pretrained.made_up(merged([count(c.ids, c.vocab_size) for c in corpora]), ToyTokenizer(), 0)
+    monkeypatch.setattr(embeddings, "frequent", lambda f, most, least: np.argsort(-f)[: min(most, 20)])
+    monkeypatch.setattr(embeddings, "ENGLISH", {"digits": ()})
+    model = pretrained.made_up(merged([count(c) for c in corpora]), ToyTokenizer(), 0)
     with pytest.raises(ValueError, match="Fewer than 4 of the digits are single tokens"):
-        pretrained.survey(model, corpora, 0, draws=2, shown=5)
+        embeddings.survey(model, corpora, 0, draws=2)
+
+
+def test_the_stored_run_is_found_without_a_model_or_a_text(monkeypatch):
+    model = pretrained.Model()
+    monkeypatch.setattr(pretrained, "open_checkpoint", lambda name: pytest.fail("the model was opened"))
+    texts = model.texts("stand-in", scale="laptop", seed=0, max_tokens=None)
+    monkeypatch.setattr(texts, "corpus", lambda name: pytest.fail("a text was opened"))
+    found = pretrained.stored(model, texts)
+    assert found.origin == "results" and found.arrays["survey/model/tied"][0]
+
+
+def test_a_model_changed_in_place_is_another_run_and_a_copy_is_the_same(tmp_path):
+    def write(folder, seed):
+        folder.mkdir(exist_ok=True)
+        (folder / "config.json").write_text('{"tie_word_embeddings": true}')
+        E = np.random.default_rng(seed).standard_normal((5, 3)).astype(np.float32)
+        save_file({"model.embed_tokens.weight": E}, folder / "model.safetensors")
+        return pretrained.Model(str(folder)).identity()
+
+    one, copy, other = write(tmp_path / "a", 0), write(tmp_path / "b", 0), write(tmp_path / "a", 1)
+    assert one == copy != other and one["model"] == "yours" and len(one["rows"]) == 16
+    assert pretrained.Model().identity() == {"model": "smollm2"}
+
+
+def test_a_models_own_tokenizer_is_part_of_what_a_run_is_of_unless_it_is_the_books(monkeypatch):
+    opened = []
+    monkeypatch.setattr(pretrained, "open_checkpoint", lambda name: opened.append(name) or model_of(np.eye(3)))
+    said = [
+        pretrained.Model(name).texts("stand-in", scale="laptop", seed=0, max_tokens=None).identity(["cc"])
+        for name in ("smollm2", "Qwen/Qwen2.5-3B")
+    ]
+    assert said == [{"text": "stand-in"}, {"text": "stand-in", "tokenizer": "toy"}] and opened == ["Qwen/Qwen2.5-3B"]

@@ -10,12 +10,20 @@ from probsig.geometry import small
 from probsig.signatures import tokens as signatures_tokens
 from probsig.text import training_set
 from probsig.text.sources.toy import ToyCorpus, ToyTokenizer
+from probsig.text.tokenizers import Tokenizer
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    """The made-up text is short."""
+    monkeypatch.setattr(surveys, "LEAST", 5)
+    monkeypatch.setattr(surveys, "MOST", 12)
 
 
 @pytest.fixture(scope="module")
 def toy():
     corpus = ToyCorpus.of(seed=1, documents=120)
-    return corpus, count(corpus.ids, corpus.vocab_size, offsets=corpus.offsets)
+    return corpus, count(corpus)
 
 
 def test_texts_survive_packing():
@@ -25,7 +33,7 @@ def test_texts_survive_packing():
 
 def test_a_survey_counts_what_is_there(toy):
     corpus, counts = toy
-    found = surveys.survey(corpus, counts, most=12, least=5)
+    found = surveys.survey(corpus, counts)
     pairs = {
         (a, b)
         for s, t in zip(corpus.offsets, corpus.offsets[1:], strict=False)
@@ -42,18 +50,18 @@ def test_a_survey_counts_what_is_there(toy):
 
 def test_nearest_tokens_are_the_nearest(toy):
     corpus, counts = toy
-    found = surveys.survey(corpus, counts, most=5, neighbours=3, least=5)
+    found = surveys.survey(corpus, counts)
     frequency = np.bincount(corpus.ids, minlength=corpus.vocab_size)
     pool = np.flatnonzero(frequency >= 5)
     cosine = small.cosine(signatures_tokens.next_token(counts, pool).toarray())
     row = int(np.flatnonzero(pool == found["nearest_of"][0])[0])
     cosine[row, row] = -1
-    assert found["nearest_cosine"][0] == pytest.approx(np.sort(cosine[row])[::-1][:3], abs=1e-6)
+    assert found["nearest_cosine"][0] == pytest.approx(np.sort(cosine[row])[::-1][:8], abs=1e-6)
 
 
 def test_absent_members_of_a_group_are_left_out_or_empty(toy):
     corpus, counts = toy
-    found = surveys.survey(corpus, counts, least=5)
+    found = surveys.survey(corpus, counts)
     assert "/e" not in experiments_texts.unpack(found["slashes/texts"])  # no token of the toy vocabulary
     assert experiments_texts.unpack(found["digits/texts"]) == list("0123456789")
     assert found["digits/share"].shape == (10, 4) and (found["digits/share"].sum(axis=1) <= 1 + 1e-12).all()
@@ -67,9 +75,10 @@ def test_a_token_without_a_law_has_nan():
 
 def test_documents_are_cut_out_whole(toy):
     corpus, _ = toy
-    ids, offsets = training_set.documents(corpus, np.array([3, 7]))
+    cut = training_set.documents(corpus, np.array([3, 7]))
     expected = [corpus.ids[corpus.offsets[d] : corpus.offsets[d + 1]] for d in (3, 7)]
-    assert np.array_equal(ids, np.concatenate(expected)) and offsets.tolist() == [0, len(expected[0]), len(ids)]
+    assert np.array_equal(cut.ids, np.concatenate(expected))
+    assert cut.offsets.tolist() == [0, len(expected[0]), len(cut.ids)]
 
 
 class Independent:
@@ -84,11 +93,13 @@ class Independent:
         self.offsets, self.vocab_size, self.tokenizer = np.arange(0, 2 * documents + 1, 2), vocab, ToyTokenizer()
 
 
-def test_independent_draws_have_no_design_effect():
+def test_independent_draws_have_no_design_effect(monkeypatch):
     """The formula for draws without replacement, met within a few percent in the mean over draws."""
     corpus = Independent(0)
-    counts = count(corpus.ids, corpus.vocab_size, offsets=corpus.offsets)
-    found = estimation.estimation(corpus, counts, seed=0, parts=3, bands=4, draws=20)
+    counts = count(corpus)
+    monkeypatch.setattr(estimation, "PARTS", 3)
+    monkeypatch.setattr(estimation, "DRAWS", 20)
+    found = estimation.estimation(corpus, counts, seed=0)
     band = int(np.flatnonzero(found["tokens"] == 12)[0])
     ratio = (found["error"] / found["independent"])[:, :, band].mean(axis=0)
     assert np.abs(ratio - 1).max() < 0.1
@@ -98,7 +109,7 @@ def test_independent_draws_have_no_design_effect():
 
 
 def test_clustered_documents_have_one(toy):
-    found = estimation.estimation(*toy, seed=0, draws=5)
+    found = estimation.estimation(*toy, seed=0)
     there = found["tokens"] > 0
     effect = (found["error"] / found["independent"])[:, :3, there].mean(axis=(0, 1))
     assert effect.max() > 1.5
@@ -106,17 +117,18 @@ def test_clustered_documents_have_one(toy):
     assert 0.5 < found["reliability_next"].min() and found["reliability_next"].max() <= 1
 
 
-def test_shared_cosines_are_over_the_same_tokens(toy):
+def test_shared_cosines_are_over_the_same_tokens(monkeypatch):
     corpora = [ToyCorpus.of(seed, documents=120) for seed in (1, 2, 3)]
-    found = surveys.shared_cosines(corpora, 40, seed=0, least=5)
-    counts = [count(c.ids, c.vocab_size, offsets=c.offsets) for c in corpora]
+    found = surveys.shared_cosines(corpora, 40, seed=0)
+    counts = [count(c) for c in corpora]
     both = np.min([np.minimum(one.row_totals(), one.transpose().row_totals()) for one in counts], axis=0)
     tokens = frequent(both, 40, 5)
     assert found["tokens"][0] == len(tokens) > 20
     own = [small.pairs(small.cosine(signatures_tokens.next_token(c, tokens).toarray())) for c in counts]
     assert found["next"][0, 2] == pytest.approx(small.pearson(own[0], own[2]), abs=1e-5)
     assert np.array_equal(found["previous"], found["previous"].T) and (np.diag(found["next"]) > 0.5).all()
-    none = surveys.shared_cosines(corpora, 40, seed=0, least=10**9)
+    monkeypatch.setattr(surveys, "LEAST", 10**9)
+    none = surveys.shared_cosines(corpora, 40, seed=0)
     assert none["tokens"][0] == 0 and np.isnan(none["next"]).all()
 
 
@@ -135,14 +147,14 @@ def test_clumped_tokens_are_absent_more_often(toy):
     once = np.repeat(np.arange(corpus.vocab_size), 12)  # every token sits in one document of its own
     ids, offsets = once.astype(np.uint16), np.arange(0, len(once) + 1, 12)
     clumped = type(corpus)(ids, offsets, corpus.tokenizer)
-    found = estimation.estimation(clumped, count(ids, corpus.vocab_size, offsets=offsets), seed=0, draws=3)
+    found = estimation.estimation(clumped, count(ids, corpus.vocab_size, offsets=offsets), seed=0)
     assert found["absent"][:, 1, 0].mean() == pytest.approx(0.75, abs=0.05)
     assert found["absent_independent"][:, 1, 0].mean() < 0.1
 
 
 def test_a_group_is_held_against_tokens_of_its_frequency(toy):
     corpus, counts = toy
-    found = surveys.survey(corpus, counts, least=5)
+    found = surveys.survey(corpus, counts)
     assert found["digits/begins"].shape == (10, 2) and (found["digits/begins"].sum(axis=1) <= 1 + 1e-12).all()
     star = corpus.tokenizer.id("/a"), corpus.tokenizer.id("**"), corpus.tokenizer.id("*")
     law = signatures_tokens.next_token(counts, [star[0]]).toarray()[0]
@@ -154,8 +166,25 @@ def test_a_group_is_held_against_tokens_of_its_frequency(toy):
 
 def test_stored_at_smoke_is_made_up_and_found_again(tmp_path, monkeypatch):
     monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path))
-    options = {"text": "stand-in", "scale": "smoke", "seed": 3, "tokenizer": "qwen2.5", "max_tokens": None}
-    first, again = surveys.stored("arxiv", **options), surveys.stored("arxiv", **options)
+    texts = experiments_texts.Texts(scale="smoke", seed=3)
+    first, again = (surveys.stored("arxiv", texts) for _ in range(2))
     assert (first.origin, again.origin) == ("new", "runs") and "survey/ranks" in again.arrays
-    shared = surveys.stored_shared(["arxiv", "cc"], **options).arrays
+    shared = surveys.stored_shared(["arxiv", "cc"], texts).arrays
     assert shared["shared/next"][0, 1] == shared["shared/next"][1, 0] < 1
+
+
+def test_a_text_of_ones_own_is_found_by_its_content(tmp_path, monkeypatch):
+    """The same bytes under another name are the same run; a file that was edited is another."""
+    monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("PROBSIG_CACHE", str(tmp_path / "cache"))
+    letters = Tokenizer("letters", "0" * 64, [bytes([i]) for i in range(256)], {}, 256, lambda t: list(t.encode()))
+
+    def of(name, text):
+        (tmp_path / name).write_text(text)
+        texts = experiments_texts.Texts(tmp_path / name, scale="smoke", tokenizer=lambda: letters)
+        (only,) = texts.names(["arxiv", "cc"])
+        return surveys.stored(only, texts)
+
+    first, copy, edited = of("a.txt", "abcab" * 40), of("b.txt", "abcab" * 40), of("a.txt", "abcad" * 40)
+    assert (first.origin, copy.origin, edited.origin) == ("new", "runs", "new") and first.name == copy.name
+    assert first.config["corpus"] == "yours" and first.arrays["survey/size"][2] == 3 != edited.arrays["survey/size"][2]

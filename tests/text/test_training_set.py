@@ -125,8 +125,8 @@ def test_a_case_by_hand_with_a_token_that_never_occurs():
     assert found.kept.tolist() == [7, 2, 9, REST]
     assert found.ids.tolist() == [0, 1, 0, 3, 1, 0, 3, 3, 1, 0]
     assert found.frequency.tolist() == [4, 3, 0, 3]
-    assert found.often(10, 1).tolist() == [0, 1]  # neither REST nor the one that is never read
-    assert found.often(1, 1).tolist() == [0] and found.often(10, 4).tolist() == [0]
+    assert found.frequent(10, 1).tolist() == [0, 1]  # neither REST nor the one that is never read
+    assert found.frequent(1, 1).tolist() == [0] and found.frequent(10, 4).tolist() == [0]
     assert 2 not in found.rows(3)[0] and 2 not in found.rows(3)[1]
     assert found.counts.row_totals()[2] == 0
 
@@ -179,20 +179,20 @@ def test_counts_are_of_the_pairs_that_are_predicted(texts, keep):
 
 def test_halves_part_the_documents(numbered):
     data = training_set(corpus(numbered, 60), None, None, 0, "text")
-    first, second = data.halves(0)
+    first, second = (half.counts for half in data.halves(0))
     assert first + second == data.counts
     rows = [half.row_totals() > 0 for half in (first, second)]  # a document is the only one to speak of its token
     assert not (rows[0] & rows[1]).any() and [int(r.sum()) for r in rows] == [30, 30]
-    assert data.halves(0)[0] == first and data.halves(1)[0] != first
+    assert data.halves(0)[0].counts == first and data.halves(1)[0].counts != first
 
 
 def test_documents_come_in_the_order_asked_for():
     ids, offsets = joined([[1, 2], [], [3], [4, 5, 6]])
-    source = SimpleNamespace(ids=ids, offsets=offsets)
+    source = SimpleNamespace(ids=ids, offsets=offsets, vocab_size=9)
     some = documents(source, np.array([3, 1, 0]))
-    assert some[0].tolist() == [4, 5, 6, 1, 2] and some[1].tolist() == [0, 3, 3, 5]
+    assert some.ids.tolist() == [4, 5, 6, 1, 2] and some.offsets.tolist() == [0, 3, 3, 5] and some.vocab_size == 9
     none = documents(source, np.array([], dtype=np.int64))
-    assert none[0].tolist() == [] and none[1].tolist() == [0]
+    assert none.ids.tolist() == [] and none.offsets.tolist() == [0]
 
 
 @pytest.mark.parametrize(
