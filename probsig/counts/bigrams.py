@@ -62,8 +62,8 @@ class Bigrams:
         types = (self.indptr.dtype, self.columns.dtype, self.entries.dtype)
         if not fits or types != (np.int64, np.uint32, np.int64):
             raise ValueError(
-                f"indptr {self.indptr.shape}, columns {self.columns.shape}, entries {self.entries.shape} of {types} are "
-                f"no table of {self.vocab_size} tokens: pass int64 (V + 1,), uint32 (nnz,) and int64 (nnz,)."
+                f"indptr {self.indptr.shape}, columns {self.columns.shape}, entries {self.entries.shape} of {types} "
+                f"are no table of {self.vocab_size} tokens: pass int64 (V + 1,), uint32 (nnz,) and int64 (nnz,)."
             )
 
     def __eq__(self, other: object) -> bool:

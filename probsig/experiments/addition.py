@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
 from probsig import runs
 from probsig.addition import engines
@@ -25,6 +25,7 @@ from probsig.geometry import small as geometry_small
 from probsig.laws.distribution import Distribution
 from probsig.laws.tasks import TASKS
 from probsig.runs.drafts import Draft
+from probsig.runs.machine import hardware
 from probsig.signatures import laws as signatures_laws
 from probsig.theory.activations import ACTIVATIONS
 from probsig.theory.explained import explained
@@ -144,6 +145,27 @@ def addition_runs(configs: Sequence[dict[str, Any]], device: str = "auto", progr
     ]
 
 
+def live(config: dict[str, Any], names: Sequence[str] = ()) -> runs.Run:
+    """The pieces of a config, all or those of some names, trained now and stored nowhere.
+
+    >>> found = live(addition_config("smoke", 0, hidden_size=2, steps=2), ["add/linear"])
+    >>> found.arrays["add/linear/steps"].tolist(), found.origin
+    ([0, 1, 2], 'new')
+    """
+    begun, chosen = time.perf_counter(), addition(config)
+    made = {name: chosen[name].make() for name in names or chosen}
+    arrays = {f"{name}/{key}": array for name, part in made.items() for key, array in part.items()}
+    record = {"seconds": time.perf_counter() - begun, "hardware": hardware()}
+    return runs.Run("live", config, arrays, record, "new", "this")
+
+
+def at_stage(found: Sequence[runs.Run], piece: str, name: str, stage: int) -> NDArray[np.float64]:
+    """A metric of a piece at one of its checkpoints, by number, of every run: (seeds,)."""
+    step = runs.over(found, f"{piece}/checkpoints")[0][stage]
+    at = np.searchsorted(runs.over(found, f"{piece}/steps")[0], step)
+    return runs.over(found, f"{piece}/{name}")[:, at]
+
+
 def piece(
     config: dict[str, Any], task: str, model: str, draft: Draft | None = None, **options
 ) -> dict[str, np.ndarray]:
@@ -199,7 +221,6 @@ def pieces(
         seeds=[one["seed"] for one in configs],
         init=[one["init"] for one in configs],
         hidden_size=config["hidden_size"],
-        dtype=np.float32,
         device=device,
         measures=[measured(one) for one in configs],
         measure_at=[step for step in {*range(0, last + 1, config["every"]), PREFIX, *at} if step <= last],
@@ -291,7 +312,7 @@ def measurement(law: Distribution, model: str, config: dict[str, Any]) -> Measur
 class Clock:
     """What a config's steps are called and counted in: `unit` "epoch" or "step", `per_epoch` steps in one of them.
 
-    >>> Clock.of(experiments.addition_config("paper", 0))
+    >>> Clock.of(addition_config("paper", 0))
     Clock(unit='epoch', per_epoch=500)
     """
 
@@ -308,7 +329,7 @@ class Clock:
 
         Raises ValueError, with those that were kept, where there is none.
 
-        >>> config = experiments.addition_config("paper", 0)
+        >>> config = addition_config("paper", 0)
         >>> Clock.of(config).stage(config, -1) == Clock.of(config).stage(config, 120)
         True
         """
@@ -318,13 +339,3 @@ class Clock:
             listed = ", ".join(str(step // self.per_epoch) for step in kept[1:])
             raise ValueError(f"epoch {epoch} was not kept: choose one of {listed} ({self.unit}s of this scale).")
         return kept.index(wanted)
-
-
-def spread(values: ArrayLike) -> str:
-    """Mean of the values over seeds, with the least and the greatest in brackets.
-
-    >>> spread([1.0, 2.0])
-    '1.500 [1.000, 2.000]'
-    """
-    values = np.asarray(values, dtype=float)
-    return f"{values.mean():.3f} [{values.min():.3f}, {values.max():.3f}]"

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from probsig import runs
 from probsig.addition import training
 from probsig.geometry import small as geometry_small
 from probsig.laws.distribution import Distribution
-from probsig.laws.edited import edit
+from probsig.laws.edited import NAMES, edit
 from probsig.laws.tasks import addition
 from probsig.runs.drafts import Draft
+
+SCALES: dict[str, dict[str, Any]] = {
+    "smoke": {"learning_rate": 1e-3, "steps": 600, "batch": 100, "samples": 10_000},
+    "paper": {"learning_rate": 1e-5, "steps": 60_000, "batch": 100, "samples": 50_000},
+}
+"""The paper's protocol to epoch 120, and a hundred times its learning rate for as long a time."""
+
+
+def stored(scale: str, seed: int, hidden_size: int = 200) -> runs.Run:
+    """The run of every edit with one seed: found, or trained now and stored.
+
+    Its arrays are "edit/array"; "swapped" takes the steps of the scale twice.
+    Raises KeyError for a scale that is not in `SCALES`.
+    """
+    protocol = {"seed": seed, "hidden_size": hidden_size, **SCALES[scale]}
+    twice = protocol | {"steps": 2 * protocol["steps"]}
+    options = {name: twice if name == "swapped" else protocol for name in NAMES}
+    pieces = {name: runs.Piece("probsig.experiments.causes:follow", (name,), options[name]) for name in NAMES}
+    return runs.run("causes", {"scale": scale, **protocol}, pieces)
 
 
 def follow(name: str, draft: Draft | None = None, **options) -> dict[str, NDArray]:
@@ -41,8 +64,7 @@ def follow(name: str, draft: Draft | None = None, **options) -> dict[str, NDArra
     if name != "swapped":
         parts = [run(found.law, steps, [0, steps // 3, steps // 2, steps], draft=draft)]
     else:
-        law = addition()
-        before = Distribution(law.X, law.y, law.weight, law.vocab_size, "swapped-before", law.groups)
+        before = replace(addition(), stream="swapped-before")
         first = run(before, steps // 2, [0, steps // 3, steps // 2])
         parts = [first, run(found.law, steps - steps // 2, [steps - steps // 2], init=(first.W_E[-1], first.W_U[-1]))]
     begins = np.cumsum([0, *(part.steps[-1] for part in parts[:-1])])

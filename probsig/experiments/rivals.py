@@ -25,7 +25,9 @@ from numpy.typing import ArrayLike, NDArray
 from probsig import runs
 from probsig.addition import training
 from probsig.geometry import small as geometry_small
+from probsig.laws.distribution import Distribution
 from probsig.laws.shifted import ANCHORS, PAIR, WORLDS, shifted, traded
+from probsig.theory.activations import ACTIVATIONS
 
 CONTINUED = ("traded", "same")
 """What goes on from the end of "label" with a fresh optimiser: the anchors of `PAIR` trade their v, or none do."""
@@ -35,7 +37,7 @@ def order(cosines: ArrayLike, positions: ArrayLike) -> NDArray[np.float64]:
     """R_order by these positions of every row of stored cosines (..., 45), as `geometry.order_correlation` reads it.
 
     >>> turn = np.cos(np.deg2rad(9.0 * np.subtract.outer(np.arange(10), np.arange(10))))
-    >>> order(geometry.pairs(turn), np.arange(10)).round(2).item()
+    >>> order(geometry_small.pairs(turn), np.arange(10)).round(2).item()
     -0.98
     """
     cosines, at = np.asarray(cosines, dtype=float), np.asarray(positions, dtype=float)
@@ -48,8 +50,9 @@ def weight_of_context(cosines: ArrayLike, v: ArrayLike, u: ArrayLike) -> float:
 
     0 is the order of the label laws, 1 the order of the function w = v - u.
 
+    >>> from probsig.laws.shifted import PERMUTED
     >>> at = ANCHORS + 0.25 * PERMUTED
-    >>> weight_of_context(-geometry.pairs(np.abs(np.subtract.outer(at, at))), ANCHORS, -PERMUTED)
+    >>> weight_of_context(-geometry_small.pairs(np.abs(np.subtract.outer(at, at))), ANCHORS, -PERMUTED)
     0.25
     """
     grid = np.arange(101) / 100
@@ -85,16 +88,18 @@ def piece(config: Mapping[str, Any], model: str) -> dict[str, NDArray]:
     return {f"{name}/{key}": array for name, arrays in found.items() for key, array in arrays.items()}
 
 
-def _follow(config, law, model, start):
+def _follow(
+    config: Mapping[str, Any], law: Distribution, model: str, start: tuple[NDArray, NDArray] | None
+) -> tuple[dict[str, NDArray], tuple[NDArray, NDArray]]:
     """Train on one law from `start` (W_E, W_U), or from the beginning; what is kept of it, and the last weights."""
     seen, residuals, ids = [], [], np.arange(law.vocab_size)
-    counts = law.counts().astype(np.float32)
+    counts, relu = law.counts().astype(np.float32), ACTIVATIONS["relu"].function
     of_anchor = (law.counts()[:, ANCHORS] / law.counts()[:, ANCHORS].sum(axis=0)).T
 
     def measure(step: int, W_E: NDArray, W_U: NDArray) -> dict[str, float]:
         seen.append(W_E[ANCHORS].astype(float))
         s = counts @ W_E
-        f = (np.maximum(s, 0) if model == "ffn" else s) @ W_U.T
+        f = (relu(s) if model == "ffn" else s) @ W_U.T
         p = np.exp((f - f.max(axis=1, keepdims=True)).astype(float))
         expected = p @ ids / p.sum(axis=1)
         residuals.append(of_anchor @ (law.y - expected))

@@ -1,6 +1,6 @@
 """Sweeps: the addition experiment at many settings, with only its metrics kept.
 
-A point is a name and the config of one setting (`experiments.addition_config`). All points of one seed are one stored
+A point is a name and the config of one setting (`addition.addition_config`). All points of one seed are one stored
 run, so a sweep of dozens of trainings is a folder of a hundred kilobytes. A piece is trained as in `experiments`, and
 measured evenly in the logarithm of the clock (learning rate x steps), because a small start is ordered within the first
 fiftieth of training and a large one late or never.
@@ -18,15 +18,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from probsig import runs
 from probsig.addition.training import MODELS, train
+from probsig.errors import one_of
 from probsig.experiments import addition
 from probsig.geometry import small as geometry_small
 from probsig.runs.drafts import Draft
 
 METRICS = ("loss", "accuracy", "R_order", "mean_cosine", "norm_E", "norm_U")
-"""What a piece keeps of `experiments.measurement`, in float32."""
+"""What a piece keeps of `addition.measurement`, in float32."""
 
 KEPT = (0.0, 0.25, 0.6, 5.0)
 """The clock at which a piece keeps the cosines of the anchors; 0.6 is the paper's epoch 120."""
+
+PER_DECADE = 25
+"""Times at which a piece is measured, of each factor of ten."""
 
 Points = Mapping[str, Mapping[str, Any]]
 
@@ -43,7 +47,7 @@ def init_points(scale: str, seed: int, exponents: Sequence[float], hidden_size: 
 
 
 def variant_config(scale: str, seed: int, init: str = "sd", hidden_size: int = 200, **variant) -> dict[str, Any]:
-    """`experiments.addition_config` with a vocabulary that holds the labels: 200 ids, or as many as they need.
+    """`experiments.addition.addition_config` with a vocabulary that holds the labels: 200 ids, or as many as they need.
 
     >>> variant_config("laptop", 0, first_anchor=21, anchors=16, modulus=60)["vocab_size"]
     233
@@ -53,14 +57,15 @@ def variant_config(scale: str, seed: int, init: str = "sd", hidden_size: int = 2
     return {**config, "vocab_size": max(config["vocab_size"], largest + 1)} if "vocab_size" not in variant else config
 
 
-def times(config: Mapping[str, Any], per_decade: int = 25) -> list[int]:
+def times(config: Mapping[str, Any]) -> list[int]:
     """The steps at which a piece is measured: 0, and evenly in the logarithm of time from a thousandth of the run on.
 
-    >>> times({"steps": 5000}, per_decade=4)
-    [0, 5, 9, 16, 28, 50, 89, 158, 281, 500, 889, 1581, 2812, 5000]
+    >>> chosen = times({"steps": 5000})
+    >>> chosen[:4], chosen[-2:], len(chosen)
+    ([0, 5, 6, 7], [4560, 5000], 74)
     """
     first = max(1.0, config["steps"] / 1000)
-    count = 1 + round(per_decade * np.log10(max(config["steps"] / first, 10.0)))
+    count = 1 + round(PER_DECADE * np.log10(max(config["steps"] / first, 10.0)))
     return sorted({0, *np.geomspace(first, config["steps"], count).round().astype(int).tolist()})
 
 
@@ -80,7 +85,6 @@ def piece(config: Mapping[str, Any], task: str, model: str, draft: Draft | None 
         seed=config["seed"],
         init=config["init"],
         hidden_size=config["hidden_size"],
-        dtype=np.float32,
         measure=measure,
         measure_at=times(config),
         checkpoints=_kept(config),
@@ -110,7 +114,7 @@ def stored(kind: str, points: Points, trainings: Mapping[str, Sequence[str]]) ->
     trainings names for each point what is trained, as "task/model"; the run's arrays are "point/task/model/metric".
     Raises ValueError where the points differ in scale or seed, a point has no training, or a model is unknown.
 
-    >>> stored("sweep", {"a": experiments.addition_config("smoke", 0)}, {})
+    >>> stored("sweep", {"a": addition.addition_config("smoke", 0)}, {})
     Traceback (most recent call last):
     ValueError: point 'a' has no training: name some, as in 'mod/linear'
     """
@@ -125,8 +129,7 @@ def stored(kind: str, points: Points, trainings: Mapping[str, Sequence[str]]) ->
             raise ValueError(f"point {name!r} has no training: name some, as in 'mod/linear'")
         for training in trainings[name]:
             task, _, model = training.partition("/")
-            if model not in MODELS:
-                raise ValueError(f"training {training!r} is not task/model: choose a model of {', '.join(MODELS)}")
+            one_of(f"the model of training {training!r}", model, MODELS)
             addition.law_of(point, task)  # refuse an impossible task before anything is trained
             pieces[f"{name}/{training}"] = runs.Piece("probsig.experiments.sweeps:piece", (point, task, model))
     scale, seed = shared.pop()

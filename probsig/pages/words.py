@@ -21,6 +21,16 @@ def spread(values: ArrayLike, digits: int = 2) -> str:
     return told if len(values) == 1 else f"{told} ± {values.std(ddof=1):.{digits}f}"
 
 
+def bracketed(values: ArrayLike, digits: int = 3) -> str:
+    """Mean over seeds, with the least and the greatest in brackets.
+
+    >>> bracketed([1.0, 2.0])
+    '1.500 [1.000, 2.000]'
+    """
+    values = np.asarray(values, dtype=float)
+    return f"{values.mean():.{digits}f} [{values.min():.{digits}f}, {values.max():.{digits}f}]"
+
+
 def means(values: Mapping[str, ArrayLike]) -> str:
     """One line of means and spreads over seeds, by name.
 

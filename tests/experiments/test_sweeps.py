@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from probsig import runs
 from probsig.experiments import addition, sweeps
 from probsig.geometry import small
 from probsig.laws import tasks
@@ -59,7 +60,7 @@ def test_a_stored_sweep_is_found_again_and_read_by_seed(tmp_path, monkeypatch):
         "small/mod/ffn",
         "large/add/linear",
     }
-    loss = sweeps.over([new, again], "small", "mod/ffn", "loss")
+    loss = runs.over([new, again], "small/mod/ffn/loss")
     assert loss.shape == (2, len(sweeps.times(points["small"]))) and loss.dtype == float
     np.testing.assert_array_equal(loss[0], sweeps.piece(points["small"], "mod", "ffn")["loss"])
 
@@ -76,7 +77,11 @@ def test_labels_fit_the_vocabulary():
     [
         ({"a": tiny(), "b": tiny(seed=4)}, {"a": ["add/linear"]}, "one scale and one seed"),
         ({"a": tiny()}, {"a": []}, "has no training"),
-        ({"a": tiny()}, {"a": ["add/cubic"]}, "choose a model of linear, ffn"),
+        (
+            {"a": tiny()},
+            {"a": ["add/cubic"]},
+            "the model of training 'add/cubic' is 'cubic': pass one of 'linear', 'ffn'",
+        ),
         ({"a": tiny(first_z=4)}, {"a": ["mod/ffn"]}, "is an anchor and also a value of z"),
         ({"a": tiny(modulus=0)}, {"a": ["mod/ffn"]}, "modulus"),
     ],
