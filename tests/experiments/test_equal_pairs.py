@@ -130,7 +130,7 @@ def test_apart_by_hand():
 
 def test_a_run_is_made_once_and_holds_what_it_says(monkeypatch, tmp_path):
     monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path))
-    monkeypatch.setitem(equal_pairs.SCALES, "smoke", equal_pairs.Scale(steps=6, lr=1e-2, sequences=500, looks=3))
+    monkeypatch.setitem(equal_pairs.SCALES, "smoke", {"steps": 6, "lr": 1e-2, "sequences": 500, "looks": 3})
     made, again = (equal_pairs.course(scale="smoke", seed=2) for _ in range(2))
     assert (made.origin, again.origin) == ("new", "runs")
     assert made.arrays["apart/steps"].tolist() == [0, 3, 6]

@@ -1,6 +1,7 @@
 """The mended generator runs, its answers are right, and documents are cut as the Pile cuts them."""
 
 import ast
+import contextlib
 import gzip
 import hashlib
 import importlib.util
@@ -228,11 +229,10 @@ line = st.text(st.characters(exclude_characters="\n", codec="utf-8"), min_size=1
 def test_documents_are_cut_as_the_pile_cuts_a_file(pairs, size):
     whole = "".join(f"{question}\n{answer}\n" for question, answer in pairs)
     left, cuts = iter(pairs), []
-    while True:
-        try:
-            cuts.append(mathematics.cut(left, size))
-        except StopIteration:
-            break
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(StopIteration):
+        patch.setattr(mathematics, "SIZE", size)
+        while True:
+            cuts.append(mathematics.cut(left))
     chunks = list(piles_chunks(whole, size))
     assert cuts == chunks[: len(cuts)]
     assert len(chunks) - len(cuts) <= 1 and "\n".join(chunks).rstrip("\n") == whole.rstrip("\n")
@@ -282,7 +282,7 @@ def test_a_file_is_written_with_its_digest(tmp_path, monkeypatch):
 
 @needs_generator
 def test_a_stopped_generation_leaves_the_folder_as_it_was(tmp_path, monkeypatch):
-    def stopped(pairs, size=0):
+    def stopped(pairs):
         raise KeyboardInterrupt
 
     (tmp_path / "maths.jsonl.gz").write_bytes(b"before")

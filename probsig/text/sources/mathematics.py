@@ -130,19 +130,17 @@ def documents(characters: int, seed: int) -> Iterator[tuple[str, str]]:
     return _taking_turns(characters, seed, streams)
 
 
-def cut(pairs: Iterator[tuple[str, str]], size: int = SIZE) -> str:
+def cut(pairs: Iterator[tuple[str, str]]) -> str:
     r"""The next document of questions and answers: a line each, in turn, ended by the answer with which the lines pass
-    `size` characters, line ends not counted.
+    SIZE characters, line ends not counted.
 
-    >>> pairs = iter([("1 + 1", "2"), ("Add 2 and 2.", "4"), ("3*3", "9")])
-    >>> cut(pairs, size=10)
-    '1 + 1\n2\nAdd 2 and 2.\n4'
-    >>> next(pairs)
-    ('3*3', '9')
+    >>> pairs = iter([("1 + 1", "2"), ("Add " + "2 and " * 2000 + "2.", "4002"), ("3*3", "9")])
+    >>> cut(pairs).split("\n")[-1], next(pairs)
+    ('4002', ('3*3', '9'))
     """
     lines: list[str] = []
     characters = 0
-    while characters <= size:
+    while characters <= SIZE:
         pair = next(pairs)
         lines += pair
         characters += sum(map(len, pair))
