@@ -8,7 +8,7 @@ counts of the T tokens that occur. With w the weights of the sequences and P = w
 
 so in the linear model a batch meets only the small matrix M, once a step. A second hidden layer puts
 H = sigma(sigma(S) W^T) with an inner matrix W (d, d). The population gradient is the same formula with all sequences
-and their probabilities: minus the velocity of Propositions 1 and 2 (`flow.velocity`).
+and their probabilities: minus the velocity of Propositions 1 and 2 (`theory.flow.velocity`).
 
 Every array may have leading axes, one run beside another; `xp` is the library, numpy or torch.
 """

@@ -2,7 +2,7 @@ r"""Adjacency or similarity: what predicts the cosines of a tied embedding.
 
 The paper compares cos(W_s, W_s') with cos(phi~_s, phi~_s'), the similarity of what surrounds two tokens. The flow of a
 tied matrix is W M_s, with M_s = N + N^T - (1 n^T + n 1^T) / V the centred frequency of standing side by side, so from
-small random weights cosines follow M_s to first order: adjacency (`expansions.tied`, appendix C.2). Both, and the
+small random weights cosines follow M_s to first order: adjacency (`theory.tied`, appendix C.2). Both, and the
 frequency of the tokens, are held against the products of a given embedding, one by one and together.
 
 Axes: pairs i < j of the C tokens; arrays are (target, predictor), predictors in the order of PREDICTORS.
@@ -36,7 +36,7 @@ def adjacency(
 ) -> Arrays:
     """What predicts the products of the embeddings of C tokens, given in F forms, (C, d) each.
 
-    PREDICTORS of a pair: cos(phi~); M_s, the centred frequency of standing side by side (`expansions.tied`); that
+    PREDICTORS of a pair: cos(phi~); M_s, the centred frequency of standing side by side (`theory.tied`); that
     frequency without the centring; lift, log(1 + that frequency over the one of independent tokens); log frequency of
     both, added. Targets are the cosines of each form, then the inner products of each.
     pearson, spearman (2 F, 5): targets x PREDICTORS. weights (2 F, 4): the standardised weights of TOGETHER, all as

@@ -1,7 +1,7 @@
 """Sweeps: the addition experiment at many settings, with only its metrics kept.
 
 A point is a name and the config of one setting (`addition.addition_config`). All points of one seed are one stored
-run, so a sweep of dozens of trainings is a folder of a hundred kilobytes. A piece is trained as in `experiments`, and
+run, so a sweep of dozens of trainings is a folder of a hundred kilobytes. A piece is trained as in `addition`, and
 measured evenly in the logarithm of the clock (learning rate x steps), because a small start is ordered within the first
 fiftieth of training and a large one late or never.
 
@@ -47,7 +47,7 @@ def init_points(scale: str, seed: int, exponents: Sequence[float], hidden_size: 
 
 
 def variant_config(scale: str, seed: int, init: str = "sd", hidden_size: int = 200, **variant) -> dict[str, Any]:
-    """`experiments.addition.addition_config` with a vocabulary that holds the labels: 200 ids, or as many as they need.
+    """`addition.addition_config` with a vocabulary that holds the labels: 200 ids, or as many as they need.
 
     >>> variant_config("laptop", 0, first_anchor=21, anchors=16, modulus=60)["vocab_size"]
     233

@@ -186,7 +186,7 @@ def corrected(law: Distribution, convention: str = "companion") -> Cells:
 
 
 def enumerated(law: Distribution, convention: str = "companion") -> Cells:
-    """The same families from the law itself, by `probsig.signatures` in exact fractions.
+    """The same families from the law itself, by `signatures.laws` in exact fractions.
 
     >>> from probsig.laws.tasks import addition
     >>> cells = enumerated(addition())

@@ -6,7 +6,7 @@ For the cross-entropy of F(X) = W^U G(W_{x_1}, ..., W_{x_L}) under any law of (X
     dW^U_nu / dt = E[ (1{y = nu} - p_nu) G ]                                             (Proposition 2)
 
 with p = softmax(F(X)) and J_i = dG / dW_{x_i}. Nothing is approximated and nothing is differentiated numerically:
-G and J_i^T come from a model of `probsig.models`.
+G and J_i^T come from a model of `theory.models`.
 
 Axes: W_E, W_U and the velocities are (V token ids, d); logits are (n atoms, V labels).
 """

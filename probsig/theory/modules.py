@@ -1,6 +1,6 @@
 """Torch modules as embedding-based models: a hidden map written in torch, its pullback by autograd.
 
-Everything in :mod:`probsig.flow` and :mod:`probsig.sequences` takes an object with ``hidden`` and ``pullback`` in numpy
+Everything in `theory.flow` and `theory.sequences` takes an object with ``hidden`` and ``pullback`` in numpy
 float64. :class:`TorchModel` wraps any module that maps embeddings (n, L, d) to hidden vectors, (n, d) for a labelled
 sequence or (n, L, d) for a causal model. :class:`CausalBlocks` is a small residual stack of causal attention and MLP,
 the architecture of Corollary 4.

@@ -64,7 +64,7 @@ class Comparison:
     """What `compare` found; `str()` says it in sentences.
 
     ``proposition_1`` and ``proposition_2`` are relative errors, ``hadamard`` the relative error of the printed
-    Proposition 1 (diagonal of the Jacobian instead of its transpose), ``orders`` a `flow.Order` for the velocity
+    Proposition 1 (diagonal of the Jacobian instead of its transpose), ``orders`` a `orders.Order` for the velocity
     itself and for the residual of every form.
     """
 

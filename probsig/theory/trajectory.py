@@ -38,7 +38,7 @@ class LinearPopulation:
 
     @classmethod
     def of(cls, law: Distribution) -> LinearPopulation:
-        """The population of a `tasks.Distribution`.
+        """The population of a `laws.Distribution`.
 
         >>> from probsig.laws.distribution import Distribution
         >>> law = Distribution(X=[[0, 1], [1, 0], [1, 1]], y=[2, 3, 2], weight=[1, 1, 2], vocab_size=4)
