@@ -61,9 +61,9 @@ promote:  ## move a run from runs/ to results/: make promote RUN=name
 test: .venv/installed  ## unit tests, doctests, every notebook by strict nbval, the built pages in a browser
 	$(BIN)/python -m pytest --nbval -n $(WORKERS) --dist loadfile
 
-lint: .venv/installed  ## ruff on code and notebooks, spelling, the pairs
+lint: .venv/installed  ## ruff on code and notebooks, types, spelling, the pairs
 	$(BIN)/pre-commit run --all-files
 
 clean:  ## remove what is built; runs/ and .venv stay
-	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

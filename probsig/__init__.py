@@ -1,13 +1,21 @@
 """Probability signatures: what a token's statistics say about its embedding.
 
-A data distribution (`probsig.tasks`) has signatures (`probsig.signatures`), an embedding-based model (`probsig.models`)
-has a gradient flow (`probsig.flow`), and the geometry of the two is compared (`probsig.geometry`) claim by claim
-(`probsig.claims`). Import the module that you need: the package itself imports none.
+Data (a law, or a text) has signatures, an embedding-based model follows them by gradient flow, and the geometry of the
+two is compared. The names below are the front; each is loaded when it is first used, and `import probsig` loads none.
+Behind the front stand folders, one idea each: `probsig.laws`, `probsig.counts`, `probsig.text`, `probsig.signatures`,
+`probsig.theory`, `probsig.geometry`, `probsig.addition`, `probsig.language`, `probsig.answers`, `probsig.pages`,
+`probsig.runs`.
 
->>> __version__
+>>> import probsig as ps
+>>> counts = ps.count([0, 1, 0, 2, 0, 1], vocab_size=3)  # the pairs 01, 10, 02, 20, 01
+>>> ps.signatures.next_token(counts, [0, 2]).toarray().round(3).tolist()
+[[0.0, 0.667, 0.333], [1.0, 0.0, 0.0]]
+>>> ps.__version__
 '0.1.0'
 """
 
-from __future__ import annotations
+import lazy_loader as lazy
 
 __version__ = "0.1.0"
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

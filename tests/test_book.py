@@ -12,6 +12,8 @@ import pytest
 import rerun
 import staleness
 
+import probsig
+
 BOOK = staleness.Book()
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = [
@@ -248,8 +250,33 @@ def test_a_rerun_is_a_page_that_says_so(tmp_path, monkeypatch, capsys):
     assert "This page is a rerun with seed = 4321" in text and "This page is stale" not in text
 
 
+def reference():
+    """The text of the reference's pages."""
+    folder = BOOK.root / "book"
+    return "\n".join(page.read_text(encoding="utf-8") for page in [folder / "api.md", *folder.glob("api/*.md")])
+
+
 def test_every_module_is_in_the_reference():
-    listed = set(re.findall(r"automodule:: (\S+)", (BOOK.root / "book" / "api.md").read_text(encoding="utf-8")))
+    listed = re.findall(r"\{api-module\} (\S+)", reference())
     package = BOOK.root / "probsig"
     modules = {".".join(("probsig", *p.relative_to(package).with_suffix("").parts)) for p in package.rglob("*.py")}
-    assert listed == {name.removesuffix(".__init__") for name in modules} - {"probsig"}
+    assert sorted(listed) == sorted(
+        {name.removesuffix(".__init__") for name in modules} - {"probsig", "probsig.text.sources"}
+    )
+
+
+def test_every_name_of_the_front_is_in_the_reference():
+    listed = " ".join(re.findall(r"\{api-names\} (.+)", reference())).split()
+    assert sorted(listed) == sorted(probsig.__all__)
+
+
+@pytest.mark.browser
+def test_pages_of_the_reference_are_short_and_a_link_opens_its_line(site, browser):
+    reader, name = Reader(browser, WIDTHS[0]), "probsig.laws.distribution.Distribution.sample"
+    for path in [site / "book" / "api.html", *sorted((site / "book" / "api").glob("*.html"))]:
+        reader.open(path)
+        assert reader.page.evaluate("document.querySelector('main').scrollHeight") < 12_000, path.name
+    reader.open(site / "book" / "api" / "laws.html", f"#{name}")
+    reader.page.wait_for_function("document.querySelectorAll('details[open]').length === 1")
+    assert reader.page.is_visible(f"[id='{name}']")
+    assert reader.wrong == []

@@ -1,12 +1,11 @@
-"""From a chapter's parameters to stored models, and the figures that are drawn of them."""
+"""The figures that are drawn of stored models."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from probsig.experiments import language_figures, language_model
-from probsig.experiments.language_model import at, curve, data, epoch, last, over, place, trained
-from probsig.pages import words
+from probsig.experiments import language_figures
+from probsig.experiments.language_model import at, curve, data, last, over, trained
 
 OPTIONS = {"architecture": "qwen2.5", "scale": "smoke", "device": "cpu", "tokens": 2500}
 
@@ -16,36 +15,6 @@ def models(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PROBSIG_RUNS", str(tmp_path_factory.mktemp("runs")))
         yield trained(["cc", "arxiv"], [0, 1], **OPTIONS, epochs=2)
-
-
-def test_one_run_a_text_and_a_seed_and_found_again(models):
-    assert {name: [run.config["seed"] for run in one] for name, one in models.items()} == {
-        "cc": [0, 1],
-        "arxiv": [0, 1],
-    }
-    again = trained(["cc"], [0], **OPTIONS, epochs=2)["cc"][0]
-    assert again.origin == "runs" and again.name == models["cc"][0].name
-
-
-def test_another_tokenizer_is_another_run(monkeypatch):
-    asked = []
-    monkeypatch.setattr(language_model, "model", lambda name, sets, **known: asked.append(known["text"]))
-    trained(["cc"], [0], architecture="qwen2.5", scale="smoke")
-    trained(["cc"], [0], architecture="qwen2.5", scale="smoke", tokenizer="my/folder")
-    trained(["cc"], [0], architecture="llama-2", scale="smoke", tokenizer="llama-2")
-    assert asked == ["stand-in", "stand-in, tokenizer my/folder", "stand-in"]
-
-
-def test_arrays_are_read_where_they_stand(models):
-    run = models["cc"][0]
-    assert last(run) == 2 * epoch(run) and at(run, 0, "heat").shape == at(run, last(run), "heat").shape
-    values = over(models["cc"], "rcos")
-    np.testing.assert_array_equal(values[1], models["cc"][1].arrays[f"model/kept/{last(run)}/rcos"])
-    sizes = data(run, "sizes")
-    assert place(run, int(sizes[0])) == 0 and place(run, 10**6) == len(sizes) - 1
-    x, many = curve(models["cc"], "next", 10**6)
-    assert x[0] == 0 and x[-1] == 2 and many.shape == (2, len(x))
-    np.testing.assert_allclose(many[:, -1], values[:, 0, 0, -1], atol=1e-12)
 
 
 def test_figures_draw_what_is_stored(models):
@@ -90,15 +59,3 @@ def test_a_peak_and_its_dip(monkeypatch):
     monkeypatch.setattr(language_figures, "curve", lambda models, side, C: (x, values))
     top, dip = language_figures.peak([], "next", 100)
     assert top.tolist() == [0.7, 0.3] and dip.round(9).tolist() == [0.1, 0.0]
-
-
-def test_means_say_their_spread():
-    assert words.means({"a": np.array([1.0]), "b": np.array([0.0, 2.0])}) == "a 1.00; b 1.00 ± 1.41"
-
-
-@pytest.mark.parametrize(
-    ("values", "digits", "told"),
-    [([0.1, 0.304], 2, "0.10 to 0.30"), ([-0.001, 0.002], 2, "0.00"), ([[2500.4], [12.0]], 0, "12 to 2,500")],
-)
-def test_a_span_is_one_number_where_its_ends_print_alike(values, digits, told):
-    assert words.span(values, digits) == told

@@ -47,7 +47,7 @@ def picture(colour):
 
 
 def shown(key, measured, **more):
-    claim = claims.claim(key, "S", paper="v1", measured=measured, interval=(0, 1), **more)
+    claim = claims.claim(key, "S", measured=measured, interval=(0, 1), setting="theory", **more)
     return v4.new_code_cell("c", outputs=[v4.new_output("execute_result", data=claim._repr_mimebundle_())])
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
+import records
 import tables
 from docutils import nodes
 from sphinx import addnodes
@@ -23,7 +24,6 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
-from book._ext import records as _ext_records
 from probsig.runs import files as runs_files
 
 logger = logging.getLogger(__name__)
@@ -83,8 +83,8 @@ class Measured(SphinxRole):
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Called by docutils."""
-        records, _ = _ext_records.collect(Path(self.env.srcdir, "notebooks"))
-        record = next((record for record in records if record["key"] == self.text), None)
+        made, _ = records.collect(Path(self.env.srcdir, "notebooks"))
+        record = next((record for record in made if record["key"] == self.text), None)
         if record is None:
             logger.warning("no notebook makes the claim %s", self.text, location=self.get_location())
             return [nodes.Text(self.text)], []

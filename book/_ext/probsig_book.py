@@ -3,13 +3,19 @@
 What a cell put out is shown sign by sign: typographic quotes and dashes are for prose.
 
 A page whose notebook is stale (see `staleness`) is a warning, so that `-W` fails, and says so at its top.
-A page made by papermill, with other parameters than the book's, says that instead.
+A page made by papermill, with other parameters than the book's, says that instead, and leaves out what stands in a
+`finding` block: sentences about the book's own numbers.
+
+    :::{finding}
+    The digits are ordered in four of five texts.
+    :::
 """
 
 from pathlib import Path
 
 import docstrings
 import nbformat
+import reference
 import staleness
 import tables
 from docutils import nodes
@@ -18,8 +24,9 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
 
-from probsig.pages import claims
+from probsig.pages import claims, errata
 
 logger = logging.getLogger(__name__)
 FOLDER = "notebooks/"
@@ -56,6 +63,8 @@ def mark(app: Sphinx, doctree: nodes.document) -> None:
     if parameters is not None:
         given = ", ".join(f"{key} = {value!r}" for key, value in parameters.items()) or "the default parameters"
         _box(doctree, nodes.note, f"This page is a rerun with {given}; the book's own outputs differ.")
+        for found in list(doctree.findall(lambda node: "finding" in getattr(node, "attributes", {}).get("classes", []))):
+            found.parent.remove(found)
     elif why := reasons(app.srcdir, page):
         sentence = f"This page is stale: {'; '.join(why)}. `make book` makes it anew."
         logger.warning("%s", sentence, location=page, type="probsig", subtype="stale")
@@ -66,6 +75,16 @@ def _box(doctree: nodes.document, kind: type[nodes.Element], sentence: str) -> N
     section = next(iter(doctree.findall(nodes.section)), doctree)
     title = section.first_child_matching_class(nodes.title)
     section.insert(0 if title is None else title + 1, kind("", nodes.paragraph("", sentence)))
+
+
+class Finding(SphinxDirective):
+    """``:::{finding}``: sentences about the book's own numbers, which a rerun leaves out."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Called by docutils."""
+        return [nodes.container("", *self.parse_content_to_nodes(), classes=["finding"])]
 
 
 class PlainOutputs(SphinxTransform):
@@ -95,13 +114,16 @@ class Records:
     @staticmethod
     def handle_mime(renderer, data, inline: bool) -> list[nodes.Element] | None:
         """Called by myst-nb for each output."""
-        return [] if data.mime_type in (claims.CLAIM_MIME, claims.ERRATUM_MIME) else None
+        return [] if data.mime_type in (claims.MIME, errata.MIME) else None
 
 
 def setup(app: Sphinx) -> dict:
     """Called by Sphinx."""
-    for name, directive in tables.DIRECTIVES.items():
-        app.add_directive(name, directive)
+    app.add_directive("panel-index", tables.PanelIndex)
+    app.add_directive("status-table", tables.StatusTable)
+    app.add_directive("finding", Finding)
+    app.add_directive("api-names", reference.Names)
+    app.add_directive("api-module", reference.Module)
     app.add_transform(PlainOutputs)
     app.connect("env-get-outdated", reread)
     app.connect("doctree-read", mark)

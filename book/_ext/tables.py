@@ -1,4 +1,4 @@
-"""Tables of the book that are computed while it is built: claims, errata, panels, status.
+"""Tables of the book that are computed while it is built, and the two of them that need no claims: panels, status.
 
 Cells are docutils nodes.
 Texts that authors write in MyST (a claim's statement or unit) are parsed as MyST; whatever else a record holds (tokens,
@@ -13,11 +13,7 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 from staleness import Book
 
-from book._ext import records as _ext_records
-from probsig.pages import claims
-
 Cell = list[nodes.Node]
-TONES = {"reproduced": "good", "partly": "partly", "not reproduced": "bad"}
 
 
 def text(value: object) -> Cell:
@@ -30,19 +26,23 @@ def formula(tex: str) -> Cell:
     return [nodes.math_block(tex, tex, nowrap=False, number=None, label=None)]
 
 
-def table(headers: list[str], rows: list[list[Cell]], widths: list[int] | None = None) -> nodes.Node:
-    """A table whose cells are lists of nodes, with relative column widths; it scrolls sideways inside its page."""
+def table(headers: list[str], rows: list[list[Cell] | nodes.row], widths: list[int] | None = None) -> nodes.Node:
+    """A table whose cells are lists of nodes, with relative column widths; it scrolls sideways inside its page.
+
+    A row is its cells, or a `row` node where it has classes or an id.
+    """
     widths = widths or [1] * len(headers)
     group = nodes.tgroup(cols=len(headers))
     group += [nodes.colspec(colwidth=width) for width in widths]
-    group += nodes.thead("", _row([text(header) for header in headers]))
-    group += nodes.tbody("", *[_row(cells) for cells in rows])
+    group += nodes.thead("", row([text(header) for header in headers]))
+    group += nodes.tbody("", *[each if isinstance(each, nodes.row) else row(each) for each in rows])
     classes = ["colwidths-given"] if len(set(widths)) > 1 else []
     return nodes.container("", nodes.table("", group, classes=classes), classes=["probsig-table"])
 
 
-def _row(cells: list[Cell]) -> nodes.row:
-    return nodes.row("", *[nodes.entry("", *cell) for cell in cells])
+def row(cells: list[Cell], **attributes: object) -> nodes.row:
+    """One row of a table, with attributes such as `classes` and `ids`."""
+    return nodes.row("", *[nodes.entry("", *cell) for cell in cells], **attributes)
 
 
 class BookDirective(SphinxDirective):
@@ -67,48 +67,6 @@ class BookDirective(SphinxDirective):
     def chapter(self, notebook: str) -> Cell:
         """A cell that links a chapter, given as `part/chapter`."""
         return self.myst(f"{{doc}}`/notebooks/{notebook}`")
-
-
-class ClaimsTable(BookDirective):
-    """`{claims-table}`: every claim of the book with its verdict, a table a chapter."""
-
-    def run(self) -> list[nodes.Node]:
-        made = collected(self)[0]
-        shown: list[nodes.Node] = []
-        for notebook in dict.fromkeys(claim["notebook"] for claim in made):
-            rows = [self.row(claim) for claim in made if claim["notebook"] == notebook]
-            shown += [nodes.rubric("", "", *self.chapter(notebook)[0].children)]
-            shown += [table(["Claim", "We measure", "Setting", "Verdict"], rows, [46, 28, 10, 16])]
-        return shown or [nodes.paragraph("", "No chapter makes a claim yet.")]
-
-    def row(self, claim: dict) -> list[Cell]:
-        says = f": {claim['says']}" if claim["says"] else ""
-        measured = self.myst(f"{claim['measured']}; accepted {claim['accepted']}")
-        return [
-            self.myst(claim["statement"]) + self.myst(f"*The paper ({claim['paper']}){says}*"),
-            measured + (self.myst(claim["note"]) if claim["note"] else []),
-            text(claims.SETTINGS[claim["setting"]]),
-            verdict(claim),
-        ]
-
-
-class ErrataTable(BookDirective):
-    """`{errata-table}`: every printed formula that does not hold, with its correction and proof, a block each."""
-
-    def run(self) -> list[nodes.Node]:
-        return [self.block(erratum) for erratum in collected(self)[1]] or [
-            nodes.paragraph("", "No chapter records an erratum yet.")
-        ]
-
-    def block(self, erratum: dict) -> nodes.Node:
-        sides = [
-            nodes.container("", *text(title), *formula(erratum[title.lower()]), classes=["erratum-formula"])
-            for title in ("Printed", "Corrected")
-        ]
-        proof = f"{{prf:ref}}`{erratum['proof']}` in {{doc}}`/notebooks/{erratum['notebook']}`"
-        where, why = erratum["where"], erratum["why"].rstrip(".")
-        parts = [nodes.rubric("", where[0].upper() + where[1:]), *self.myst(f"{why[0].upper()}{why[1:]}."), *sides]
-        return nodes.container("", *parts, *self.myst(f"Size: {erratum['size']}. Proof: {proof}."), classes=["erratum"])
 
 
 class PanelIndex(BookDirective):
@@ -144,29 +102,3 @@ class StatusTable(BookDirective):
             whose = "All chapters" if len(software) == 1 else ", ".join(names)
             shown += text(f"{whose} ran with {versions}.")
         return shown
-
-
-def collected(directive: BookDirective) -> tuple[list[dict], list[dict]]:
-    """Claims and errata of the book's notebooks, in the order of the table of contents."""
-    folder = directive.book.ledger.parent
-    order = [path.relative_to(folder).with_suffix("").as_posix() for path in directive.notebooks()]
-    found = [[record for record in records if record["notebook"] in order] for records in _ext_records.collect(folder)]
-    made, errata = (sorted(records, key=lambda record: order.index(record["notebook"])) for records in found)
-    return made, errata
-
-
-def verdict(claim: dict) -> Cell:
-    """A verdict as words with a coloured edge; away from the paper's setting the outcome follows it."""
-    words = claim["verdict"]
-    if words not in TONES:
-        words = f"{words}: {claim['outcome']} at {claims.SETTINGS[claim['setting']]}"
-    classes = ["verdict", f"verdict-{TONES.get(claim['verdict'], 'open')}"]
-    return [nodes.paragraph("", "", nodes.inline("", words, classes=classes))]
-
-
-DIRECTIVES = {
-    "claims-table": ClaimsTable,
-    "errata-table": ErrataTable,
-    "panel-index": PanelIndex,
-    "status-table": StatusTable,
-}

@@ -149,7 +149,7 @@ class ArrayEngine:
             if self.protocol.batch is None:
                 batch = self.population
             else:
-                atoms = orders[:, step]
+                atoms = orders[:, step]  # type: ignore[call-overload]
                 batch = self.counts[atoms], self.y[atoms], self.share
             parts = gradients.gradient(self.model, *batch, W, self.protocol.activation, self.xp)
             flat = self.xp.concatenate([part.reshape(len(self.W_E), -1) for part in parts], 1)
@@ -192,7 +192,7 @@ class KernelEngine:
         self.state = {"W": flat, "mean": np.zeros_like(flat), "square": np.zeros_like(flat)}
         self.state["absent"] = start_E[self.absent_ids]
         self.optimiser = Optimiser(protocol.optimiser, np.zeros(1), protocol.learning_rate)
-        self.order = Order(law, run_seeds[0], protocol.batch, protocol.samples)
+        self.order = Order(law, run_seeds[0], protocol.batch, protocol.samples)  # type: ignore[arg-type]
         self.done = 0
 
     def advance(self, steps: int) -> None:

@@ -54,7 +54,7 @@ def gradient(
     if model == "linear":
         Q = turn(C) @ P
         return [Q @ U, turn(Q) @ E]
-    dU, dInner, back = turn(P) @ layers[-1][0], [], P @ U
+    dU, dInner, back = turn(P) @ layers[-1][0], [], P @ U  # type: ignore[var-annotated]
     for W, (before, _), (_, slope) in zip(inner[::-1], layers[-2::-1], layers[:0:-1], strict=True):
         back = back * slope
         dInner.insert(0, turn(back) @ before)

@@ -83,7 +83,8 @@ class _Log:
 def train(law: Distribution, model: str, *, seed: int, measure: Measure | None = None, **options) -> Trajectory:
     """Train one model on one law from the streams (seed, "data" | "init" | "order", law.stream).
 
-    `options` are those of `train_together` and the fields of `engines.Protocol`.
+    `options` are those of `train_together` and the fields of `engines.Protocol`; errors as there. (Section 4.1 and
+    appendix A of the paper.)
 
     >>> from probsig.laws.tasks import addition
     >>> law = addition(anchors=range(1, 3), z=range(5, 8), vocab_size=12)
@@ -101,7 +102,7 @@ def train_together(
     seeds: Sequence[int],
     init: str | float | tuple[NDArray, NDArray] | Sequence[str | float] = "sd",
     hidden_size: int = 200,
-    dtype: DTypeLike = None,
+    dtype: DTypeLike = None,  # type: ignore[assignment]
     device: str = "cpu",
     measures: Sequence[Measure] | None = None,
     measure_at: Iterable[int] = (),
@@ -140,7 +141,7 @@ def train_together(
     log, identity = _Log(), {"model": model, "seeds": list(map(int, seeds)), "of": _digest(law, starts, what)}
     found = draft.load(identity) if draft else None
     if found:
-        parts = {"state": {}, "log": {}}
+        parts = {"state": {}, "log": {}}  # type: ignore[var-annotated]
         for name, array in found[1].items():
             part, _, key = name.partition("/")
             parts[part][key] = array
@@ -166,7 +167,7 @@ def train_together(
                 weights = engine.weights()
                 if event in measure_at and event not in log.steps:
                     log.steps.append(event)
-                    log.metrics.append([measure(event, *W) for measure, W in zip(measures, weights, strict=True)])
+                    log.metrics.append([measure(event, *W) for measure, W in zip(measures, weights, strict=True)])  # type: ignore[arg-type]
                 if event in kept and event not in log.kept:
                     log.kept.append(event)
                     log.weights.append([W[:2] for W in weights])

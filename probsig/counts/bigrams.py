@@ -60,7 +60,7 @@ class Bigrams:
         stored = len(self.columns)
         fits = self.indptr.shape == (self.vocab_size + 1,) and len(self.entries) == stored == int(self.indptr[-1])
         types = (self.indptr.dtype, self.columns.dtype, self.entries.dtype)
-        if not fits or types != (np.int64, np.uint32, np.int64):
+        if not fits or types != (np.int64, np.uint32, np.int64):  # type: ignore[comparison-overlap]
             raise ValueError(
                 f"indptr {self.indptr.shape}, columns {self.columns.shape}, entries {self.entries.shape} of {types} "
                 f"are no table of {self.vocab_size} tokens: pass int64 (V + 1,), uint32 (nnz,) and int64 (nnz,)."
@@ -141,6 +141,7 @@ def count(
     `chunk` counts that many places at a time and adds the counts up as a tree, with 4 bytes of memory for each of these
     places instead of 4 for each of the ids. Any `chunk` and any number of `threads` give the same table.
 
+    Rows of the counts at distance 1, divided by their sums, are the laws of eq. (4) of the paper.
     Raises ValueError for an id out of range, offsets that do not cover the ids in ascending order, a distance of 0, and
     ids without a vocabulary.
 

@@ -281,7 +281,7 @@ def _scatter(ids, offsets, document, start, stop, distance, bucket, bits, where,
             its = bucket[row]
             to = where[its]
             where[its] = to + np.uint64(1)
-            _prefetch(out, np.int64(to) + LINE)
+            _prefetch(out, np.int64(to) + LINE)  # type: ignore[call-arg]
             out[to] = (np.uint32(row) << bits) | np.uint32(second[i])
         place = min(stop, end)
 
@@ -331,7 +331,7 @@ def sweep(dense, bits, words, columns, counts, out):
             continue
         words[w] = 0
         while upper != 0:
-            word = (np.uint64(w) << six) + np.uint64(trailing_zeros(upper))
+            word = (np.uint64(w) << six) + np.uint64(trailing_zeros(upper))  # type: ignore[call-arg]
             upper &= upper - one
             lower = bits[word]
             bits[word] = 0

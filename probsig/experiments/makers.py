@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from probsig import seeds
+from probsig.errors import one_of
 from probsig.experiments.edited_text import SIGNATURES as EDIT_SIGNATURES
 from probsig.experiments.edited_text import TEXTS
 from probsig.experiments.heads import BEFORE, KINDS, SIGNATURES, SIZES
@@ -54,9 +55,11 @@ def recipe_of(config: Mapping[str, Any]) -> training.Recipe:
 
 
 def network_of(config: Mapping[str, Any], data: Any, **options: Any) -> Any:
-    """The untrained network of a config, for a training set."""
+    """The untrained network of a config, for a training set; raises ValueError for what `networks.build` refuses and an
+    unknown shape."""
     sizes = {"vocab_size": data.vocab_size, "original": data.original}
     init = config.get("init", "vocab")
+    one_of("shape", config["shape"], networks.SHAPES)
     shape = networks.SHAPES[config["shape"]]
     options |= {"init": init, "seed": config["seed"], "attention": config.get("attention", "causal")}
     return networks.build(config["architecture"], shape, **sizes, **options)

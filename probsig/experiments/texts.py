@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from probsig.counts.bigrams import Bigrams, count
 from probsig.text import tokenizers
 from probsig.text.corpora import open_corpus
+from probsig.text.groups import GROUPS
 from probsig.text.sources.toy import ToyCorpus
 from probsig.text.training_set import Tokens, TrainingSet, training_set
 
@@ -33,18 +34,6 @@ STAND_IN, OPEN, YOURS = "stand-in", "open", "yours"
 NAMES = ("arxiv", "dm-mathematics", "cc", "pubmed-central", "wikipedia-en")
 FURTHER = ("python-source", "wikipedia-fr")
 """Texts that are no subset of the Pile, which packages ship everywhere."""
-GROUPS: dict[str, tuple[str, ...]] = {
-    "digits": tuple("0123456789"),
-    "months": tuple(
-        f" {month}"
-        for month in ("January February March April May June July August September October November December".split())
-    ),
-    "slashes": ("/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h"),
-    "weekdays": tuple(f" {day}" for day in "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()),
-    "numbers": tuple(f" {word}" for word in "one two three four five six seven eight nine ten eleven twelve".split()),
-    "letters": tuple(f" {letter}" for letter in "abcdefghijklmnopqrstuvwxyz"),
-}
-"""Groups of tokens that the chapters look at; "slashes" is the group of v1 Fig. 12 / v2 Fig. 15 and its neighbours."""
 
 
 def pack(texts: Iterable[str]) -> NDArray[np.uint8]:

@@ -1,4 +1,9 @@
-"""How alike two sets of token vectors are, and how far to trust it."""
+"""How alike two sets of token vectors are, and how far to trust it.
+
+>>> from probsig import geometry
+>>> geometry.cosine([[1.0, 0.0], [3.0, 4.0]]).tolist()
+[[1.0, 0.6], [0.6, 1.0]]
+"""
 
 import lazy_loader as lazy
 

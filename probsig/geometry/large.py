@@ -195,7 +195,7 @@ def correlations(a: Cosines, b: Cosines) -> Correlations:
         a0, b0 = (np.array([a0, b0]) + sums[:, :2].sum(axis=0) / (n * (n - 1))).tolist()
     by_token, doubtful = pearson_from_sums(sums, n - 1, a0, b0)
     for i in np.flatnonzero(doubtful):
-        x, y = (np.delete(_row(c, i), i) for c in (a, b))
+        x, y = (np.delete(_row(c, i), i) for c in (a, b))  # type: ignore[arg-type]
         x0, y0 = x.mean(), y.mean()
         own = [s.sum() for s in (x - x0, y - y0, (x - x0) ** 2, (y - y0) ** 2, (x - x0) * (y - y0))]
         by_token[i] = pearson_from_sums(np.array(own), n - 1, x0, y0)[0]
@@ -204,6 +204,17 @@ def correlations(a: Cosines, b: Cosines) -> Correlations:
 
 def _row(c: Cosines, i: int) -> Array:
     return c.pairs[_places(c.size, i, np.arange(c.size))].astype(float)
+
+
+def row(c: Cosines, i: int) -> Array:
+    """The cosines of row i with every row, (n,) float64, 1 at i itself.
+
+    >>> row(Cosines(np.array([0.5, 0.0, 0.25], dtype=np.float32), 3), 2).tolist()
+    [0.0, 0.25, 1.0]
+    """
+    found = _row(c, i)
+    found[i] = 1.0
+    return found
 
 
 def same_tokens(a: Cosines, b: Cosines) -> None:

@@ -88,7 +88,7 @@ def _sparse(X: sp.csr_array) -> tuple[Callable[[int, int, Array], None], Array]:
     starts, lists, values, rows = _transposed(X.indptr, X.indices, X.data, degree, place, alone, head)
 
     def add(first: int, last: int, sums: Array) -> None:
-        _add(first, last, *rows, starts, lists, values, sums)
+        _add(first, last, *rows, starts, lists, values, sums)  # type: ignore[call-arg]
 
     return add, head
 

@@ -118,8 +118,10 @@ def order_correlation(W: ArrayLike, positions: ArrayLike | None = None) -> float
 
 
 def cosine_correlation(A: ArrayLike, B: ArrayLike) -> float:
-    """R_cos: the correlation of cos(A_i, A_j) with cos(B_i, B_j) over unordered pairs; A and B may differ in width.
+    """R_cos: the correlation of cos(A_i, A_j) with cos(B_i, B_j) over unordered pairs; A (n, d) and B (n, m) may differ
+    in width.
 
+    (Section 6 of the paper, v2 Fig. 6B; here without the diagonal.)
     Raises ValueError as `cosine` does, and where A and B do not have the same tokens, 3 or more.
 
     >>> A = [[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]

@@ -217,13 +217,13 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
             length = int.from_bytes(file.read(8), "little")
             size = path.stat().st_size
             header = json.loads(file.read(length)) if length <= size else None
-        header.pop("__metadata__", None)
-        whole = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0) == size
+        header.pop("__metadata__", None)  # type: ignore[union-attr]
+        whole = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0) == size  # type: ignore[union-attr]
     except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise StorageError(f"{path} is no whole safetensors file: fetch it again.") from error
     if not whole:
         raise StorageError(f"{path} has {size} bytes and its header promises another number: fetch it again.")
-    return header, 8 + length
+    return header, 8 + length  # type: ignore[return-value]
 
 
 def _mapped(path: Path, tensor: str) -> tuple[NDArray[Any], str]:

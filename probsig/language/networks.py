@@ -146,9 +146,9 @@ def _network(architecture: str, shape: Shape, vocab_size: int) -> Any:
     }
     if architecture == "qwen2.5":
         rope = {"rope_type": "default", "rope_theta": 1e6}
-        return Qwen2ForCausalLM(Qwen2Config(rope_parameters=rope, rms_norm_eps=1e-6, **sizes))
+        return Qwen2ForCausalLM(Qwen2Config(rope_parameters=rope, rms_norm_eps=1e-6, **sizes))  # type: ignore[arg-type]
     rope = {"rope_type": "default", "rope_theta": 1e4}
-    return MistralForCausalLM(MistralConfig(rope_parameters=rope, rms_norm_eps=1e-5, sliding_window=None, **sizes))
+    return MistralForCausalLM(MistralConfig(rope_parameters=rope, rms_norm_eps=1e-5, sliding_window=None, **sizes))  # type: ignore[arg-type]
 
 
 def _drawn(name: str, size: tuple[int, ...], init: str | float, seed: int, original: int) -> torch.Tensor:

@@ -3,7 +3,7 @@ r"""How much of a language model's velocity of W_E a formula explains, and what 
 The share at the best scale is the squared cosine of the two matrices; beside it stand the share as the formula stands,
 bands of frequency, shuffles of tokens that keep frequencies, the share up to one linear map of the hidden space, and
 the correlation of the cosines of tokens' velocities with those of their signatures. Velocities and formulas are those
-of `language_velocity`.
+of `language.velocity`.
 
 Axes: velocities and formulas are (V, d), rows tokens; often (V,) is how often each token has a target after it, the
 n_s of the formulas times the number of places.

@@ -51,8 +51,12 @@ class TextSignatures:
 
     @cached_property
     def tokens(self) -> NDArray[np.int64]:
-        """The tokens that are compared, at most 10,000, seen LEAST times or more, most frequent first."""
-        return self.data.frequent(SIZES[-1], LEAST)
+        """The tokens that are compared, at most 10,000, seen LEAST times or more, most frequent first; raises
+        ValueError where they are fewer than 3."""
+        found = self.data.frequent(SIZES[-1], LEAST)
+        if len(found) < 3:
+            raise ValueError(f"{self.data.name} has {len(found)} tokens seen {LEAST} times or more: take more text.")
+        return found
 
     @property
     def sizes(self) -> list[int]:
@@ -83,18 +87,19 @@ class TextSignatures:
         """
         which, _, rest = name.partition(" ")
         low, high = _numbers(name, rest)
-        if which in SIDES:
+        if which in SIDES and low == high:
             return laws.skip(self.counts(low), tokens, kind, which)
         if name == "tied":
             return laws.tied(self.counts(1), tokens, kind)
         if which == "window" and rest:
             return laws.window((self._count(k) for k in range(low, high + 1)), tokens, kind=kind)
-        if which == "attention":
+        if which == "attention" and low == high:
             far = range(low, min(low - 1 + REACH, low - 1 + self.length - 1) + 1)
             weights = laws.harmonic_weights([k - low + 1 for k in far], self.length)
             return laws.attention([self.counts(k) for k in far], tokens, weights, kind)
         if which == "stack" and rest:
-            parts = [laws.skip(self.counts(k), tokens, "raw") for k in range(low, high + 1)]
+            part = "raw" if kind == "centred" else kind
+            parts = [laws.skip(self.counts(k), tokens, part) for k in range(low, high + 1)]
             stacked = sp.csr_array(sp.hstack(parts))
             return laws.centred(stacked) if kind == "centred" else stacked
         raise ValueError(f"There is no signature {name!r}: pass one as the head of probsig.language.signatures says.")
@@ -102,7 +107,7 @@ class TextSignatures:
     def cosines(self, name: str, C: int, kind: str = "raw") -> Cosines:
         """The cosines of that signature over the C most frequent tokens, made once."""
         if (name, C, kind) not in self._made:
-            self._made[name, C, kind] = cosines(self.rows(name, self.tokens[:C], kind), absent="zero")
+            self._made[name, C, kind] = cosines(self.rows(name, self.tokens[:C], kind), absent="zero")  # type: ignore[arg-type]
         return self._made[name, C, kind]
 
     def ceilings(self, names: Sequence[str], sizes: Sequence[int], kind: str = "raw", seed: int = 0) -> NDArray:
@@ -113,9 +118,9 @@ class TextSignatures:
         for n, name in enumerate(names):
             for c, C in enumerate(sizes):
                 try:
-                    found = reliability.split_half(
-                        *halves, self.tokens[:C], lambda half, tokens, name=name: half.rows(name, tokens, kind)
-                    )
+                    found = reliability.split_half(  # type: ignore[call-arg]
+                        *halves, self.tokens[:C], lambda half, tokens, name=name: half.rows(name, tokens, kind)  # type: ignore[arg-type]
+                    )  # fmt: skip
                 except ValueError:  # fewer than 3 tokens in both halves
                     continue
                 out[n, c] = found.ceiling
@@ -125,8 +130,8 @@ class TextSignatures:
 def _numbers(name: str, rest: str) -> tuple[int, int]:
     """The distances in a name: (1, 1) where it has none."""
     try:
-        low, _, high = (rest or "1").partition("-")
-        numbers = int(low), int(high or low)
+        low, to, high = (rest or "1").partition("-")
+        numbers = int(low), int(high if to else low)
     except ValueError:
         numbers = 0, 0
     if not 1 <= numbers[0] <= numbers[1]:

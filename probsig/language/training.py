@@ -301,7 +301,7 @@ class _Compiled(_Update):
 
     def _adamw(self, recipe: Recipe) -> torch.optim.AdamW:
         known = {"lr": self.rate, "weight_decay": recipe.weight_decay, "fused": True, "capturable": True}
-        return torch.optim.AdamW(self.model.parameters(), **known)
+        return torch.optim.AdamW(self.model.parameters(), **known)  # type: ignore[arg-type]
 
     def ready(self) -> None:
         """Compile, by a gradient that is thrown away."""
@@ -326,9 +326,9 @@ class _Compiled(_Update):
         return by_head
 
     def _capture(self) -> None:
-        self.graph = torch.cuda.CUDAGraph()
+        self.graph = torch.cuda.CUDAGraph()  # type: ignore[assignment]
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
+        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):  # type: ignore[arg-type]
             self.out = self._gradient(self.batch)
             self.optimizer.step()
 
@@ -375,7 +375,10 @@ def _load(arrays: Mapping[str, NDArray], model: Any, optimizer: Any) -> Log:
             state.setdefault(int(number), {})[name] = torch.from_numpy(array.copy())
         elif part == "look":
             log.at.setdefault(int(number), {})[name] = array.copy()
+    rates = [group["lr"] for group in optimizer.param_groups]
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate  # on a GPU the tensor that is filled before each update, which was copied just now
     return log
 
 

@@ -58,7 +58,7 @@ def without_norms(model: Any) -> Any:
         if type(child).__name__.endswith("RMSNorm")
     ]
     if not places:
-        raise ValueError("the model has no RMSNorm: pass one that language_models.build made.")
+        raise ValueError("The model has no RMSNorm: pass one that networks.build made.")
     for module, name in places:
         setattr(module, name, nn.Identity())
     return model
@@ -68,7 +68,7 @@ def velocity_and_formulas(model: Any, inputs: NDArray, targets: NDArray, at_once
     """The velocity of W_E over all rows and what every formula says of it: "velocity", FORMS and "context" (the centred
     force sent to every earlier place by uniform attention, before W_OV), (V, d) each, and "loss" (), in nats.
 
-    model: one that `language_models.build` made. inputs, targets: (R, T), targets below 0 are left out. at_once: how
+    model: one that `networks.build` made. inputs, targets: (R, T), targets below 0 are left out. at_once: how
     many rows the model reads at a time. Raises ValueError where no place has a target.
 
     >>> from probsig.language.networks import SHAPES, build
@@ -156,8 +156,8 @@ def _places(targets: NDArray) -> int:
     """P, how many places have a target."""
     total = np.count_nonzero(targets >= 0)
     if not total:
-        raise ValueError("no place of these rows has a target: pass rows of a text of 2 tokens or more.")
-    return total
+        raise ValueError("No place of these rows has a target: pass rows of a text of 2 tokens or more.")
+    return total  # type: ignore[return-value]
 
 
 def _to_earlier(force: Any) -> Any:
@@ -178,7 +178,7 @@ def _norm_back(force: Any, norm: Any, x: Any) -> Any:
 def _through(force: Any, values: Sequence[Any], norms: Sequence[tuple[Any, Any]] = ()) -> Any:
     """The force at the embeddings, of one at the end, through layers of uniform attention without MLPs; with the norms
     before them, if given, each with its input."""
-    for value, before in zip(reversed(values), reversed(norms or [None] * len(values)), strict=True):
+    for value, before in zip(reversed(values), reversed(norms or [None] * len(values)), strict=True):  # type: ignore[list-item]
         branch = _to_earlier(force) @ value
         force = force + (_norm_back(branch, *before) if before else branch)
     return force

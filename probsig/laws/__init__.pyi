@@ -1,5 +1,5 @@
 from .distribution import Distribution
-from .sequences import SequenceLaw
+from .sequences import SequenceLaw, markov
 from .tasks import TASKS, TEX, addition, addition_same_domain, modular_addition
 
 __all__ = [
@@ -9,5 +9,6 @@ __all__ = [
     "SequenceLaw",
     "addition",
     "addition_same_domain",
+    "markov",
     "modular_addition",
 ]

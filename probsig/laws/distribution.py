@@ -42,7 +42,8 @@ class Distribution:
 
     X (n, L) token ids, y (n,) label ids, weight (n,) positive integers, vocab_size V (ids are 0..V-1),
     `name` for pages, `groups` names sets of ids, `stream` names what is drawn from the law: laws of one stream and seed
-    share their draws and initial weights, whatever their names. The arrays are copied and read-only.
+    share their draws and initial weights, whatever their names. The arrays are copied and read-only. (The law of
+    section 3.1 of the paper.)
     Raises ValueError, in one sentence, for a wrong shape or type, an id outside 0..V-1 or a weight below 1.
 
     >>> law = Distribution(X=[[1, 2], [2, 2]], y=[3, 0], weight=[3, 1], vocab_size=4)

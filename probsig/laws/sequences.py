@@ -13,24 +13,26 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True, eq=False)
 class SequenceLaw:
     """A law of sequences of one length: atoms ``X`` (n, L) with ``probability`` (n,).
 
-    Raises ValueError when a shape, a token id or the total probability is off.
+    The law of section 6 and appendix D.6 of the paper. Raises ValueError when a shape, a token id or the total
+    probability is off.
 
     >>> law = SequenceLaw(X=[[0, 1, 0], [1, 1, 0]], probability=[0.5, 0.5], vocab_size=2)
     >>> law.bigrams().tolist()  # [token, next], each divided by L = 3
     [[0.0, 0.16666666666666666], [0.3333333333333333, 0.16666666666666666]]
     """
 
-    X: np.ndarray
-    probability: np.ndarray
+    X: NDArray[np.int64]
+    probability: NDArray[np.float64]
     vocab_size: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         X = np.ascontiguousarray(self.X, dtype=np.int64)
         probability = np.ascontiguousarray(self.probability, dtype=np.float64)
         if X.ndim != 2 or X.shape[1] < 2:
@@ -50,7 +52,7 @@ class SequenceLaw:
         """L, the number of tokens in a sequence."""
         return self.X.shape[1]
 
-    def bigrams(self, distance: int = 1) -> np.ndarray:
+    def bigrams(self, distance: int = 1) -> NDArray[np.float64]:
         r"""Pair frequencies ``N[s, s'] = (1/L) sum_t P(X_t = s, X_{t+distance} = s')``, shape (V, V)."""
         if not 1 <= distance < self.length:
             raise ValueError(f"distance is {distance}; with length {self.length} it lies in 1..{self.length - 1}")
@@ -59,7 +61,7 @@ class SequenceLaw:
         np.add.at(N, (self.X[:, :-distance], self.X[:, distance:]), weight)
         return N
 
-    def attention_signature(self) -> np.ndarray:
+    def attention_signature(self) -> NDArray[np.float64]:
         r"""One-layer attention signature, shape (V, V).
 
         ``A[s, s'] = (1/L) sum_{t<L} (1/t) sum_{tau<=t} P(X_tau = s, X_{t+1} = s')``: every later token counts, weighted
@@ -71,7 +73,7 @@ class SequenceLaw:
             np.add.at(A, (self.X[:, :t], np.broadcast_to(self.X[:, t : t + 1], (len(self.X), t))), weight)
         return A
 
-    def union_ratio(self) -> np.ndarray:
+    def union_ratio(self) -> NDArray[np.float64]:
         """Equation (4) as a ratio of events, ``P(some t: X_t = s, X_{t+1} = s') / P(some t < L: X_t = s)``, (V, V).
 
         Its rows do not sum to 1: it is printed here to be compared, not used.
@@ -84,14 +86,14 @@ class SequenceLaw:
         joint, single = self.probability @ pair, self.probability @ token
         return joint.reshape(V, V) / np.where(single > 0, single, 1)[:, None]
 
-    def contains(self) -> np.ndarray:
+    def contains(self) -> NDArray[np.float64]:
         """``P(some t < L: X_t = s)``, shape (V,): the fraction of sequences with s among their inputs."""
         token = np.zeros((len(self.X), self.vocab_size), dtype=bool)
         np.put_along_axis(token, self.X[:, :-1], True, axis=1)
         return self.probability @ token
 
 
-def markov(first, transitions, length: int) -> SequenceLaw:
+def markov(first: ArrayLike, transitions: ArrayLike, length: int) -> SequenceLaw:
     """All sequences of a Markov chain, enumerated.
 
     ``first`` (V,) is the law of X_1 and ``transitions`` either (V, V), rows P(. | X_t), or (V, V, V), rows

@@ -48,7 +48,7 @@ def shifted(v: ArrayLike, u: ArrayLike) -> Distribution:
         raise ValueError(f"u moves a z onto the anchor {shared[0]}: choose shifts that keep z away from 11..20")
     X = np.column_stack([z, ANCHORS[i], ANCHORS[j]])
     groups = {"anchors": ANCHORS, "z": np.unique(z), "labels": np.unique(y)}
-    return Distribution(X, y, np.ones(len(y), dtype=np.int64), 200, groups=groups, stream="rivals")
+    return Distribution(X, y, np.ones(len(y), dtype=np.int64), 200, groups=groups, stream="rivals")  # type: ignore[arg-type]
 
 
 def traded(v: ArrayLike) -> NDArray[np.int64]:

@@ -29,7 +29,7 @@ def _task(name: str, anchors: list[int], triples: list[tuple], label: Callable, 
         raise ValueError(f"id {shared[0]} is an anchor and also a value of z: keep the two sets disjoint")
     y = [label(*triple) for triple in triples]
     groups = {"anchors": tuple(anchors), "z": tuple(z), "labels": tuple(sorted(set(y)))}
-    return Distribution(triples, y, [1] * len(triples), vocab_size, name, groups, stream=name)
+    return Distribution(triples, y, [1] * len(triples), vocab_size, name, groups, stream=name)  # type: ignore[arg-type]
 
 
 def addition(

@@ -1,93 +1,149 @@
-r"""Claims with their verdicts, and errata, as values that a notebook's cell shows and the book collects.
+r"""Claims with their verdicts, as values that a notebook's cell shows and the book collects.
 
-A claim states its acceptance interval in the source, before anything is measured; the verdict follows from the values
-over seeds. "reproduced": every value lies in the interval; "partly": the mean does, but not every value;
-"not reproduced": the mean does not (nan lies nowhere). Away from the paper's setting the same comparison is an outcome
-("holds", "partly", "fails") and the verdict is "not tested at the paper's setting".
+A claim is a statement *of the paper*, with the place and the words there, or *of this book*. It names the interval that
+accepts it before anything is measured, where a null leaves it; `verdicts` has the rule that decides, and the words.
+
+How a call of the old kind is converted:
+
+- A statement of the paper keeps `paper=` (it begins with "v1", "v2" or "v1 and v2") and `says=` (its words there, with
+  their qualifiers). If something had to be put right before it could be tested, `corrected=` says what.
+- A theorem or a prediction of this book has neither; `about=` names the place in the paper that it bears on, if any.
+- `measured` is one number per independent replication (seeds, and nothing else), or one exact number: a bare number
+  with `setting="theory"` is exact, and `exact=True` says so anywhere else. Several exact cases: `exact=True`, all must
+  lie inside. A bare number that is not exact is one replication, and undecided.
+- The whole t-interval must lie inside. So an end that the quantity cannot pass is no bound: (0.9, 1.0) becomes
+  (0.9, np.inf), (-1.0, -0.9) becomes (-np.inf, -0.9), and (0, 0.05) of an error becomes (-np.inf, 0.05).
+- `setting` is one of `SETTINGS`; "stand-in data" is now "stand-in text" or, where the genuine generator made the text,
+  "genuine generator"; a task of this book is "own". Away from "paper" and "theory", `differs=` says what differs.
+- No sentinel: an infinite value is infinite, and `infinite="never"` says what it means; what is undefined is nan.
+- Claims that one experiment makes together share `family=("edited label laws", 7)`: a name and their number.
+- Where a network is trained, `loss=` is its last loss (per replication, or the worst) and `yardstick=` the entropy that
+  a table of frequencies reaches: a network that is not below it decides nothing.
 
 Each value is its cell's last expression. Its record goes into the notebook under a MIME type of its own, with numbers
-rounded to 4 significant digits (more where the interval is narrower than that), so that a rerun compares equal.
-Intervals are (low, high), inclusive; an infinite end is None in the record.
+rounded to 4 significant digits (more where the interval is narrower than that) and counts as they are, so that a rerun
+compares equal. Intervals are (low, high), inclusive; an infinite end is None in the record.
 """
 
 from __future__ import annotations
 
+import collections
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-CLAIM_MIME = "application/vnd.probsig.claim+json"
-ERRATUM_MIME = "application/vnd.probsig.erratum+json"
+from probsig import errors
+from probsig.pages import boxes, verdicts, words
+
+MIME = "application/vnd.probsig.claim+json"
 SETTINGS = {
     "paper": "the paper's setting",
     "theory": "theory",
-    "reduced": "at a reduced setting",
-    "stand-in data": "with stand-in data",
-    "stand-in model": "with a stand-in model",
+    "reduced": "reduced",
+    "stand-in text": "stand-in text",
+    "genuine generator": "genuine generator",
+    "stand-in model": "another model",
+    "own": "this book's own experiment",
 }
-TESTED = ("paper", "theory")
-VERDICTS = {"holds": "reproduced", "partly": "partly", "fails": "not reproduced"}
-NOT_TESTED = "not tested at the paper's setting"
+TESTED = ("paper", "theory")  # settings at which a statement of the paper is tested
 DIGITS = 4
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the paper, what was measured, and whether the measurement lies in the acceptance interval.
+    """A statement of the paper or of this book, what was measured, and the verdict. Made by `claim`.
 
-    Made by `claim`; `values` holds one number a seed.
+    `paper` is empty for a statement of this book; `values` holds one number per replication, or the exact ones.
     """
 
     key: str
     statement: str
-    paper: str
     values: tuple[float, ...]
     interval: tuple[float, float]
-    setting: str
+    exact: bool
+    paper: str
     says: str
+    corrected: str
+    about: str
+    setting: str
+    differs: str
+    family: tuple[str, int] | None
+    untrained: bool
     unit: str
     note: str
     floor: float
+    infinite: str
 
     @property
-    def outcome(self) -> str:
-        """ "holds", "partly" or "fails", whatever the setting."""
-        low, high = self.interval
-        inside = [low <= value <= high for value in self.values]
-        mean = _mean(self.values)
-        return "holds" if all(inside) else "partly" if low <= mean <= high else "fails"
+    def level(self) -> float:
+        """The level of the t-interval: 0.95, and by Bonferroni closer to 1 for one of a family of claims."""
+        return 1 - (1 - verdicts.LEVEL) / (self.family[1] if self.family else 1)
+
+    @property
+    def finding(self) -> str:
+        """ "inside", "outside" or "undecided", whatever the setting."""
+        return verdicts.finding(self.values, self.interval, self.exact, self.level)
 
     @property
     def verdict(self) -> str:
-        """ "reproduced", "partly", "not reproduced" or "not tested at the paper's setting"."""
-        return VERDICTS[self.outcome] if self.setting in TESTED else NOT_TESTED
+        """One of `verdicts.PAPER` for a statement of the paper, one of `verdicts.BOOK` for one of this book."""
+        if not self.paper:
+            return verdicts.of_book(self.finding, untrained=self.untrained)
+        return verdicts.of_paper(
+            self.finding,
+            tested=self.setting in TESTED,
+            corrected=bool(self.corrected),
+            untrained=self.untrained,
+        )
+
+    @property
+    def here(self) -> str:
+        """Where the setting is not the paper's: whether the statement holds there; else empty."""
+        if self.verdict != verdicts.NOT_TESTED:
+            return ""
+        return {"inside": "holds here", "outside": "fails here", "undecided": "undecided here"}[self.finding]
 
     @property
     def measured(self) -> str:
-        """The measurement in words: mean ± standard deviation (n - 1) over the n values, or the one value."""
-        values, count = self.values, len(self.values)
-        if all(abs(value) < self.floor for value in values):
-            shown = f"< {self.floor:g}"
-        else:
-            mean, sd = _mean_sd(values, self._digits)
-            shown = f"{mean:.12g}" if count == 1 or not math.isfinite(mean) else _spread(mean, sd, self._digits)
-        unit = f" {self.unit}" if self.unit else ""
-        return f"{shown}{unit}" + (f" (n = {count})" if count > 1 else "")
+        """The measurement in words: the exact value, or mean ± standard deviation (n - 1) over n replications."""
+        shown = self._exact_words() if self.exact else self._mean_words()
+        return f"{shown}{self._unit}" + ("" if self.exact else f" (n = {len(self.values)})")
+
+    @property
+    def reach(self) -> str:
+        """The t-interval in words, as in "mean between 4.98 and 5.02 at 95 %"; empty where there is none."""
+        interval = None if self.exact else verdicts.t_interval(self.values, self.level)
+        if interval is None or self._all_noise:
+            return ""
+        low, high = (f"{words.significant(end, self._digits):.12g}" for end in interval)
+        return f"mean between {low} and {high} at {100 * self.level:.4g} %"
 
     @property
     def accepted(self) -> str:
         """The acceptance interval in words."""
         low, high = self.interval
-        unit = f" {self.unit}" if self.unit else ""
         if low == high:
-            return f"exactly {low:.12g}{unit}"
+            return f"exactly {low:.12g}{self._unit}"
         if math.isinf(low):
-            return f"at most {high:.12g}{unit}"
-        return f"at least {low:.12g}{unit}" if math.isinf(high) else f"{low:.12g} to {high:.12g}{unit}"
+            return f"at most {high:.12g}{self._unit}"
+        return f"at least {low:.12g}{self._unit}" if math.isinf(high) else f"{low:.12g} to {high:.12g}{self._unit}"
+
+    @property
+    def place(self) -> str:
+        """The setting in words, with what differs from the paper's."""
+        return SETTINGS[self.setting] + (f" ({self.differs})" if self.differs else "")
+
+    @property
+    def whose(self) -> str:
+        """ "paper" or "book"."""
+        return "paper" if self.paper else "book"
+
+    @property
+    def _unit(self) -> str:
+        return f" {self.unit}" if self.unit else ""
 
     @property
     def _digits(self) -> int:
@@ -97,187 +153,162 @@ class Claim:
             return DIGITS
         return min(max(DIGITS, math.ceil(math.log10(max(abs(low), abs(high)) / (high - low))) + 2), 12)
 
+    @property
+    def _all_noise(self) -> bool:
+        return all(abs(value) < self.floor for value in self.values)
+
+    def _word(self, value: float) -> str:
+        if math.isnan(value):
+            return "not defined"
+        return self.infinite if math.isinf(value) else f"{words.significant(value, self._digits):.12g}"
+
+    def _exact_words(self) -> str:
+        if self._all_noise:
+            return f"< {self.floor:g}"
+        ends = dict.fromkeys(map(self._word, (min(self.values), max(self.values))))
+        return " to ".join(ends)
+
+    def _mean_words(self) -> str:
+        if self._all_noise:
+            return f"< {self.floor:g}"
+        finite = tuple(value for value in self.values if math.isfinite(value))
+        shown = words.plus_minus(finite, self._digits) if finite else ""
+        others = collections.Counter(self._word(value) for value in self.values if not math.isfinite(value))
+        often = [f"{word} in {count} of {len(self.values)}" for word, count in others.items()]
+        return ", ".join([*([shown] if shown else []), *often])
+
     def record(self) -> dict[str, Any]:
-        """What the notebook stores: plain JSON, rounded; a value under the floor is "< floor", a nan is "nan"."""
-        mean, sd = _mean_sd(self.values, self._digits)
+        """What the notebook stores: plain JSON, rounded; a value under the floor is "< floor", others are words."""
+        center = verdicts.mean(self.values)
         return {
             "key": self.key,
             "statement": self.statement,
+            "whose": self.whose,
             "paper": self.paper,
             "says": self.says,
-            "values": [self._stored(_significant(value, self._digits), value) for value in self.values],
-            "mean": self._stored(mean, _mean(self.values)),
-            "sd": None if len(self.values) == 1 else self._stored(sd, sd),
+            "corrected": self.corrected,
+            "about": self.about,
+            "values": [self._stored(value) for value in self.values],
+            "mean": self._stored(center),
+            "exact": self.exact,
             "measured": self.measured,
+            "reach": self.reach,
             "interval": [None if math.isinf(end) else end for end in self.interval],
             "accepted": self.accepted,
             "setting": self.setting,
-            "outcome": self.outcome,
+            "place": self.place,
+            "family": list(self.family) if self.family else None,
+            "finding": self.finding,
             "verdict": self.verdict,
+            "here": self.here,
             "unit": self.unit,
             "note": self.note,
         }
 
-    def _stored(self, rounded: float, exact: float) -> float | str:
-        return f"< {self.floor:g}" if abs(exact) < self.floor else rounded if math.isfinite(rounded) else str(rounded)
+    def _stored(self, value: float) -> float | str:
+        if abs(value) < self.floor:
+            return f"< {self.floor:g}"
+        return words.significant(value, self._digits) if math.isfinite(value) else self._word(value)
 
     def __repr__(self) -> str:
-        return f"{self.key}: {self._headline()}; measured {self.measured}, accepted {self.accepted}"
+        verdict = f"{self.verdict}, {self.here}" if self.here else self.verdict
+        return f"{self.key}: {self.whose}, {verdict}; measured {self.measured}, accepted {self.accepted}"
 
-    def _headline(self) -> str:
-        return self.verdict if self.setting in TESTED else f"{self.verdict}; {self.outcome} {SETTINGS[self.setting]}"
-
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, Any]:
-        headline = self._headline()
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        whose = "The paper" if self.paper else "This book"
+        verdict = f"{self.verdict} ({self.here})" if self.here else self.verdict
+        reach = f" · {self.reach}" if self.reach else ""
         rows = [
-            f"**{headline[0].upper()}{headline[1:]}:** {_sentence(self.statement)}",
-            f"*Measured* {self.measured} · *accepted* {self.accepted} · *setting* {self.setting}",
-            f"*The paper* ({self.paper}){': ' + self.says if self.says else ''}",
+            f"**{whose}: {verdict}.** {boxes.sentence(self.statement)}",
+            f"*Measured* {self.measured}{reach} · *accepted* {self.accepted} · *setting* {self.place}",
         ]
+        rows += [f"*The paper* ({self.paper}): {self.says}"] if self.paper else []
+        rows += [f"*Corrected* {self.corrected}"] if self.corrected else []
+        rows += [f"*About* {self.about}"] if self.about else []
+        rows += [f"*Family* one of {self.family[1]}: {self.family[0]}"] if self.family else []
         rows += [f"*Note* {self.note}"] if self.note else []
-        return _bundle(self, CLAIM_MIME, rows, between="\\\n")
-
-
-@dataclass(frozen=True)
-class Erratum:
-    """A formula as printed, the corrected one, and how much the difference is; made by `erratum`."""
-
-    key: str
-    where: str
-    printed: str
-    corrected: str
-    why: str
-    size: str
-    proof: str
-
-    def record(self) -> dict[str, Any]:
-        """What the notebook stores: the fields as they are."""
-        return dict(vars(self))
-
-    def __repr__(self) -> str:
-        return f"{self.key}: erratum to {self.where}; {self.size}"
-
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, Any]:
-        rows = [
-            f"**Erratum** ({self.where}): {_sentence(self.why)}",
-            "*Printed*",
-            f"$${self.printed}$$",
-            f"*Corrected* ({{prf:ref}}`{self.proof}`)",
-            f"$${self.corrected}$$",
-            f"*Size* {self.size}",
-        ]
-        return _bundle(self, ERRATUM_MIME, rows, between="\n>\n")
+        return boxes.bundle(self, MIME, self.record(), rows, between="\\\n")
 
 
 def claim(
     key: str,
     statement: str,
     *,
-    paper: str,
     measured: float | Sequence[float],
     interval: tuple[float, float],
-    setting: str = "paper",
+    paper: str = "",
     says: str = "",
+    corrected: str = "",
+    about: str = "",
+    setting: str = "paper",
+    differs: str = "",
+    exact: bool | None = None,
+    family: tuple[str, int] | None = None,
+    loss: float | Sequence[float] | None = None,
+    yardstick: float | Sequence[float] | None = None,
     unit: str = "",
     note: str = "",
     floor: float = 0.0,
+    infinite: str = "",
 ) -> Claim:
-    """A claim, to be the last expression of its cell.
+    """A claim, to be the last expression of its cell; the module says what each argument is for.
 
-    `measured` is one number, or one number a seed; `interval` is (low, high), one end may be infinite; `setting` is one
-    of `SETTINGS`; `says` is what the paper states, `paper` where. Values smaller than `floor` in size are rounding
-    noise and are recorded as "< floor". `statement`, `says` and `note` are Markdown with TeX in dollars.
+    `interval` is (low, high), one end may be infinite. Values smaller than `floor` in size are rounding noise and are
+    recorded as "< floor". `statement`, `says`, `corrected` and `note` are Markdown with TeX in dollars.
 
-    Raises ValueError for a key that is not lower-case words joined by hyphens, an empty statement or `paper`, an empty
-    or more than one-dimensional `measured`, an interval that is empty or excludes nothing, a negative floor and an
-    unknown setting.
+    Raises ValueError for a key that is not lower-case words joined by hyphens, an unknown setting, an empty or more
+    than one-dimensional `measured`, an interval that is empty or excludes nothing, and for each fault in `_faults`.
 
-    >>> claim("slope", "The slope is 5.", paper="v2 Corollary 1", measured=[5.002, 4.998], interval=(4.9, 5.1))
-    slope: reproduced; measured 5.000 ± 0.003 (n = 2), accepted 4.9 to 5.1
+    >>> claim("slope", "The slope is 5.", measured=[5.002, 4.998], interval=(4.9, 5.1), setting="theory")
+    slope: book, kept; measured 5.000 ± 0.003 (n = 2), accepted 4.9 to 5.1
+    >>> claim("order", "The anchors are ordered.", paper="v2 section 4.1", says="quickly form an ordered structure",
+    ...       measured=[-0.99, -0.97, -0.6], interval=(-np.inf, -0.9))
+    order: paper, undecided; measured -0.8533 ± 0.2196 (n = 3), accepted at most -0.9
     """
-    _check_key(key)
-    _check_words(key, statement=statement, paper=paper)
     values = np.atleast_1d(np.asarray(measured, dtype=float))
+    boxes.check_key(key)
+    boxes.check_words(key, statement=statement)
     if values.ndim != 1 or values.size == 0:
-        raise ValueError(f"claim {key!r} measures an array of shape {values.shape}: pass one number, or one a seed")
+        raise ValueError(f"claim {key!r} measures an array of shape {values.shape}: pass one number per replication")
     low, high = (float(end) for end in interval)
     if not low <= high or (math.isinf(low) and math.isinf(high)):
         raise ValueError(f"claim {key!r} accepts ({low:g}, {high:g}): give low <= high, with at most one end infinite")
-    if setting not in SETTINGS:
-        raise ValueError(f"claim {key!r} has setting {setting!r}: choose one of {', '.join(map(repr, SETTINGS))}")
-    if not 0 <= floor < math.inf:
-        raise ValueError(f"claim {key!r} has floor {floor:g}: pass a size of rounding noise, 0 or more")
-    return Claim(key, statement, paper, tuple(values.tolist()), (low, high), setting, says, unit, note, float(floor))
+    errors.one_of(f"setting of claim {key!r}", setting, SETTINGS)
+    if exact is None:
+        exact = setting == "theory" and np.ndim(measured) == 0
+    found = Claim(
+        key, statement, tuple(values.tolist()), (low, high), exact, paper, says, corrected, about, setting, differs,
+        family, _untrained(loss, yardstick), unit, note, float(floor), infinite,
+    )  # fmt: skip
+    for fault in _faults(found):
+        raise ValueError(f"claim {key!r} {fault}")
+    return found
 
 
-def erratum(key: str, *, where: str, printed: str, corrected: str, why: str, size: str, proof: str) -> Erratum:
-    r"""An erratum, to be the last expression of its cell.
-
-    `printed` and `corrected` are TeX without dollars, `why` and `size` one line each (`size` from measured numbers),
-    `proof` the label of the block of the book that proves it.
-    Raises ValueError for a key that is not lower-case words joined by hyphens, an empty field, or a dollar in the TeX.
-
-    >>> erratum("mean", where="v2 D.5", printed=r"W^E\mathbf 1", corrected="W^En", why="n is dropped.", size="factor 5",
-    ...         proof="cor-unembedding-linear")
-    mean: erratum to v2 D.5; factor 5
-    """
-    _check_key(key)
-    _check_words(key, where=where, printed=printed, corrected=corrected, why=why, size=size, proof=proof)
-    for name, formula in (("printed", printed), ("corrected", corrected)):
-        if "$" in formula:
-            raise ValueError(f"erratum {key!r} has a dollar sign in `{name}`: pass the bare TeX")
-    return Erratum(key, where, printed, corrected, why, size, proof)
-
-
-def _mean(values: tuple[float, ...]) -> float:
-    return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else sum(values) / len(values)
-
-
-def _mean_sd(values: tuple[float, ...], digits: int) -> tuple[float, float]:
-    """Mean and standard deviation, both rounded to the decimal place of the larger one's last digit."""
-    mean = _mean(values)
-    if not all(map(math.isfinite, values)):
-        return mean, math.nan
-    sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    size = max(abs(mean), sd)
-    if size == 0:
-        return mean, sd
-    places = digits - 1 - math.floor(math.log10(size))
-    return round(mean, places) + 0.0, round(sd, places) + 0.0
+def _faults(claim: Claim) -> Iterator[str]:
+    """What a claim says that cannot be so, and what to say instead."""
+    if claim.paper:
+        boxes.check_place(claim.key, claim.paper)
+        if not claim.says.strip():
+            yield "is a statement of the paper without its words: give `says`, or drop `paper`"
+        if claim.about:
+            yield "has both `paper` and `about`: the first is for the paper's statements, the second for this book's"
+        if claim.setting == "own":
+            yield "tests the paper in this book's own experiment: name another setting, or drop `paper`"
+    elif claim.says or claim.corrected:
+        yield "has `says` or `corrected` without `paper`: say where the paper says it, or drop them"
+    if bool(claim.differs.strip()) == (claim.setting in TESTED):
+        yield f"has the setting {claim.setting!r}: say in `differs` what differs from the paper's where something does"
+    if not 0 <= claim.floor < math.inf:
+        yield f"has floor {claim.floor:g}: pass a size of rounding noise, 0 or more"
+    if claim.family is not None and not (claim.family[0].strip() and claim.family[1] >= 2):
+        yield "has a family that is none: pass its name and the number of its claims, 2 or more"
+    if any(map(math.isinf, claim.values)) and not claim.infinite:
+        yield "measures an infinite value: say in `infinite` what that means, as in 'never'"
 
 
-def _significant(value: float, digits: int) -> float:
-    return float(f"{value:.{digits}g}") if math.isfinite(value) else value
-
-
-def _spread(mean: float, sd: float, digits: int) -> str:
-    """Mean ± sd with the same decimals: 5.000 ± 0.003; as short as they are where there are none."""
-    size = max(abs(mean), sd)
-    if not 1e-4 <= size < 10 ** (digits - 1):
-        return f"{mean:.12g} ± {sd:.12g}"
-    places = digits - 1 - math.floor(math.log10(size))
-    return f"{mean:.{places}f} ± {sd:.{places}f}"
-
-
-def _sentence(words: str) -> str:
-    return words if words.rstrip().endswith((".", "!", "?")) else f"{words.rstrip()}."
-
-
-def _bundle(shown: Claim | Erratum, mime: str, rows: list[str], between: str) -> dict[str, Any]:
-    """Plain text, a Markdown quotation (a box in the book, in Jupyter and on code hosts), and the record."""
-    return {
-        "text/plain": repr(shown),
-        "text/markdown": between.join(f"> {' '.join(row.split())}" for row in rows),
-        mime: shown.record(),
-    }
-
-
-def _check_key(key: str) -> None:
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", key):
-        raise ValueError(f"key {key!r} is not lower-case words joined by hyphens, as in 'linear-learns-add'")
-
-
-def _check_words(key: str, **fields: str) -> None:
-    for name, words in fields.items():
-        if not words.strip():
-            raise ValueError(f"{key!r} has an empty `{name}`: write it")
+def _untrained(loss: float | Sequence[float] | None, yardstick: float | Sequence[float] | None) -> bool:
+    """Whether some loss is not below its yardstick."""
+    if (loss is None) != (yardstick is None):
+        raise ValueError("a loss says something beside its yardstick only: give both, or neither")
+    return loss is not None and bool(np.any(~(np.asarray(loss, float) < np.asarray(yardstick, float))))

@@ -85,13 +85,13 @@ def heatmaps(
     A diagonal of ones, a token's cosine with itself, is left grey.
     Raises ValueError where the numbers of matrices and titles differ, there are none, or one is not square.
     """
-    matrices = [np.asarray(matrix, dtype=float) for matrix in matrices]
-    _check_titles(len(matrices), titles)
-    for matrix in matrices:
+    squares = [np.asarray(matrix, dtype=float) for matrix in matrices]
+    _check_titles(len(squares), titles)
+    for matrix in squares:
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
             raise ValueError(f"a panel has shape {matrix.shape}: pass square matrices of tokens against themselves")
-    figure, rows = _grid(len(matrices), columns, height=0.96)
-    panels = iter(zip(matrices, titles, strict=True))
+    figure, rows = _grid(len(squares), columns, height=0.96)
+    panels = iter(zip(squares, titles, strict=True))
     for row in rows:
         shown = [(ax, *next(panels)) for ax in row]
         norm = Normalize(*(limits or _limits([matrix for _, matrix, _ in shown])), clip=True)
@@ -122,20 +122,21 @@ def scatter_panels(
     Of more than 12 tokens some are labelled: the first, the last and evenly spaced ones between.
     Raises ValueError where the numbers of panels and titles, or of tokens and values, differ.
     """
-    points = [np.asarray(panel, dtype=float) for panel in points]
+    panels = [np.asarray(panel, dtype=float) for panel in points]
     values = np.asarray(values, dtype=float)
-    _check_titles(len(points), titles)
-    for panel in points:
+    _check_titles(len(panels), titles)
+    for panel in panels:
         if panel.shape != (len(values), 2):
             raise ValueError(f"a panel has points of shape {panel.shape}: pass ({len(values)}, 2), one row a value")
-    figure, rows = _grid(len(points), columns, height=0.92)
+    figure, rows = _grid(len(panels), columns, height=0.92)
     norm = Normalize(values.min(), values.max())
     named = np.unique(
         np.linspace(0, len(values) - 1, min(len(values), 12 if len(values) <= 12 else 8)).round().astype(int)
     )
     axes = [ax for row in rows for ax in row]
-    for ax, panel, title in zip(axes, points, titles, strict=True):
-        dots = ax.scatter(*panel.T, c=values, norm=norm, s=34, edgecolors="#555555", linewidths=0.5, zorder=3)
+    for ax, panel, title in zip(axes, panels, titles, strict=True):
+        x, y = panel.T
+        dots = ax.scatter(x, y, c=values, norm=norm, s=34, edgecolors="#555555", linewidths=0.5, zorder=3)
         centre = panel.mean(axis=0)
         for i in named:
             away = panel[i] - centre
@@ -143,7 +144,7 @@ def scatter_panels(
             name = f"{values[i]:g}"
             ax.annotate(
                 name,
-                panel[i],
+                (float(panel[i, 0]), float(panel[i, 1])),
                 xytext=away * (5.5 + 3.0 * len(name), 9.0),
                 textcoords="offset points",
                 ha="center",
@@ -241,9 +242,34 @@ def residual_orders(
     return figure
 
 
+def end_labels(
+    ax: Axes, ends: Sequence[tuple[float, float]], names: Sequence[str], colours: Sequence[str], size: float = 9.5
+) -> None:
+    """Write each line's name at its end (x, y), in its colour, from the top down and never over one another.
+
+    Call it when all lines are drawn. The axis is made longer by what the longest name needs.
+    """
+    figure = _figure(ax)
+    low, high = ax.get_xlim()
+    room = 0.017 * max(map(len, names), default=0) * size / 9.5
+    if ax.get_xscale() == "log":
+        ax.set_xlim(low, high * (high / low) ** room)
+    else:
+        ax.set_xlim(low, high + (high - low) * room)
+    figure.draw_without_rendering()  # so that the layout is known
+    below = np.inf
+    for (x, y), name, colour in sorted(zip(ends, names, colours, strict=False), key=lambda end: -end[0][1]):
+        up = ax.transData.transform((x, y))[1] * 72 / figure.dpi
+        shift = min(0.0, below - size * 1.15 - up)
+        below = up + shift
+        place: dict[str, Any] = {"xytext": (4, shift), "textcoords": "offset points", "va": "center"}
+        place["annotation_clip"] = False
+        ax.annotate(name, (x, y), color=colour, fontsize=size, **place)
+
+
 def _name_powers(ax: Axes, ends: list[tuple[float, float, int]]) -> None:
     """Write each power of the scale at its line's end, (x, y, power), from the top down and 16 points apart."""
-    figure = ax.get_figure(root=True)
+    figure = _figure(ax)
     figure.draw_without_rendering()  # so that the layout is known
     placed: list[tuple[float, float]] = []
     for x, y, power in sorted(ends, key=lambda end: -end[1]):
@@ -257,7 +283,13 @@ def _name_powers(ax: Axes, ends: list[tuple[float, float, int]]) -> None:
 def _axes(ax: Axes | None, height: float = 4.0) -> tuple[Figure, Axes]:
     if ax is None:
         return plt.subplots(figsize=(WIDTH, height))
-    return ax.get_figure(root=True), ax
+    return _figure(ax), ax
+
+
+def _figure(ax: Axes) -> Figure:
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # axes that are drawn on have one
+    return figure
 
 
 def _grid(count: int, columns: int, height: float) -> tuple[Figure, list[list[Axes]]]:

@@ -50,7 +50,8 @@ class Integer:
     high: int
 
     def accept(self, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not self.low <= value <= self.high:
+        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        if not (whole and self.low <= int(value) <= self.high):
             raise ValueError(f"an integer from {self.low} to {self.high}")
         return int(value)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -50,6 +51,33 @@ def span(values: ArrayLike, digits: int = 2) -> str:
     """
     ends = [round(float(end), digits) + 0.0 for end in (np.min(values), np.max(values))]  # + 0.0: no -0.00
     return " to ".join(dict.fromkeys(f"{end:,.{digits}f}" for end in ends))
+
+
+def significant(value: float, digits: int) -> float:
+    """A number to some significant digits; a whole number is a count and stays as it is, and so is what is not finite.
+
+    >>> significant(0.123456, 4), significant(28512.0, 4)
+    (0.1235, 28512.0)
+    """
+    return value if not math.isfinite(value) or value.is_integer() else float(f"{value:.{digits}g}")
+
+
+def plus_minus(values: Sequence[float], digits: int) -> str:
+    """Mean ± standard deviation (n - 1), both to the decimal place of the larger one's last significant digit; of one
+    value the value.
+
+    >>> plus_minus([5.002, 4.998], 4), plus_minus([1e-6, 3e-6], 4), plus_minus([2.0], 4)
+    ('5.000 ± 0.003', '2e-06 ± 1.414e-06', '2')
+    """
+    if len(values) == 1:
+        return f"{significant(values[0], digits):.12g}"
+    mean, sd = math.fsum(values) / len(values), float(np.std(values, ddof=1))
+    size = max(abs(mean), sd)
+    places = digits - 1 - math.floor(math.log10(size)) if size else 0
+    mean, sd = round(mean, places) + 0.0, round(sd, places) + 0.0  # + 0.0: no -0.0
+    if not 1e-4 <= size < 10 ** (digits - 1):
+        return f"{mean:.12g} ± {sd:.12g}"
+    return f"{mean:.{places}f} ± {sd:.{places}f}"
 
 
 def visible(text: str) -> str:

@@ -1,4 +1,9 @@
-"""A result is its config, its inputs and its code: found, or made and stored."""
+"""A result is its config, its inputs and its code: found, or made and stored.
+
+>>> from probsig import runs
+>>> runs.find("language-model", {"scale": "none such"}, {}) is None
+True
+"""
 
 import lazy_loader as lazy
 

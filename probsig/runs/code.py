@@ -199,7 +199,7 @@ class _Statement:
         for part in ast.walk(node):
             if isinstance(part, ast.Import | ast.ImportFrom) and (inner := package.imports(part, module)):
                 self.late |= inner
-                self.dropped |= set(range(part.lineno, part.end_lineno + 1))
+                self.dropped |= set(range(part.lineno, (part.end_lineno or part.lineno) + 1))
         self.imported = {**self.known.imported, **self.late}
         self.references: dict[Place, tuple[Place, Home]] = {}
         self._visit(node, frozenset())
@@ -270,7 +270,8 @@ class _Statement:
         return self.package.resolve(*self.imported[name]) if name in self.imported else None
 
     def _note(self, start: ast.expr, end: ast.expr, home: Home) -> None:
-        self.references[start.lineno, start.col_offset] = ((end.end_lineno, end.end_col_offset), home)
+        until = end.end_lineno or end.lineno, end.end_col_offset or end.col_offset
+        self.references[start.lineno, start.col_offset] = (until, home)
 
     def _binds(self, function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> set[str]:
         """The names that a function binds: parameters, assignments, definitions inside it, foreign imports."""
@@ -319,7 +320,7 @@ class _Statement:
                     silent_line = False
                     continue
                 alone = following is None or following.type == tokenize.NEWLINE
-                prefix = re.match(r"[A-Za-z]*", token.string)[0].lower() if token.type == tokenize.STRING else ""
+                prefix = re.split("[^A-Za-z]", token.string, maxsplit=1)[0].lower()
                 plain = token.type == tokenize.STRING and "f" not in prefix
                 if at_start and alone and plain:  # a docstring
                     silent_line = True

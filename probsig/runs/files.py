@@ -123,7 +123,7 @@ def write_run(folder: Path | str, record: Mapping[str, Any], arrays: Mapping[str
     the new record is there. Raises StorageError as write_whole does.
     """
     folder = Path(folder)
-    data = safetensors.save({name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())})
+    data = safetensors.save({name: np.asarray(array, order="C") for name, array in sorted(arrays.items())})
     sha = digest(data)
     described = {**record, "arrays": {"file": f"arrays-{sha[:12]}.safetensors", "bytes": len(data), "sha256": sha}}
     text = json.dumps(described, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"

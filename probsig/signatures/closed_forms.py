@@ -13,8 +13,10 @@ A cell whose condition has probability 0 is None in `enumerated` and is not comp
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +48,7 @@ def sum_law(*summands: tuple[int, ...], modulus: int = 0) -> dict[int, Fraction]
     return {value: Fraction(n, len(values)) for value, n in sorted(Counter(values).items())}
 
 
-def _table(function, *axes: tuple[int, ...]) -> NDArray:
+def _table(function: Callable[..., Any], *axes: tuple[int, ...]) -> NDArray:
     values = (function(*ids) for ids in product(*axes))
     cells = [value if type(value) is Fraction else Fraction(value) for value in values]
     return np.array(cells, dtype=object).reshape([len(axis) for axis in axes])
@@ -169,7 +171,7 @@ def corrected(law: Distribution, convention: str = "companion") -> Cells:
         }
         return _tables(law, forms)
     label = sum_law(A, A, Z)
-    T = {(a, nu): sum(kappa(a, b) for b in A if nu - a - b in Z) / n for a in A for nu in Y}
+    T = {(a, nu): sum((kappa(a, b) for b in A if nu - a - b in Z), zero) / n for a in A for nu in Y}
 
     def over(top: Fraction, bottom: Fraction) -> Fraction:
         return top / bottom if top and bottom else zero

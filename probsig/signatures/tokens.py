@@ -42,7 +42,7 @@ ROUNDING = 1e-15  # a quotient of two products of integers is known up to this, 
 class Centred:
     """Sparse rows (k, V) minus one dense row `centre` (V,); a row without entries stays zero (it has no law).
 
-    The difference is dense, so it is kept as its two parts; `geometry.cosines` works with these.
+    The difference is dense, so it is kept as its two parts; `geometry.large.cosines` works with these.
 
     >>> law = sp.csr_array([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]])
     >>> centred(law).toarray().tolist()
@@ -121,7 +121,7 @@ def tied(counts: Bigrams, tokens: Sequence[int], kind: str = "raw") -> sp.csr_ar
     """
     one_of("kind", kind, KINDS)
     part = "raw" if kind == "centred" else kind
-    both = next_token(counts, tokens, part) + previous_token(counts, tokens, part)
+    both = next_token(counts, tokens, part) + previous_token(counts, tokens, part)  # type: ignore[operator]
     return centred(both) if kind == "centred" else both
 
 
@@ -228,7 +228,7 @@ def window(
         raise ValueError("there is no table of counts: pass one for each distance of the window")
     if kind != "ppmi":
         return _finished(rows, _row_sums(rows), kind)
-    return _ppmi(rows, _row_sums(rows), marginal, total)
+    return _ppmi(rows, _row_sums(rows), marginal, total)  # type: ignore[arg-type]
 
 
 def _adjacent(counts: Bigrams) -> Bigrams:

@@ -86,6 +86,15 @@ def open_corpus(
     Raises CorpusError (one sentence) for an unknown name, damaged or empty text, and where the hub's stream breaks off
     (what was tokenised is kept, and the next call goes on from there); StorageError for a damaged or full cache;
     ValueError and ImportError as `tokenizers.tokenizer` does.
+
+    >>> import tempfile
+    >>> from unittest import mock
+    >>> letters = Tokenizer("letters", "0", [b"a", b"b"], {}, 2, lambda text: ["ab".index(c) for c in text])
+    >>> with tempfile.TemporaryDirectory() as folder, mock.patch.dict("os.environ", PROBSIG_CACHE=folder):
+    ...     _ = Path(folder, "text.txt").write_text("abba")
+    ...     corpus = open_corpus(Path(folder, "text.txt"), letters)
+    >>> corpus.name, corpus.ids.tolist(), corpus.offsets.tolist(), corpus.vocab_size
+    ('text.txt', [0, 1, 1, 0], [0, 4], 2)
     """
     source = find.find(name, place, repository=repository, revision=revision)
     options = {"max_tokens": max_tokens, "problem": problem, "special_tokens": special_tokens}

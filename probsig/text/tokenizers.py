@@ -236,7 +236,7 @@ def llama(backend: Any) -> Tokenizer:
         raise ValueError(
             f"This vocabulary of {len(vocabulary)} tokens isn't Llama-2's 32,000: open its folder by its path."
         )
-    model, merged = backend.model, {}
+    model, merged = backend.model, {}  # type: ignore[var-annotated]
 
     def encode(text: str) -> list[int]:
         text.encode()
@@ -328,7 +328,7 @@ def _escaped(data: bytes) -> str:
     return "".join(f"<0x{byte:02X}>" for byte in data)
 
 
-codecs.register_error("probsig-bytes", lambda error: (_escaped(error.object[error.start : error.end]), error.end))
+codecs.register_error("probsig-bytes", lambda error: (_escaped(error.object[error.start : error.end]), error.end))  # type: ignore[attr-defined]
 
 _PRINTED = [*range(33, 127), *range(161, 173), *range(174, 256)]  # GPT-2's printable stand-ins for the 256 bytes
 _BYTES = {chr(byte): byte for byte in _PRINTED} | {

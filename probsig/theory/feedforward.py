@@ -130,8 +130,8 @@ def kernel(law: Distribution, kind: str, scale: float = 1.0) -> Array:
     c = law.counts()
     if kind == "linear":
         return np.ones((len(c), len(c)))
-    c = c[:, c.any(axis=0)].astype(float)
-    overlap = c @ c.T
+    there: Array = c[:, c.any(axis=0)].astype(float)
+    overlap = there @ there.T
     if kind == "quadratic":
         return 1 + scale**2 * overlap
     length = np.sqrt(np.diag(overlap))

@@ -57,7 +57,9 @@ def logits(law: Distribution, W_E: ArrayLike, W_U: ArrayLike, model: EmbeddingMo
 
 
 def loss(law: Distribution, W_E: ArrayLike, W_U: ArrayLike, model: EmbeddingModel) -> float:
-    """The expected cross-entropy E[-log p_y] in nats.
+    """The expected cross-entropy E[-log p_y] in nats, of weights W_E and W_U, each (V, d).
+
+    (The loss of section 3.1 of the paper.) Raises ValueError as `velocity` does.
 
     >>> from probsig.theory.models import LinearModel
     >>> law = Distribution(X=[[0, 1]], y=[1], weight=[1], vocab_size=2)

@@ -8,10 +8,9 @@ eps^2. Rows of ``W_E`` and ``W_U`` are tokens; ``N`` and ``A`` are indexed ``[to
 
 from __future__ import annotations
 
-import numpy as np
-
 from probsig.errors import one_of
-from probsig.theory.softmax import covariance
+from probsig.laws.sequences import SequenceLaw
+from probsig.theory.softmax import Array, covariance
 
 FORMS_E = {
     "printed": "eq. (4) read as a ratio of events, sequence frequency, eta dropped",
@@ -31,16 +30,19 @@ FORMS_U = {
 }
 
 
-def centred(N) -> np.ndarray:
+def centred(N: Array) -> Array:
     r"""``N - (1/V) n 1^T``: every row s loses ``n_s / V``; shape (V, V).
 
+    >>> import numpy as np
     >>> centred(np.array([[0.5, 0.0], [0.0, 0.5]])).tolist()
     [[0.25, -0.25], [-0.25, 0.25]]
     """
     return N - N.mean(axis=1, keepdims=True)
 
 
-def corollary_4_embedding(law, W_E, W_U, form, value_map=None, mlp_map=None) -> np.ndarray:
+def corollary_4_embedding(
+    law: SequenceLaw, W_E: Array, W_U: Array, form: str, value_map: Array | None = None, mlp_map: Array | None = None
+) -> Array:
     r"""The flow of the embedding rows, (V, d), by one of ``FORMS_E``.
 
     Third order: ``W^U^T (N_s - n_s/V) - n_s Sigma_U W_s + W^OV^T W^U^T (A_s - a_s/V) + W^MLP^T W^U^T (N_s - n_s/V)``,
@@ -66,7 +68,9 @@ def corollary_4_embedding(law, W_E, W_U, form, value_map=None, mlp_map=None) -> 
     return out
 
 
-def corollary_4_unembedding(law, W_E, W_U, form, value_map=None, mlp_map=None) -> np.ndarray:
+def corollary_4_unembedding(
+    law: SequenceLaw, W_E: Array, W_U: Array, form: str, value_map: Array | None = None, mlp_map: Array | None = None
+) -> Array:
     r"""The flow of the unembedding rows, (V, d), by one of ``FORMS_U``.
 
     Third order: ``(N - n/V)^T W^E + (A - a/V)^T W^E W^OV^T + (N - n/V)^T W^E W^MLP^T

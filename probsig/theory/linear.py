@@ -61,7 +61,7 @@ def token_weight(law: Distribution, convention: str = "count") -> Array:
 
 def label_weight(law: Distribution) -> Array:
     """r^out_nu = P(y = nu), (V,)."""
-    return np.bincount(law.y, weights=law.probability, minlength=law.vocab_size)
+    return np.bincount(law.y, weights=law.probability, minlength=law.vocab_size).astype(float)
 
 
 def matrix(law: Distribution, W_E: ArrayLike, W_U: ArrayLike) -> Array:

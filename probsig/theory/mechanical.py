@@ -151,7 +151,8 @@ def cumulant(W_U: ArrayLike, vectors: Sequence[Array]) -> Array:
     >>> cumulant([[0.0], [0.0], [3.0]], [np.array([[1.0]]), np.array([[2.0]])]).tolist()
     [[4.0]]
     """
-    centred = np.asarray(W_U, dtype=float) - np.mean(W_U, axis=0)
+    centred = np.asarray(W_U, dtype=float)
+    centred = centred - centred.mean(axis=0)
     V, m = len(centred), len(vectors)
     if m == 1:
         return vectors[0] @ (centred.T @ centred / V)

@@ -8,30 +8,41 @@ the architecture of Corollary 4.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 
 from probsig.laws.distribution import Distribution
+from probsig.theory.softmax import Array
+
+HiddenMap = Callable[[torch.Tensor], torch.Tensor]
+"""Embeddings (n, L, d) to hidden vectors, (n, d) or (n, L, d): a torch module, or a function of tensors."""
 
 
 class TorchModel:
-    """Adapter of a torch module over embeddings; it is converted to float64 in place, its own weights stay fixed.
+    """Adapter of a torch module over embeddings, (n, L, d) to (n, d), or to (n, L, d) where it is causal.
+
+    The module is converted to float64 in place, its own weights stay fixed. (G of the paper's Definition 1, in torch.)
+
+    Raises what the module raises, and RuntimeError in ``pullback`` where torch has no gradient of it.
 
     >>> model = TorchModel(lambda E: E.sum(dim=1).tanh())
     >>> model.hidden(np.zeros((1, 2, 3))).tolist()
     [[0.0, 0.0, 0.0]]
     """
 
-    def __init__(self, module):
-        self.module = module.double() if isinstance(module, nn.Module) else module
+    def __init__(self, module: HiddenMap):
+        self.module: HiddenMap = module.double() if isinstance(module, nn.Module) else module
 
-    def hidden(self, E):
+    def hidden(self, E: ArrayLike) -> Array:
         """Hidden vectors of embeddings ``E`` (n, L, d), as numpy float64."""
         with torch.no_grad():
             return self.module(torch.as_tensor(np.asarray(E, dtype=np.float64))).numpy()
 
-    def pullback(self, E, g):
+    def pullback(self, E: ArrayLike, g: ArrayLike) -> Array:
         """``J_i^T g`` for every position i, shape of ``E``: the vector-Jacobian product of the module."""
         E = torch.as_tensor(np.asarray(E, dtype=np.float64)).requires_grad_()
         H = self.module(E)
@@ -91,7 +102,7 @@ class CausalBlocks(nn.Module):
             h = h + self._attend(self._normed(h), weights)
             if len(self.mlp):
                 x = self._normed(h)
-                h = h + torch.tanh(x @ self.mlp[i]["up"].T) @ self.mlp[i]["down"].T
+                h = h + torch.tanh(x @ self.mlp[i]["up"].T) @ self.mlp[i]["down"].T  # type: ignore[index]
         return h
 
     def forward(self, E):
@@ -100,19 +111,19 @@ class CausalBlocks(nn.Module):
     def value_map(self) -> np.ndarray:
         """``W^OV`` of the first block summed over heads, (d, d)."""
         with torch.no_grad():
-            return (self.attention[0]["output"] @ self.attention[0]["value"]).numpy()
+            return (self.attention[0]["output"] @ self.attention[0]["value"]).numpy()  # type: ignore[index]
 
     def mlp_map(self) -> np.ndarray:
         """Linearisation of the first block's MLP at zero, ``W_down W_up`` (d, d)."""
         with torch.no_grad():
-            return (self.mlp[0]["down"] @ self.mlp[0]["up"]).numpy()
+            return (self.mlp[0]["down"] @ self.mlp[0]["up"]).numpy()  # type: ignore[index]
 
 
-def by_autograd(law: Distribution, W_E, W_U, module) -> tuple[np.ndarray, np.ndarray]:
+def by_autograd(law: Distribution, W_E: ArrayLike, W_U: ArrayLike, module: HiddenMap) -> tuple[Array, Array]:
     """Minus the gradient of the expected loss, end to end by autograd with the whole law as one batch: (dW_E, dW_U)."""
     E, U = (torch.tensor(np.asarray(W, dtype=np.float64), requires_grad=True) for W in (W_E, W_U))
     X, y, probability = (torch.tensor(a) for a in (law.X, law.y, law.probability))
     log_p = (module(E[X]) @ U.T).log_softmax(-1)
     loss = -probability @ log_p[torch.arange(len(y)), y]
-    loss.backward()
-    return -E.grad.numpy(), -U.grad.numpy()
+    dE, dU = torch.autograd.grad(loss, (E, U))
+    return -dE.numpy(), -dU.numpy()

@@ -14,17 +14,20 @@ order pairs of positions with the label, through the Hessian of G at zero. `comp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from probsig.errors import one_of
 from probsig.laws.distribution import Distribution
 from probsig.theory import flow, softmax
 from probsig.theory import orders as theory_orders
-from probsig.theory.modules import TorchModel, by_autograd
+from probsig.theory.modules import HiddenMap, TorchModel, by_autograd
+from probsig.theory.softmax import Array
 
 FORMS = {
     "labels": "order 1: the position-resolved label law",
@@ -32,7 +35,7 @@ FORMS = {
 }
 
 
-def expansion(law: Distribution, W_E, W_U, module, form: str) -> np.ndarray:
+def expansion(law: Distribution, W_E: ArrayLike, W_U: ArrayLike, module: HiddenMap, form: str) -> Array:
     """The flow of W_E, (V, d), by one of ``FORMS`` for a torch ``module`` from (n, L, d) to (n, d).
 
     Raises ValueError on an unknown form.
@@ -77,7 +80,7 @@ class Comparison:
         """The highest order in eps through which the form agrees with the flow; 0 when it misses the leading one."""
         return round(self.orders[form].slope) - 1
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [
             f"Proposition 1 {'holds' if self.proposition_1 < 1e-10 else 'FAILS'}, relative error "
             + (f"{self.proposition_1:.1e}" if self.proposition_1 >= 1e-10 else "< 1e-10"),
@@ -93,7 +96,7 @@ class Comparison:
         return "\n".join(lines)
 
 
-def _hadamard(law, W_E, W_U, module):
+def _hadamard(law: Distribution, W_E: Array, W_U: Array, module: HiddenMap) -> Array:
     """Proposition 1 as printed: every Jacobian replaced by its diagonal."""
     E = torch.as_tensor(W_E[law.X]).requires_grad_()
     H = module(E)
@@ -106,9 +109,10 @@ def _hadamard(law, W_E, W_U, module):
     return result
 
 
+@sdpa_kernel(SDPBackend.MATH)  # torch's fused attention has no second derivative
 def compare(
     law: Distribution,
-    module,
+    module: HiddenMap,
     hidden_size: int,
     scales: Sequence[float] = (0.02, 0.01, 0.005, 0.0025, 0.00125),
     seeds: Sequence[int] = range(5),
@@ -118,6 +122,7 @@ def compare(
     The module is converted to float64 in place; its own weights stay fixed while W_E and W_U are ``scale`` times a
     standard normal direction per seed.
     A map that draws random numbers, such as dropout in training mode, is no function of its input and fails.
+    Raises ValueError where the module does not return (n, d) and as ``residual_order`` does.
 
     >>> from probsig.laws.distribution import Distribution
     >>> law = Distribution(X=[[0, 1], [1, 2]], y=[2, 0], weight=[1, 2], vocab_size=3)
@@ -131,19 +136,19 @@ def compare(
     """
     module = TorchModel(module).module
     W_E, W_U = theory_orders.directions(law, hidden_size, seeds[0])
-    exact = by_autograd(law, W_E, W_U, module)
     ours = flow.velocity(law, W_E, W_U, TorchModel(module))
+    exact = by_autograd(law, W_E, W_U, module)
     errors = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(ours, exact, strict=True)]
     hadamard = np.linalg.norm(_hadamard(law, W_E, W_U, module) - exact[0]) / np.linalg.norm(exact[0])
 
-    def residual(form):
-        def of(scale, seed):
+    def residual(form: str) -> Callable[[float, int], float]:
+        def of(scale: float, seed: int) -> float:
             E, U = (scale * D for D in theory_orders.directions(law, hidden_size, seed))
             return float(np.linalg.norm(by_autograd(law, E, U, module)[0] - expansion(law, E, U, module, form)))
 
         return of
 
-    def speed(scale, seed):
+    def speed(scale: float, seed: int) -> float:
         E, U = (scale * D for D in theory_orders.directions(law, hidden_size, seed))
         return float(np.linalg.norm(by_autograd(law, E, U, module)[0]))
 

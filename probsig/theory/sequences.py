@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from probsig.laws.sequences import SequenceLaw
-from probsig.theory.softmax import softmax
+from probsig.theory.models import EmbeddingModel
+from probsig.theory.softmax import Array, softmax
 
 
-def velocity(law: SequenceLaw, W_E, W_U, model) -> tuple[np.ndarray, np.ndarray]:
+def velocity(law: SequenceLaw, W_E: ArrayLike, W_U: ArrayLike, model: EmbeddingModel) -> tuple[Array, Array]:
     """Exact gradient flow of next-token prediction, ``(dW_E, dW_U)``, each (V, d).
 
     Propositions 1 and 2 applied to the L - 1 predictions of a sequence; exact for any causal ``model``.
@@ -35,7 +37,7 @@ def velocity(law: SequenceLaw, W_E, W_U, model) -> tuple[np.ndarray, np.ndarray]
     return dW_E, dW_U
 
 
-def loss(law: SequenceLaw, W_E, W_U, model) -> float:
+def loss(law: SequenceLaw, W_E: ArrayLike, W_U: ArrayLike, model: EmbeddingModel) -> float:
     """Next-token loss in nats: the sum of L - 1 cross-entropies divided by L, averaged over the law."""
     H = model.hidden(np.asarray(W_E, dtype=np.float64)[law.X])[:, :-1]
     p = softmax(H @ np.asarray(W_U, dtype=np.float64).T)

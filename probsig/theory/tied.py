@@ -12,7 +12,7 @@ from scipy.linalg import expm
 
 from probsig.errors import one_of
 from probsig.theory.language import centred
-from probsig.theory.softmax import softmax
+from probsig.theory.softmax import Array, softmax
 
 FORMS = {
     "printed": "r_s phi~_s: N + N^T without centring",
@@ -21,7 +21,7 @@ FORMS = {
 }
 
 
-def symmetrised(N) -> np.ndarray:
+def symmetrised(N: Array) -> Array:
     r"""``M_s = N + N^T - (1/V)(1 n^T + n 1^T)``, the centred symmetrised bigram matrix (V, V).
 
     >>> symmetrised(np.array([[0.0, 0.5], [0.5, 0.0]])).tolist()
@@ -31,13 +31,13 @@ def symmetrised(N) -> np.ndarray:
     return C + C.T
 
 
-def velocity(N, W) -> np.ndarray:
+def velocity(N: Array, W: Array) -> Array:
     """Exact flow of the tied matrix W (V, d) under the pair frequencies ``N[token, next]`` (V, V)."""
     M = N - softmax(W @ W.T) * N.sum(axis=1, keepdims=True)
     return (M + M.T) @ W
 
 
-def tied(N, W, form) -> np.ndarray:
+def tied(N: Array, W: Array, form: str) -> Array:
     """The flow of W (V, d) by one of ``FORMS``; raises ValueError on an unknown form."""
     one_of("form", form, FORMS)
     if form == "printed":
@@ -49,12 +49,12 @@ def tied(N, W, form) -> np.ndarray:
     return M @ W
 
 
-def trajectory(N, W, time: float) -> np.ndarray:
+def trajectory(N: Array, W: Array, time: float) -> Array:
     """Closed form ``exp(t M_s) W(0)``, valid while the logits stay small."""
     return expm(time * symmetrised(N)) @ W
 
 
-def integrate(N, W, time: float) -> np.ndarray:
+def integrate(N: Array, W: Array, time: float) -> Array:
     """The full nonlinear flow from W to ``time`` (DOP853, relative tolerance 1e-9).
 
     The flow moves W inside the span of its rows, so d columns are first reduced to V by a QR factorisation: a

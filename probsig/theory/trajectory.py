@@ -53,7 +53,7 @@ class LinearPopulation:
         joint = np.zeros((law.vocab_size, len(tokens)))
         np.add.at(joint, law.y, probability[:, None] * all_counts)
         counts, index = np.unique(all_counts, axis=0, return_inverse=True)
-        return cls(counts.astype(float), np.bincount(index.ravel(), probability), joint, tokens)
+        return cls(counts.astype(float), np.bincount(index.ravel(), probability).astype(float), joint, tokens)
 
     @property
     def token_rate(self) -> Array:
@@ -203,7 +203,7 @@ def adamw(
     (1.1, 0.9)
     """
     path = [(W_E, W_U)]
-    mean, square = [0.0, 0.0], [0.0, 0.0]
+    mean, square = ([np.zeros_like(W) for W in (W_E, W_U)] for _ in range(2))
     for k in range(1, steps + 1):
         new = []
         for i, (W, g) in enumerate(zip(path[-1], velocity(*path[-1]), strict=True)):
@@ -224,4 +224,5 @@ def _runge_kutta(velocity: Callable[[Array, Array], Weights], theta: Weights, h:
     k2 = velocity(*shifted(h / 2, k1))
     k3 = velocity(*shifted(h / 2, k2))
     k4 = velocity(*shifted(h, k3))
-    return tuple(w + h / 6 * (a + 2 * b + 2 * c + e) for w, a, b, c, e in zip(theta, k1, k2, k3, k4, strict=True))
+    W_E, W_U = (w + h / 6 * (a + 2 * b + 2 * c + e) for w, a, b, c, e in zip(theta, k1, k2, k3, k4, strict=True))
+    return W_E, W_U

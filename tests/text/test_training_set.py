@@ -1,4 +1,8 @@
-"""Training sets: whole documents, ids by frequency, rows and counts that speak of the same pairs."""
+"""Training sets: whole documents, ids by frequency, rows and counts that speak of the same pairs.
+
+Worked by hand, in `test_a_case_by_hand_with_a_token_that_never_occurs`: of 7 2 7 5 2 7 1 5 2 7 with room for four ids,
+one of them asked for though it never occurs, 7 and 2 are kept and 5 and 1 share the last.
+"""
 
 import itertools
 from types import SimpleNamespace
@@ -10,7 +14,17 @@ from hypothesis import strategies as st
 
 from probsig import seeds
 from probsig.counts.bigrams import count
-from probsig.text.training_set import IGNORED, REST, TrainingSet, documents, renumbered, training_set
+from probsig.text.training_set import (
+    IGNORED,
+    REST,
+    Part,
+    TrainingSet,
+    documents,
+    halves,
+    renumbered,
+    shared,
+    training_set,
+)
 
 VOCAB = 12
 DOCUMENTS = st.lists(st.lists(st.integers(0, VOCAB - 1), max_size=7), min_size=1, max_size=8)
@@ -177,13 +191,94 @@ def test_counts_are_of_the_pairs_that_are_predicted(texts, keep):
         assert np.array_equal(predicted, expected)
 
 
+@given(st.integers(0, 60), st.integers(0, 50))
+def test_halves_of_an_order_part_the_documents(number, seed):
+    source = Part(np.arange(number), np.arange(number + 1), number)
+    first, second = (half.ids.tolist() for half in halves(source, np.random.default_rng(seed).permutation(number)))
+    assert len(second) - len(first) == number % 2  # the second has the odd one
+    assert sorted([*first, *second]) == list(range(number))
+    assert first == sorted(first) and second == sorted(second)
+
+
 def test_halves_part_the_documents(numbered):
-    data = training_set(corpus(numbered, 60), None, None, 0, "text")
-    first, second = (half.counts for half in data.halves(0))
-    assert first + second == data.counts
-    rows = [half.row_totals() > 0 for half in (first, second)]  # a document is the only one to speak of its token
-    assert not (rows[0] & rows[1]).any() and [int(r.sum()) for r in rows] == [30, 30]
-    assert data.halves(0)[0].counts == first and data.halves(1)[0].counts != first
+    """A document is the only one to speak of its token, so the two halves share none; ids stay as they are."""
+    data = training_set(corpus(numbered[:59], 60), None, None, 0, "text", held=20)
+    first, second = data.halves(0)
+    assert first.counts + second.counts == data.counts and (first.kept == data.kept).all()
+    spoken = [set(old_id for text in old(half) for old_id in text) for half in (first, second)]
+    assert not spoken[0] & spoken[1]
+    assert len(second.offsets) - len(first.offsets) == (len(data.offsets) - 1) % 2
+    assert all(text in old(data) for half in (first, second) for text in old(half))
+    assert first.held is None and (first.name, first.original) == (data.name, data.original)
+    again, other = data.halves(0)[0], data.halves(1)[0]
+    assert np.array_equal(again.ids, first.ids) and old(other) != old(first)
+    renamed = TrainingSet("other", data.ids, data.offsets, data.kept, data.original).halves(0)[0]
+    assert old(renamed) != old(first)
+
+
+def test_held_out_documents_are_whole_and_in_nothing_else(numbered):
+    source, total = corpus(numbered, 60), sum(map(len, numbered))
+    data = training_set(source, None, None, 0, "text", held=40)
+    trained, aside = old(data), old(data.held)
+    assert 40 <= sum(map(len, aside)) < 50 and sum(map(len, aside)) + sum(map(len, trained)) == total
+    assert sorted(trained + aside) == sorted(numbered) and [text[0] for text in aside] == sorted(t[0] for t in aside)
+    assert data.held.name == "text, held out" and data.held.held is None
+    assert np.array_equal(data.held.kept, data.kept) and data.held.vocab_size == data.vocab_size == 60
+    again = training_set(source, 100, None, 0, "text", held=40)
+    assert old(again.held) == aside and len(again.ids) == 100  # however many are trained on
+    assert not any(text in aside for text in old(again)[:-1])
+    order = seeds.stream(0, "documents", "text").permutation(60)
+    apart = [text[0] for text in aside]
+    assert [text[0] for text in old(again)] == [d for d in order if d not in apart][: len(again.offsets) - 1]
+    assert old(training_set(source, None, None, 1, "text", held=40).held) != aside
+
+
+def test_ids_are_numbered_by_the_frequency_in_both(numbered):
+    """What stands in a held-out document alone is kept, and its frequency in the training set is 0."""
+    data = training_set(corpus(numbered, 60), None, 50, 0, "text", held=40)
+    lengths = [len(numbered[id]) for id in data.kept[:-1]]
+    assert lengths == sorted(lengths, reverse=True) and data.kept[-1] == REST
+    apart = sorted({id for text in old(data.held) for id in text} - {REST})
+    assert apart and (data.frequency[data.new_ids(np.array(apart))] == 0).all()
+    without = training_set(corpus(numbered, 60), None, 50, 0, "text")
+    assert without.held is None and np.array_equal(without.kept, data.kept)
+
+
+def test_a_digest_is_of_everything_that_shapes_a_training():
+    ids, offsets, kept = np.array([0, 1, 0, 1], dtype=np.uint16), np.array([0, 2, 4]), np.array([5, 7])
+    held = TrainingSet("held", ids[:2], offsets[:2], kept, 9)
+
+    def digest(**changed):
+        parts = {"name": "x", "ids": ids, "offsets": offsets, "kept": kept, "original": 9, "held": held} | changed
+        return TrainingSet(**parts).digest()
+
+    assert len(digest()) == 32 and digest(name="y") == digest(ids=ids.astype(np.uint32)) == digest()
+    others = [
+        digest(ids=ids[::-1]),
+        digest(offsets=np.array([0, 1, 4])),
+        digest(offsets=np.array([0, 4])),
+        digest(kept=np.array([7, 5])),
+        digest(kept=np.array([5, 7, REST])),
+        digest(original=10),
+        digest(held=None),
+        digest(held=TrainingSet("held", ids[2:], offsets[:2], kept, 10)),
+    ]
+    assert len({digest(), *others}) == 1 + len(others)
+
+
+@given(
+    st.lists(st.lists(st.integers(0, VOCAB - 1), min_size=1, max_size=30), min_size=1, max_size=3),
+    st.integers(1, VOCAB), st.integers(1, 4), st.one_of(st.none(), st.integers(2, VOCAB)),
+)  # fmt: skip
+def test_shared_tokens_stand_highest_in_the_lowest_of_their_frequencies(texts, most, least, keep):
+    sets = [renumbered(np.array(ids), np.array([0, len(ids)]), VOCAB, keep, "any") for ids in texts]
+    low = {}
+    for id in range(VOCAB):
+        counts = [texts[n].count(id) if id in one.kept else 0 for n, one in enumerate(sets)]
+        if min(counts) >= least:
+            low[id] = min(counts)
+    expected = sorted(low, key=lambda id: (-low[id], id))[:most]
+    assert shared(sets, most, least).tolist() == expected
 
 
 def test_documents_come_in_the_order_asked_for():
@@ -202,6 +297,7 @@ def test_documents_come_in_the_order_asked_for():
         ([[1]], {"keep": None}, "x has 1 tokens: training needs 2 or more"),
         ([[1, 2, 3]], {"keep": 3, "also": [7, 8]}, "keep is 3, too few for the 2 tokens that are to be kept"),
         ([[1, 2, 3]], {"tokens": 0}, "tokens is 0: pass 2 or more, or None for all"),
+        ([[1, 2], [3, 4]], {"held": 3}, "x has too few documents to hold 3 tokens out: take more text"),
         ([[1, 2, 3]], {"tokens": -3}, "tokens is -3: pass 2 or more, or None for all"),
         ([[1, 2, 3]], {"also": [2, -1]}, "The id -1 is to be kept and is outside the vocabulary of"),
         ([[1, 2, 3]], {"also": [2, 10**6]}, "The id 1000000 is to be kept and is outside the vocabulary of"),

@@ -59,7 +59,7 @@ def read(path: Path | str, problem: str = "stop", left_out: Callable[[str], Any]
     """
     one_of("problem", problem, PROBLEMS)
     for file in files(path):
-        suffix = kind(file)
+        suffix = kind(file) or ""
         reader = _parquet if suffix == ".parquet" else _lines if suffix.startswith(".jsonl") else _plain
         documents = reader(file)
         while True:

@@ -23,6 +23,7 @@ import gzip
 import hashlib
 import heapq
 import importlib
+import importlib.machinery
 import importlib.util
 import io
 import json
@@ -218,7 +219,7 @@ def _asking(make: Callable[[], Any], for_python: int, for_numpy: int) -> Iterato
 @contextmanager
 def _swapped(states: list[Any]) -> Iterator[None]:
     """Python's and numpy's global random states are `states` for a while; `states` then holds what they became."""
-    before = [random.getstate(), np.random.get_state()]
+    before = random.getstate(), np.random.get_state()
     random.setstate(states[0])
     np.random.set_state(states[1])
     try:
@@ -271,7 +272,10 @@ def _load_mended(name: str, replacements: Sequence[tuple[str, str]]) -> None:
     parent, _, child = name.rpartition(".")
     package = importlib.import_module(parent)
     spec = importlib.util.find_spec(name)
-    source = spec.loader.get_source(name)
+    loader = spec.loader if spec else None
+    source = loader.get_source(name) if isinstance(loader, importlib.machinery.SourceFileLoader) else None
+    if spec is None or source is None:
+        raise ImportError(f"The mathematics generator has no source of {name}: install {PACKAGE} anew.")
     for old, new in replacements:
         if old not in source:
             raise ImportError(
@@ -282,7 +286,7 @@ def _load_mended(name: str, replacements: Sequence[tuple[str, str]]) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        exec(compile(source, spec.origin, "exec"), module.__dict__)
+        exec(compile(source, str(spec.origin), "exec"), module.__dict__)
     except BaseException:
         del sys.modules[name]
         raise

@@ -42,7 +42,7 @@ class ToyTokenizer:
 
     digest: str = "toy"
     embedding_rows: int = len(VOCABULARY)
-    pieces: tuple[bytes, ...] = tuple(text.encode() for text in VOCABULARY)
+    pieces: tuple[bytes, ...] = field(default_factory=lambda: tuple(text.encode() for text in VOCABULARY), repr=False)
 
     def encode(self, text: str, *, special_tokens: bool = False) -> NDArray[np.uint16]:
         """The ids of a text of tokens, the longest that fits first; what is no token is left out."""

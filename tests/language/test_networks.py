@@ -1,10 +1,15 @@
-"""Language models: the shapes, the init, the loss in parts, and a vocabulary cut to the ids that occur."""
+"""Language models: the shapes, the init, several heads, the loss in parts, what a place attends to, and a vocabulary
+cut to the ids that occur.
+
+Worked by hand: two ids, one place, hidden state (1,), W_U = (log 3, 0). The logits are log 3 and 0, so p = (3/4, 1/4);
+the loss of the first id is log(4/3), its gradient by the hidden state (p - e_0) W_U = -log(3) / 4.
+"""
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import chi2
-from torch.nn.functional import cross_entropy
+from torch.nn import functional
 
 from probsig import seeds
 from probsig.language import networks
@@ -206,6 +211,67 @@ def test_no_place_sees_a_later_one(architecture):
     assert torch.equal(a[:6], b[:6]) and all((a[t] - b[t]).abs().max() > 1e-3 for t in range(6, 10))
 
 
+@pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
+@pytest.mark.parametrize("length", [1, 10])
+def test_hidden_states_are_those_of_transformers_to_the_bit(architecture, length):
+    model, ids = networks.build(architecture, WIDE, V, init=0.5, seed=0), ids_of(3, length)
+    with torch.no_grad():
+        assert torch.equal(networks.hidden_states(model, ids), model.model(input_ids=ids).last_hidden_state)
+
+
+def test_a_place_that_attends_to_itself_alone_sees_no_other():
+    """The hidden state of a place does not move when another token does; "causal" at one place is the same network."""
+    model = networks.build("qwen2.5", TINY, V, init=0.5, seed=0, attention="itself")
+    ids = ids_of(1, 9)
+    with torch.no_grad():
+        whole = networks.hidden_states(model, ids)
+        for place in range(9):
+            changed = ids.clone()
+            changed[0, place] = (ids[0, place] + 1) % V
+            moved = (networks.hidden_states(model, changed) != whole).any(dim=2)[0]
+            assert moved.tolist() == [t == place for t in range(9)]
+        causal = networks.build("qwen2.5", TINY, V, init=0.5, seed=0)
+        alone = networks.hidden_states(causal, ids.T)[:, 0]
+        assert torch.allclose(alone, whole[0], atol=1e-5) and same(model, causal)
+
+
+def own_gradients(model, ids, goals):
+    """dL_t/dx_t and dL_t/dx_i for all i, (T, T, d), by a backward pass for the loss of each place t of one row."""
+    caught = []
+    hook = model.get_input_embeddings().register_forward_hook(lambda *call: caught.append(call[2]))
+    hidden = networks.hidden_states(model, ids)
+    hook.remove()
+    logits = hidden @ model.lm_head.weight.T
+    each = functional.cross_entropy(logits[0], goals[0], reduction="none")
+    return torch.stack([torch.autograd.grad(loss, caught[0], retain_graph=True)[0][0] for loss in each])
+
+
+@pytest.mark.parametrize("architecture", networks.ARCHITECTURES)
+@pytest.mark.parametrize("shape", [TINY, WIDE])
+def test_own_place_is_each_places_own_gradient_and_the_rest_comes_from_later(architecture, shape):
+    """The gradient by the embedding at a place of the loss there alone, and with the losses of later places the whole;
+    attention has its softmax in float32."""
+    model, ids, goals = networks.build(architecture, shape, V, init=0.5, seed=1).double(), ids_of(1), ids_of(1, seed=1)
+    each = own_gradients(model, ids, goals)
+    T = len(each)
+    found = {}
+    for attention in ("causal", "own place"):
+        caught = []
+        hook = model.get_input_embeddings().register_forward_hook(lambda *call, caught=caught: caught.append(call[2]))
+        with networks.attending(model, attention):
+            loss = networks.chunked_loss(model, ids, goals) * T
+        hook.remove()
+        found[attention] = loss.item(), torch.autograd.grad(loss, caught[0])[0][0]
+    own = each[range(T), range(T)]
+    later = torch.stack([each[t + 1 :, t].sum(dim=0) for t in range(T)])
+    size = each.abs().max()
+    assert found["own place"][0] == pytest.approx(found["causal"][0], rel=1e-6)
+    assert (found["own place"][1] - own).abs().max() < 1e-5 * size
+    assert (found["causal"][1] - own - later).abs().max() < 1e-5 * size
+    assert all((each[t, t + 1 :] == 0).all() for t in range(T)) and later[:-1].abs().max() > 0.05 * size
+    assert model.config._attn_implementation == "sdpa"  # as before
+
+
 def gradients(model, loss):
     model.zero_grad()
     loss.backward()
@@ -219,7 +285,9 @@ def test_the_loss_in_parts_is_cross_entropy(monkeypatch, held, ignored):
     model, ids, targets = networks.build("qwen2.5", TINY, V, init=0.5, seed=0).double(), ids_of(), ids_of(seed=1)
     targets.view(-1)[torch.arange(ignored) * 3] = IGNORED
     loss = networks.chunked_loss(model, ids, targets)
-    plain = cross_entropy(model(input_ids=ids).logits.reshape(-1, V), targets.reshape(-1), ignore_index=IGNORED)
+    plain = functional.cross_entropy(
+        model(input_ids=ids).logits.reshape(-1, V), targets.reshape(-1), ignore_index=IGNORED
+    )
     assert loss.item() == pytest.approx(plain.item(), rel=1e-13)
     ours, theirs = gradients(model, 3 * loss), gradients(model, 3 * plain)
     for name, gradient in theirs.items():
@@ -234,6 +302,16 @@ def test_only_a_part_of_the_logits_is_held(monkeypatch):
     monkeypatch.setattr(torch, "log_softmax", lambda x, **options: held.append(tuple(x.shape)) or plain(x, **options))
     networks.chunked_loss(networks.build("qwen2.5", TINY, V, seed=0), ids_of(), ids_of(seed=1))
     assert held == [(4, V)] * 6 + [(3, V)]
+
+
+def test_cross_entropy_by_hand():
+    hidden = torch.ones(1, 1, 1, dtype=torch.float64, requires_grad=True)
+    W_U = torch.tensor([[np.log(3.0)], [0.0]], dtype=torch.float64, requires_grad=True)
+    loss = networks.cross_entropy(hidden, W_U, torch.tensor([[0]]))
+    loss.backward()
+    assert loss.item() == pytest.approx(np.log(4 / 3), rel=1e-14)
+    assert hidden.grad.item() == pytest.approx(-np.log(3) / 4, rel=1e-14)
+    assert W_U.grad.ravel().tolist() == pytest.approx([-1 / 4, 1 / 4], rel=1e-14)
 
 
 def test_without_targets_the_loss_and_its_gradient_are_zero():
@@ -289,6 +367,29 @@ def test_a_cut_vocabulary_differs_by_the_columns_left_out():
     assert (alone - by_cut["model.embed_tokens.weight"]).norm() > 0.01 * alone.norm()  # the normaliser does matter
 
 
+def test_the_first_head_starts_as_the_plain_one_and_the_others_apart():
+    plain, model = (networks.build("qwen2.5", TINY, V, seed=3, heads=heads) for heads in (1, 3))
+    W_U = networks.unembeddings(model)
+    assert len(networks.unembeddings(plain)) == 1 and len(W_U) == 3
+    assert all(torch.equal(weight, dict(model.named_parameters())[name]) for name, weight in plain.named_parameters())
+    flat = torch.stack(W_U).detach().numpy().reshape(3, -1)
+    assert np.abs(np.corrcoef(flat)[np.triu_indices(3, 1)]).max() < 0.5
+    assert np.abs(flat.std(axis=1) * TINY.hidden**0.5 - 1).max() < 0.25
+
+
+def test_rows_are_those_asked_for():
+    model, numbers = networks.build("qwen2.5", TINY, V, seed=0, heads=3), np.array([7, 0, 3])
+    W_E, W_U = networks.embeddings(model)
+    for found, whole in zip(networks.rows(model, numbers), (W_E, W_U), strict=True):
+        assert np.array_equal(found, whole[numbers]) and found.dtype == np.float32
+    every = networks.rows(model, numbers, heads=True)
+    assert len(every) == 4 and np.array_equal(every[1], W_U[numbers])
+    for found, head in zip(every[2:], model.more_heads, strict=True):
+        assert np.array_equal(found, head.weight.detach().numpy()[numbers])
+    every[0][:] = 0  # a copy
+    assert np.array_equal(networks.rows(model, numbers)[0], W_E[numbers])
+
+
 def test_embeddings_are_copies():
     model = networks.build("qwen2.5", TINY, V, seed=0)
     W_E, W_U = networks.embeddings(model)
@@ -307,6 +408,8 @@ def test_embeddings_are_copies():
         ({"init": "xavier"}, "init is 'xavier': pass one of 'vocab', 'hidden', 'library', or a positive number"),
         ({"init": 0.0}, "init is 0.0: pass one of"),
         ({"init": float("nan")}, "init is nan: pass one of"),
+        ({"attention": "own place"}, "attention is 'own place': pass one of 'causal', 'itself'"),
+        ({"heads": 0}, "heads is 0: pass 1 or more"),
         ({"vocab_size": 1}, "vocab_size is 1: a language model needs 2 ids or more"),
         ({"vocab_size": 30, "original": 29}, "original is 29, below the 30 ids that were kept of it: pass what it was"),
     ],

@@ -1,0 +1,16 @@
+"""Groups of tokens whose order or kinship everyone knows, by name: what a picture of an embedding is first held to."""
+
+from __future__ import annotations
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "digits": tuple("0123456789"),
+    "months": tuple(
+        f" {month}"
+        for month in ("January February March April May June July August September October November December".split())
+    ),
+    "slashes": ("/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h"),
+    "weekdays": tuple(f" {day}" for day in "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()),
+    "numbers": tuple(f" {word}" for word in "one two three four five six seven eight nine ten eleven twelve".split()),
+    "letters": tuple(f" {letter}" for letter in "abcdefghijklmnopqrstuvwxyz"),
+}
+"""Groups of tokens that the chapters look at; "slashes" is the group of v1 Fig. 12 / v2 Fig. 15 and its neighbours."""

@@ -1,0 +1,124 @@
+"""nearest and group: against plain numpy, by hand, with their nulls, and what they refuse."""
+
+import numpy as np
+import pytest
+
+import probsig as ps
+from probsig.answers.kinship import group
+from probsig.answers.neighbours import nearest
+from probsig.geometry import small
+from probsig.text.groups import GROUPS
+from probsig.text.sources.toy import ToyCorpus
+
+TOY = ToyCorpus.of(seed=0)
+V = TOY.vocab_size
+W = np.random.default_rng(0).standard_normal((V, 8))
+COUNTS = ps.count(TOY.ids, V, offsets=TOY.offsets)
+SEEN = np.bincount(TOY.ids, minlength=V)
+
+
+def law(tokens):
+    return ps.signatures.next_token(COUNTS, list(tokens)).toarray()
+
+
+def test_the_nearest_are_those_of_largest_cosine_on_either_side():
+    found = nearest(" March", W, TOY, number=4)
+    token = TOY.tokenizer.id(" March")
+    others = np.array([t for t in np.flatnonzero(SEEN >= 50) if t != token])
+    for side, rows in (("embedding", W), ("signature", law(range(V)))):
+        by = small.cosine(rows[[token]], rows[others])[0]
+        assert np.allclose(found.cosines[side], np.sort(by)[::-1][:4], atol=1e-6)
+        assert np.allclose(found.cosines[side], small.cosine(rows[[token]], rows[found.tokens[side]])[0], atol=1e-6)
+        assert found.labels[side] == tuple(TOY.tokenizer.text(int(t)) for t in found.tokens[side])
+    assert found.count == SEEN[token] and found.n == len(others) + 1
+    assert found.shared == len({*found.tokens["embedding"]} & {*found.tokens["signature"]})
+    assert found.chance == pytest.approx(16 / len(others))
+
+
+def test_the_signature_has_its_own_neighbours_and_halves_of_the_text_know_how_many_to_expect():
+    found = nearest("7", law(range(V)), TOY, number=5)
+    assert found.shared == 5 and 0 <= found.halves <= 5
+    assert f"5 of the 5 nearest in W are among the nearest in {found.of}" in str(found)
+    assert np.isnan(nearest(7, W, COUNTS, number=5).halves)
+
+
+def test_a_token_that_is_rare_is_looked_up_all_the_same():
+    rare = int(np.flatnonzero(SEEN == SEEN[SEEN > 0].min())[0])
+    found = nearest(rare, W, TOY, number=3, least=int(SEEN[rare]) + 1)
+    assert found.token == rare and found.count == SEEN[rare] and rare not in found.tokens["embedding"]
+
+
+def test_a_group_against_the_functions_of_small_geometry():
+    found = group("digits", W, TOY, draws=99)
+    tokens = [TOY.tokenizer.id(digit) for digit in GROUPS["digits"]]
+    assert found.tokens.tolist() == tokens and found.labels == GROUPS["digits"] and not found.left_out
+    for side, rows in (("embedding", W[tokens]), ("signature", law(tokens))):
+        assert np.allclose(found.cosines[side], small.cosine(rows), atol=1e-6)
+        assert found.order[side] == pytest.approx(small.order_correlation(rows), abs=1e-5)
+        assert np.allclose(np.abs(found.points[side]), np.abs(small.pca(rows)[0]), atol=1e-9)
+        assert np.allclose(found.shares[side], small.pca(rows)[1])
+        assert abs(found.order_null[side].mean()) < 0.1
+    assert found.r_cos == pytest.approx(small.cosine_correlation(W[tokens], law(tokens)), abs=1e-5)
+    assert abs(found.null.mean()) < 0.1 and 0 < found.ceiling < 1
+
+
+def test_a_ring_of_tokens_in_order_has_the_order_of_its_angles():
+    angles = np.deg2rad(np.arange(0, 120, 10))
+    months = [TOY.tokenizer.id(month) for month in GROUPS["months"]]
+    rows = np.random.default_rng(1).standard_normal((V, 2))
+    rows[months] = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    found = group("months", rows, TOY, draws=99)
+    assert found.order["embedding"] < -0.98 and found.order["embedding"] < found.order_null["embedding"].min()
+
+
+def test_a_list_of_your_own_says_what_it_leaves_out():
+    found = group([" snow", " rain", " sun", "/e", " cold", " warm"], W, TOY, draws=9)
+    assert found.labels == (" snow", " rain", " sun", " cold", " warm") and found.left_out == ("/e",)
+    assert any("'/e' left out" in doubt for doubt in found.doubts)
+    assert group([3, 1, 2], W, COUNTS, draws=9).tokens.tolist() == [3, 1, 2]
+
+
+def test_answers_as_tables_files_and_pictures(tmp_path):
+    near, kin = nearest(" March", W, TOY, number=4), group("digits", W, TOY, draws=9)
+    assert {len(column) for column in near.table().values()} == {4}
+    assert {len(column) for column in kin.table().values()} == {45}
+    assert kin.table()["embedding cosine"][0] == pytest.approx(small.cosine(W[[0, 1]])[0, 1])
+    assert near.to_csv(tmp_path / "near.csv").read_text(encoding="utf-8").count("\n") == 5
+    assert near.plot().shape == (2,) and kin.plot().shape == (2, 2)
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+
+
+@pytest.mark.parametrize("sign", ["$x$", "a_b^c", "\n", "\\alpha", "\N{SNOWMAN}"])
+def test_a_picture_shows_what_a_token_says_sign_by_sign(sign):
+    from types import SimpleNamespace
+
+    import matplotlib.pyplot as plt
+
+    names = {0: sign, 1: "b", 2: "c", 3: "d"}
+    by = SimpleNamespace(digest="x", text=lambda t: names[int(t)], id=lambda s: None)
+    ids = np.random.default_rng(0).integers(0, 4, 400).astype(np.uint16)
+    corpus = SimpleNamespace(name=sign, ids=ids, offsets=np.array([0, 200, 400]), vocab_size=4, tokenizer=by)
+    axes = nearest(1, np.random.default_rng(0).standard_normal((4, 3)), corpus, number=3, least=1).plot()
+    axes[0].get_figure().savefig("/dev/null", format="png")
+    plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: nearest("/e", W, TOY), "'/e' is no token of toy"),
+        (lambda: nearest(V, W, TOY), f"There is no token {V}: pass an id from 0 to {V - 1}"),
+        (lambda: nearest("7", W, COUNTS), "No tokenizer is known of the counts: pass the id of '7'"),
+        (lambda: nearest("7", W, TOY, number=0), "number is 0: pass 1 to"),
+        (lambda: nearest("7", np.zeros((V, 2)), TOY), "has no row or no signature"),
+        (lambda: group("digit", W, TOY), "did you mean 'digits'"),
+        (lambda: group(["7", "8"], W, TOY), "a group needs 3 or more"),
+        (lambda: group("digits", W, TOY, draws=0), "draws is 0"),
+        (lambda: group("digits", W, COUNTS), "No tokenizer is known"),
+    ],
+)
+def test_bad_input_is_one_sentence_naming_culprit_and_remedy(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()
