@@ -111,6 +111,21 @@ def fine_bins(values: NDArray[np.float32], number: int) -> tuple[Bins, int]:
     return Bins(place, low, inner, twice, first + 2 * below + within), int(counts[counts > 1].max(initial=0))
 
 
+@numba.njit(cache=True)
+def twice_below(bits, bins):
+    """For each number twice the number of values below it plus the number of values equal, as the bins know it."""
+    result = np.empty(bits.size, np.int64)
+    for p in range(bits.size):
+        key = _key(bits[p])
+        coarse = key >> 16
+        fine = bins.start[coarse] + ((key & 0xFFFF) >> bins.low[coarse])
+        if bins.inner[fine] < 0:
+            result[p] = bins.twice[fine]
+        else:
+            result[p] = bins.inner_twice[bins.inner[fine] + (key & ((1 << bins.low[coarse]) - 1))]
+    return result
+
+
 def _packed(bins: Bins, parts: int, total: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """For each fine bin and each inner number one integer: twice the rank and, in the lowest byte, its part of `parts`;
     for a fine bin that is divided once more, -1 - (where it begins)."""
