@@ -108,7 +108,7 @@ def by_scipy(ids):
 
 
 def arrays(pairs):
-    return pairs.indptr, pairs.columns, pairs.counts
+    return pairs.indptr, pairs.columns, pairs.entries
 
 
 METHODS = {

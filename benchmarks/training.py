@@ -32,9 +32,9 @@ NAME = {"linear": "F_lin", "ffn": "F_ffn"}
 class Naive(torch.nn.Module):
     """The model as a reader would write it."""
 
-    def __init__(self, dist, model):
+    def __init__(self, law, model):
         super().__init__()
-        W_E, W_U = initial_weights(V, D, "sd", 0, ("init", dist.name))
+        W_E, W_U = initial_weights(V, D, "sd", 0, ("init", law.name))
         self.embedding = torch.nn.Embedding.from_pretrained(torch.tensor(W_E, dtype=torch.float32), freeze=False)
         self.output = torch.nn.Linear(D, V, bias=False)
         self.output.weight.data = torch.tensor(W_U, dtype=torch.float32)
@@ -45,13 +45,13 @@ class Naive(torch.nn.Module):
         return self.output(torch.relu(hidden) if self.relu else hidden)
 
 
-def eager(dist, model, loader, fused):
+def eager(law, model, loader, fused):
     """A torch loop: with a DataLoader or with the batches gathered at once, AdamW as it comes or fused."""
-    net = Naive(dist, model)
+    net = Naive(law, model)
     rule = torch.optim.AdamW(net.parameters(), lr=RATE, fused=fused)
-    drawn = dist.draw(SAMPLES, 0)
-    X, y = torch.tensor(dist.X[drawn]), torch.tensor(dist.y[drawn])
-    order = seeds.stream(0, "order", dist.name)
+    drawn = law.draw(SAMPLES, 0)
+    X, y = torch.tensor(law.X[drawn]), torch.tensor(law.y[drawn])
+    order = seeds.stream(0, "order", law.name)
 
     def batches():
         if loader:
@@ -71,12 +71,12 @@ def eager(dist, model, loader, fused):
     return run, lambda: (net.embedding.weight.detach().numpy(), net.output.weight.detach().numpy())
 
 
-def ours(dist, model, kind):
+def ours(law, model, kind):
     """One of our engines."""
     how = engines.Protocol(steps=0, learning_rate=RATE, batch=BATCH, samples=SAMPLES)
-    start = tuple(W.astype(np.float32) for W in (*initial_weights(V, D, "sd", 0, ("init", dist.name)), np.eye(D)))
+    start = tuple(W.astype(np.float32) for W in (*initial_weights(V, D, "sd", 0, ("init", law.name)), np.eye(D)))
     extra = (np, np.array) if kind is engines.ArrayEngine else ()
-    engine = kind(dist, model, how, [start], [0], *extra)
+    engine = kind(law, model, how, [start], [0], *extra)
     return engine.advance, lambda: engine.weights()[0]
 
 
@@ -110,9 +110,9 @@ def best_of_three(runs, steps):
     return {name: min(values) / steps * 1e3 for name, values in times.items()}
 
 
-def agreement(dist, model):
+def agreement(law, model):
     """The largest difference of a weight after 1,000 steps of the compiled engine and of the torch loop."""
-    (one, W), (two, T) = ours(dist, model, engines.KernelEngine), eager(dist, model, False, False)
+    (one, W), (two, T) = ours(law, model, engines.KernelEngine), eager(law, model, False, False)
     one(1000)
     two(1000)
     return max(np.abs(a - b).max() for a, b in zip(W(), T(), strict=True))
@@ -120,22 +120,22 @@ def agreement(dist, model):
 
 def main(steps):
     torch.set_num_threads(1)
-    dist = TASKS["add"]()
+    law = TASKS["add"]()
     tables, apart = {}, {}
     with threadpool_limits(1, user_api="blas"):
         for model in MODELS:
             tables[model] = best_of_three(
                 {
-                    "naive: nn.Embedding, DataLoader, AdamW": eager(dist, model, True, None)[0],
-                    "torch, batches gathered": eager(dist, model, False, None)[0],
-                    "torch, batches gathered, fused AdamW": eager(dist, model, False, True)[0],
-                    "ours, arrays (numpy)": ours(dist, model, engines.ArrayEngine)[0],
-                    "ours, compiled": ours(dist, model, engines.KernelEngine)[0],
-                    "bound: three matrix products": bound(len(dist.occurs()) if model == "linear" else BATCH),
+                    "naive: nn.Embedding, DataLoader, AdamW": eager(law, model, True, None)[0],
+                    "torch, batches gathered": eager(law, model, False, None)[0],
+                    "torch, batches gathered, fused AdamW": eager(law, model, False, True)[0],
+                    "ours, arrays (numpy)": ours(law, model, engines.ArrayEngine)[0],
+                    "ours, compiled": ours(law, model, engines.KernelEngine)[0],
+                    "bound: three matrix products": bound(len(law.occurs()) if model == "linear" else BATCH),
                 },
                 steps,
             )
-            apart[model] = agreement(dist, model)
+            apart[model] = agreement(law, model)
         # all six runs of a seed, one after another and on two threads
         six = [ours(TASKS[task](), model, engines.KernelEngine)[0] for task in TASKS for model in MODELS]
         for run in six:

@@ -16,8 +16,8 @@ class CorpusError(ValueError):
         return [f"CorpusError: {self}"]
 
 
-def one_of(what: str, value: object, allowed: Iterable[object]) -> None:
-    """Raise ValueError, naming the choices, unless `value` is one of `allowed`.
+def one_of(what: str, value: object, allowed: Iterable[object], otherwise: str = "") -> None:
+    """Raise ValueError, naming the choices, unless `value` is one of `allowed`; `otherwise` says what else is taken.
 
     >>> one_of("scale", "papr", ["smoke", "paper"])
     Traceback (most recent call last):
@@ -26,13 +26,7 @@ def one_of(what: str, value: object, allowed: Iterable[object]) -> None:
     allowed = list(allowed)
     if value not in allowed:
         hint = closest(value, [each for each in allowed if isinstance(each, str)]) if isinstance(value, str) else ""
-        raise ValueError(f"{what} is {value!r}{hint}: pass one of {', '.join(map(repr, allowed))}.")
-
-
-def check_form(form: str, forms: dict[str, str]) -> None:
-    """Raise ValueError, naming the choices, unless `form` is one of `forms`."""
-    if form not in forms:
-        raise ValueError(f"form is {form!r}: choose one of {', '.join(forms)}")
+        raise ValueError(f"{what} is {value!r}{hint}: pass one of {', '.join(map(repr, allowed))}{otherwise}.")
 
 
 def closest(name: str, names: list[str]) -> str:

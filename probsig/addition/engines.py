@@ -10,7 +10,7 @@ Axes: W_E and W_U are (V token ids, d); batches are (n sequences, T tokens that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,12 @@ from numpy.typing import NDArray
 from probsig import seeds
 from probsig.addition import gradients
 from probsig.addition.gradients import Optimiser
+from probsig.errors import one_of
 from probsig.laws.distribution import Distribution
+from probsig.theory.activations import ACTIVATIONS
 
 DEVICES = ("auto", "cpu", "cuda")
+Starts = Sequence[tuple[NDArray, NDArray, NDArray]]
 STRIDE = 2500  # batches drawn at a time when a resumed run lets the batches it has seen pass
 
 
@@ -44,13 +47,9 @@ class Protocol:
     depth: int = 1
 
     def __post_init__(self) -> None:
-        for what, value, choices in (
-            ("optimiser", self.optimiser, gradients.OPTIMISERS),
-            ("activation", self.activation, gradients.ACTIVATIONS),
-            ("depth", self.depth, (1, 2)),
-        ):
-            if value not in choices:
-                raise ValueError(f"unknown {what} {value!r}: choose one of {', '.join(map(str, choices))}")
+        one_of("optimiser", self.optimiser, gradients.OPTIMISERS)
+        one_of("activation", self.activation, ACTIVATIONS)
+        one_of("depth", self.depth, (1, 2))
         if self.steps < 0:
             raise ValueError(f"step {self.steps} is outside 0..{self.steps}: ask for steps of the run")
         if self.batch is not None and (self.batch < 1 or self.samples % self.batch):
@@ -65,8 +64,7 @@ def resolve_device(device: str) -> str:
     >>> resolve_device("cpu")
     'cpu'
     """
-    if device not in DEVICES:
-        raise ValueError(f"unknown device {device!r}: choose one of {', '.join(DEVICES)}")
+    one_of("device", device, DEVICES)
     if device == "cpu":
         return "cpu"
     import torch
@@ -74,20 +72,20 @@ def resolve_device(device: str) -> str:
     if torch.cuda.is_available():
         return "cuda"
     if device == "cuda":
-        raise ValueError("device is 'cuda' and torch finds no GPU: choose 'auto' or 'cpu'")
+        raise ValueError("device is 'cuda' and torch finds no GPU: pass 'auto' or 'cpu'.")
     return "cpu"
 
 
 class Order:
-    """The batches of one run: a sample of (seed, "data", name), every epoch in a new order of (seed, "order", name).
+    """The batches of a run: a sample of (seed, "data", stream), every epoch in a new order of (seed, "order", stream).
 
     >>> law = Distribution(X=[[1], [2]], y=[1, 2], weight=[3, 1], vocab_size=3)
     >>> Order(law, seed=0, batch=2, samples=4).take(2).shape
     (2, 2)
     """
 
-    def __init__(self, dist: Distribution, seed: int, batch: int, samples: int):
-        self.drawn, self.stream = dist.draw(samples, seed), seeds.stream(seed, "order", dist.name)
+    def __init__(self, law: Distribution, seed: int, batch: int, samples: int):
+        self.drawn, self.stream = law.draw(samples, seed), seeds.stream(seed, "order", law.stream)
         self.batch, self.left = batch, np.empty((0, batch), dtype=np.int64)
 
     def take(self, steps: int) -> NDArray[np.int64]:
@@ -106,11 +104,21 @@ class Order:
 
 
 class ArrayEngine:
-    """Runs side by side on numpy arrays or torch tensors: any protocol, any float type."""
+    """Runs side by side on numpy arrays or torch tensors: any protocol, any float type. `xp` is the library, and `to`
+    makes its array of a numpy array."""
 
-    def __init__(self, dist: Distribution, model: str, protocol: Protocol, starts: Sequence, seeds_: Sequence, xp, to):
+    def __init__(
+        self,
+        law: Distribution,
+        model: str,
+        protocol: Protocol,
+        starts: Starts,
+        run_seeds: Sequence[int],
+        xp: Any = np,
+        to: Callable[[NDArray], Any] = np.array,
+    ):
         self.model, self.protocol, self.xp, self.to = model, protocol, xp, to
-        self.occurs = dist.occurs()
+        self.occurs = law.occurs()
         start_E, start_U, inner = (np.stack([start[i] for start in starts]) for i in range(3))
         self.W_E, E = start_E.copy(), start_E[:, self.occurs]
         self.blocks = [E, start_U] + ([inner] if model == "ffn" and protocol.depth == 2 else [])
@@ -119,13 +127,13 @@ class ArrayEngine:
         self.state = {"W": flat, "mean": self.optimiser.mean, "square": self.optimiser.square}
         self.done = 0
         if protocol.batch is None:
-            law = dist.merged()
-            counts = law.counts()[:, self.occurs].astype(start_E.dtype)
-            self.population = to(counts), to(law.y), to(law.probability.astype(start_E.dtype))
+            merged = law.merged()
+            counts = merged.counts()[:, self.occurs].astype(start_E.dtype)
+            self.population = to(counts), to(merged.y), to(merged.probability.astype(start_E.dtype))
         else:
-            self.counts, self.y = to(dist.counts()[:, self.occurs].astype(start_E.dtype)), to(dist.y)
+            self.counts, self.y = to(law.counts()[:, self.occurs].astype(start_E.dtype)), to(law.y)
             self.share = to(np.full(protocol.batch, 1 / protocol.batch, dtype=start_E.dtype))
-            self.orders = [Order(dist, seed, protocol.batch, protocol.samples) for seed in seeds_]
+            self.orders = [Order(law, seed, protocol.batch, protocol.samples) for seed in run_seeds]
 
     def _views(self, flat: Any) -> list[Any]:
         ends = np.cumsum([block[0].size for block in self.blocks])
@@ -171,20 +179,20 @@ class ArrayEngine:
 class KernelEngine:
     """One run in float32 by compiled steps: the linear or the one-layer ReLU model under AdamW or Adam."""
 
-    def __init__(self, dist: Distribution, model: str, protocol: Protocol, starts: Sequence, seeds_: Sequence):
+    def __init__(self, law: Distribution, model: str, protocol: Protocol, starts: Starts, run_seeds: Sequence[int]):
         from probsig.addition import kernels
 
         self.advance_by, self.linear, self.protocol = kernels.advance, model == "linear", protocol
-        self.occurs = dist.occurs()
+        self.occurs = law.occurs()
         start_E, start_U, _ = starts[0]
-        self.absent_ids = np.setdiff1d(np.arange(dist.vocab_size), self.occurs)
-        self.tokens, self.y = np.searchsorted(self.occurs, dist.X).astype(np.int32), dist.y.astype(np.int32)
+        self.absent_ids = np.setdiff1d(np.arange(law.vocab_size), self.occurs)
+        self.tokens, self.y = np.searchsorted(self.occurs, law.X).astype(np.int32), law.y.astype(np.int32)
         self.W_E, self.split = start_E.copy(), start_E[self.occurs].size
         flat = np.concatenate([start_E[self.occurs].ravel(), start_U.ravel()])
         self.state = {"W": flat, "mean": np.zeros_like(flat), "square": np.zeros_like(flat)}
         self.state["absent"] = start_E[self.absent_ids]
         self.optimiser = Optimiser(protocol.optimiser, np.zeros(1), protocol.learning_rate)
-        self.order = Order(dist, seeds_[0], protocol.batch, protocol.samples)  # type: ignore[arg-type]
+        self.order = Order(law, run_seeds[0], protocol.batch, protocol.samples)  # type: ignore[arg-type]
         self.done = 0
 
     def advance(self, steps: int) -> None:
@@ -215,15 +223,19 @@ def _numpy(array: Any) -> NDArray:
     return array if isinstance(array, np.ndarray) else array.cpu().numpy()
 
 
-def engine(dist, model, protocol, starts, seeds_, device):
+def engine(
+    law: Distribution, model: str, protocol: Protocol, starts: Starts, run_seeds: Sequence[int], device: str
+) -> ArrayEngine | KernelEngine:
+    """What takes the steps of these runs: compiled for one run of the paper's protocol on a CPU, else on arrays.
+
+    starts holds W_E, W_U and an inner matrix of each run, in the type they are trained in; device "cpu" or "cuda".
+    """
     if device == "cuda":
         import torch
 
-        return ArrayEngine(
-            dist, model, protocol, starts, seeds_, torch, lambda array: torch.tensor(array, device="cuda")
-        )
+        return ArrayEngine(law, model, protocol, starts, run_seeds, torch, lambda a: torch.tensor(a, device="cuda"))
     usual = (protocol.activation, protocol.depth) == ("relu", 1) or model == "linear"
     compiled = protocol.batch is not None and usual and protocol.optimiser != "sgd"
     if compiled and len(starts) == 1 and starts[0][0].dtype == np.float32:
-        return KernelEngine(dist, model, protocol, starts, seeds_)
-    return ArrayEngine(dist, model, protocol, starts, seeds_, np, np.array)
+        return KernelEngine(law, model, protocol, starts, run_seeds)
+    return ArrayEngine(law, model, protocol, starts, run_seeds)

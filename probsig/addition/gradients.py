@@ -8,40 +8,22 @@ counts of the T tokens that occur. With w the weights of the sequences and P = w
 
 so in the linear model a batch meets only the small matrix M, once a step. A second hidden layer puts
 H = sigma(sigma(S) W^T) with an inner matrix W (d, d). The population gradient is the same formula with all sequences
-and their probabilities: minus the velocity of Propositions 1 and 2 (`flow.velocity`).
+and their probabilities: minus the velocity of Propositions 1 and 2 (`theory.flow.velocity`).
 
 Every array may have leading axes, one run beside another; `xp` is the library, numpy or torch.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import scipy
 
-ACTIVATIONS = ("relu", "tanh", "gelu", "quadratic")
+from probsig.errors import one_of
+from probsig.theory.activations import ACTIVATIONS
+
 OPTIMISERS = ("adamw", "adam", "sgd")
-
-
-def activate(name: str, S: Any, xp: Any = np) -> tuple[Any, Any]:
-    """sigma(S) and sigma'(S), elementwise; the derivative of relu at 0 is 0, as in torch.
-
-    >>> [part.tolist() for part in activate("quadratic", np.array([2.0]))]
-    [[4.0], [3.0]]
-    """
-    if name == "relu":
-        return S * (S > 0), S > 0
-    if name == "tanh":
-        value = xp.tanh(S)
-        return value, 1 - value * value
-    if name == "gelu":
-        erf = xp.special.erf if hasattr(xp, "special") else scipy.special.erf
-        normal = (1 + erf(S / math.sqrt(2))) / 2
-        return S * normal, normal + S * xp.exp(-S * S / 2) / math.sqrt(2 * math.pi)
-    return S + S * S / 2, 1 + S
 
 
 def gradient(
@@ -60,10 +42,11 @@ def gradient(
     if model == "linear":
         F = C @ (E @ turn(U))
     else:
-        H, slope = activate(activation, C @ E, xp)
-        layers = [(H, slope)]
+        sigma = ACTIVATIONS[activation]
+        layers = [(sigma.function(S), sigma.derivative(S)) for S in [C @ E]]
         for W in inner:
-            layers.append(activate(activation, layers[-1][0] @ turn(W), xp))
+            S = layers[-1][0] @ turn(W)
+            layers.append((sigma.function(S), sigma.derivative(S)))
         F = layers[-1][0] @ turn(U)
     P = xp.exp(F - xp.amax(F, -1, keepdims=True))
     P = P * (weight / P.sum(-1))[..., None]
@@ -98,8 +81,7 @@ class Optimiser:
     betas, eps = (0.9, 0.999), 1e-8
 
     def __init__(self, name: str, W: Any, learning_rate: float, xp: Any = np):
-        if name not in OPTIMISERS:
-            raise ValueError(f"unknown optimiser {name!r}: choose one of {', '.join(OPTIMISERS)}")
+        one_of("optimiser", name, OPTIMISERS)
         self.name, self.W, self.learning_rate, self.xp = name, W, learning_rate, xp
         self.weight_decay = 0.01 if name == "adamw" else 0.0
         self.steps = 0

@@ -9,8 +9,11 @@ Axes: W_E and W_U are (V token ids, d).
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -18,9 +21,9 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from probsig.addition import engines
+from probsig.errors import one_of
 from probsig.laws.distribution import Distribution
 from probsig.runs.drafts import Draft
-from probsig.runs.files import digest_arrays
 from probsig.theory.models import initial_weights
 
 MODELS = ("linear", "ffn")
@@ -77,8 +80,8 @@ class _Log:
         return log
 
 
-def train(dist: Distribution, model: str, *, seed: int, measure: Measure | None = None, **options) -> Trajectory:
-    """Train one model on one task from the streams (seed, "data" | "init" | "order", dist.name).
+def train(law: Distribution, model: str, *, seed: int, measure: Measure | None = None, **options) -> Trajectory:
+    """Train one model on one law from the streams (seed, "data" | "init" | "order", law.stream).
 
     `options` are those of `train_together` and the fields of `engines.Protocol`; errors as there. (Section 4.1 and
     appendix A of the paper.)
@@ -89,11 +92,11 @@ def train(dist: Distribution, model: str, *, seed: int, measure: Measure | None 
     >>> run.checkpoints.tolist(), run.W_E.shape, run.W_E.dtype.name
     ([2], (1, 12, 4), 'float64')
     """
-    return train_together(dist, model, seeds=[seed], measures=[measure] if measure else None, **options)[0]
+    return train_together(law, model, seeds=[seed], measures=[measure] if measure else None, **options)[0]
 
 
 def train_together(
-    dist: Distribution,
+    law: Distribution,
     model: str,
     *,
     seeds: Sequence[int],
@@ -122,8 +125,7 @@ def train_together(
     >>> [run.W_U.shape for run in train_together(law, "ffn", seeds=[0, 1], steps=1, hidden_size=4, batch=None)]
     [(1, 12, 4), (1, 12, 4)]
     """
-    if model not in MODELS:
-        raise ValueError(f"unknown model {model!r}: choose one of {', '.join(MODELS)}")
+    one_of("model", model, MODELS)
     how = engines.Protocol(**protocol)
     measure_at = set(measure_at) if measures is not None else set()
     kept = {how.steps} if checkpoints is None else set(checkpoints)
@@ -132,20 +134,11 @@ def train_together(
         raise ValueError(f"step {outside[0]} is outside 0..{how.steps}: ask for steps of the run")
     dtype = np.dtype(dtype or (np.float64 if how.batch is None else np.float32))
     inits = init if isinstance(init, list) else [init] * len(seeds)
-    starts = [_start(dist, hidden_size, one, seed, dtype) for one, seed in zip(inits, seeds, strict=True)]
-    engine = engines.engine(dist, model, how, starts, seeds, engines.resolve_device(device))
+    starts = [_start(law, hidden_size, one, seed, dtype) for one, seed in zip(inits, seeds, strict=True)]
+    engine = engines.engine(law, model, how, starts, seeds, engines.resolve_device(device))
 
-    identity = {
-        "law": digest_arrays([dist.X, dist.y, dist.weight, dist.vocab_size]),
-        "streams": [dist.name, *map(int, seeds)],
-        "start": digest_arrays(block for start in starts for block in start),
-        "model": model,
-        "engine": type(engine).__name__,
-        "measured": sorted(measure_at),
-        "kept": sorted(kept),
-        **asdict(how),
-    }
-    log = _Log()
+    what = {"measured": sorted(measure_at), "kept": sorted(kept), "dtype": dtype.str, **asdict(how)}
+    log, identity = _Log(), {"model": model, "seeds": list(map(int, seeds)), "of": _digest(law, starts, what)}
     found = draft.load(identity) if draft else None
     if found:
         parts = {"state": {}, "log": {}}  # type: ignore[var-annotated]
@@ -161,7 +154,7 @@ def train_together(
             arrays = {f"{part}/{key}": array for part, named in parts.items() for key, array in named.items()}
             draft.save(identity, engine.done, arrays)
 
-    told = {"total": how.steps, "initial": engine.done, "desc": f"{dist.name} {model}", "unit": " steps"}
+    told = {"total": how.steps, "initial": engine.done, "desc": f"{law.name} {model}", "unit": " steps"}
     bar = tqdm(**told, mininterval=2, delay=3, leave=False)
     with threadpool_limits(1, user_api="blas"), bar:
         for event in sorted(step for step in measure_at | kept | {how.steps} if step >= engine.done):
@@ -178,20 +171,27 @@ def train_together(
                 if event in kept and event not in log.kept:
                     log.kept.append(event)
                     log.weights.append([W[:2] for W in weights])
-    return [_trajectory(log, i, dist.vocab_size, hidden_size, dtype) for i in range(len(seeds))]
+    return [_trajectory(log, i, law.vocab_size, hidden_size, dtype) for i in range(len(seeds))]
 
 
-def _start(dist, hidden_size, init, seed, dtype):
+def _digest(law: Distribution, starts: Sequence[tuple[NDArray, ...]], what: Mapping[str, Any]) -> str:
+    """The SHA-256 of all that decides where a run stands after so many steps."""
+    sha = hashlib.sha256(json.dumps([what, law.stream, law.vocab_size, len(law.X), law.length]).encode())
+    for part in (law.X, law.y, law.weight, *(block for start in starts for block in start)):
+        sha.update(np.ascontiguousarray(part).tobytes())
+    return sha.hexdigest()
+
+
+def _start(law: Distribution, hidden_size: int, init: Any, seed: int, dtype: np.dtype) -> tuple[NDArray, ...]:
     """W_E, W_U and the inner matrix of a second hidden layer, in the type they are trained in."""
     given = isinstance(init, tuple)
-    W_E, W_U = init if given else initial_weights(dist.vocab_size, hidden_size, init, seed, ("init", dist.name))
-    inner, _ = initial_weights(
-        hidden_size, hidden_size, "variance" if given else init, seed, ("init", dist.name, "inner")
-    )
+    W_E, W_U = init if given else initial_weights(law.vocab_size, hidden_size, init, seed, ("init", law.stream))
+    of_inner = "variance" if given else init
+    inner, _ = initial_weights(hidden_size, hidden_size, of_inner, seed, ("init", law.stream, "inner"))
     return tuple(np.array(block, dtype=dtype) for block in (W_E, W_U, inner))
 
 
-def _trajectory(log: _Log, run: int, vocab_size: int, hidden_size: int, dtype) -> Trajectory:
+def _trajectory(log: _Log, run: int, vocab_size: int, hidden_size: int, dtype: np.dtype) -> Trajectory:
     none = np.empty((0, vocab_size, hidden_size), dtype=dtype)
     return Trajectory(
         steps=np.array(log.steps, dtype=np.int64),

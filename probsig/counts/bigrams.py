@@ -7,7 +7,7 @@ another distance. The table has V x V places and few of them are used, so it is 
 Axis order: row s = first token, column s' = the token `distance` places after it. `transpose()` reads the same pairs
 from the second token, so its distance is the negative one: column s' then stands that far before s.
 
-A table is stored in a folder (`probsig.bigram_files` says its bytes) and opened as memory maps, not read.
+A table is stored in a folder (`counts.files` says its bytes) and opened as memory maps, not read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -28,11 +28,19 @@ from probsig.counts.kernels import MOST_TOKENS, pair_counts
 from probsig.counts.merging import ENTRIES, FAN_IN, merged_blocks, row_sums, transposed
 
 
+class Countable(Protocol):
+    """Ids of documents: what `count` takes."""
+
+    ids: ArrayLike
+    offsets: ArrayLike | None
+    vocab_size: int
+
+
 @dataclass(frozen=True, eq=False)
 class Bigrams:
     """Counts of token pairs at one distance, as sorted compressed rows.
 
-    `indptr` (V + 1,) int64; `columns` (nnz,) uint32, ascending within a row; `counts` (nnz,) int64, all positive.
+    `indptr` (V + 1,) int64; `columns` (nnz,) uint32, ascending within a row; `entries` (nnz,) int64, all positive.
     Two are equal when vocabulary, distance and every count are. Raises ValueError when the arrays do not fit together.
 
     >>> pairs = count([0, 1, 0, 1, 2], vocab_size=3)
@@ -44,18 +52,18 @@ class Bigrams:
 
     indptr: NDArray[np.int64]
     columns: NDArray[np.uint32]
-    counts: NDArray[np.int64]
+    entries: NDArray[np.int64]
     vocab_size: int
     distance: int = 1
 
     def __post_init__(self) -> None:
         stored = len(self.columns)
-        fits = self.indptr.shape == (self.vocab_size + 1,) and len(self.counts) == stored == int(self.indptr[-1])
-        types = (self.indptr.dtype, self.columns.dtype, self.counts.dtype)
+        fits = self.indptr.shape == (self.vocab_size + 1,) and len(self.entries) == stored == int(self.indptr[-1])
+        types = (self.indptr.dtype, self.columns.dtype, self.entries.dtype)
         if not fits or types != (np.int64, np.uint32, np.int64):  # type: ignore[comparison-overlap]
             raise ValueError(
-                f"indptr {self.indptr.shape}, columns {self.columns.shape}, counts {self.counts.shape} of {types} are "
-                f"no table of {self.vocab_size} tokens: pass int64 (V + 1,), uint32 (nnz,) and int64 (nnz,)."
+                f"indptr {self.indptr.shape}, columns {self.columns.shape}, entries {self.entries.shape} of {types} "
+                f"are no table of {self.vocab_size} tokens: pass int64 (V + 1,), uint32 (nnz,) and int64 (nnz,)."
             )
 
     def __eq__(self, other: object) -> bool:
@@ -79,7 +87,7 @@ class Bigrams:
 
     def row_totals(self) -> NDArray[np.int64]:
         """The number of pairs whose first token is s, (V,) int64; raises OverflowError past 2**63 - 1."""
-        return row_sums(self.indptr, self.counts)
+        return row_sums(self.indptr, self.entries)
 
     def transpose(self) -> Bigrams:
         """The same pairs read from the second token: row s', column s, distance with the other sign.
@@ -87,13 +95,13 @@ class Bigrams:
         >>> count([0, 1, 0, 1, 2], 3).transpose().to_scipy().toarray().tolist()
         [[0, 1, 0], [2, 0, 0], [0, 1, 0]]
         """
-        return Bigrams(*transposed(self.indptr, self.columns, self.counts), self.vocab_size, -self.distance)
+        return Bigrams(*transposed(self.indptr, self.columns, self.entries), self.vocab_size, -self.distance)
 
     def to_scipy(self) -> sp.csr_array:
-        """The counts as a scipy array (V, V) int64, rows = first token; shares the memory of the counts."""
+        """The counts as a scipy array (V, V) int64, rows = first token; shares the memory of the entries."""
         import scipy.sparse as sp
 
-        table = sp.csr_array((self.counts, self.columns.view(np.int32), self.indptr), (self.vocab_size,) * 2)
+        table = sp.csr_array((self.entries, self.columns.view(np.int32), self.indptr), (self.vocab_size,) * 2)
         table.has_sorted_indices = table.has_canonical_format = True
         return table
 
@@ -102,7 +110,7 @@ class Bigrams:
 
         Raises StorageError when the disk is full; then the folder is no table.
         """
-        block = np.diff(self.indptr), self.columns, self.counts
+        block = np.diff(self.indptr), self.columns, self.entries
         return write_table(folder, self.vocab_size, self.distance, [block])
 
     @classmethod
@@ -116,8 +124,8 @@ class Bigrams:
 
 
 def count(
-    ids: ArrayLike,
-    vocab_size: int,
+    corpus: Countable | ArrayLike,
+    vocab_size: int | None = None,
     *,
     offsets: ArrayLike | None = None,
     distance: int = 1,
@@ -126,6 +134,7 @@ def count(
 ) -> Bigrams:
     """Count the pairs (ids[i], ids[i + distance]), both in the same document.
 
+    `corpus` has `ids`, `offsets` and `vocab_size`; or it is the ids, and the other two are given beside it.
     `ids` (N,) integers in [0, vocab_size); uint16 and uint32 are counted as they are, others are copied to uint32.
     `offsets` (D + 1,) says where documents start, and ends with N; without it the ids are one document.
     A negative distance looks back: `count(..., distance=-k)` is `count(..., distance=k).transpose()`.
@@ -133,14 +142,18 @@ def count(
     places instead of 4 for each of the ids. Any `chunk` and any number of `threads` give the same table.
 
     Rows of the counts at distance 1, divided by their sums, are the laws of eq. (4) of the paper.
-    Raises ValueError for an id out of range, offsets that do not cover the ids in ascending order, and a distance of 0.
+    Raises ValueError for an id out of range, offsets that do not cover the ids in ascending order, a distance of 0, and
+    ids without a vocabulary.
 
     >>> count([0, 1, 0, 1, 2], 3, offsets=[0, 2, 5]).to_scipy().toarray().tolist()  # 0 1 | 0 1 2
     [[0, 2, 0], [0, 0, 1], [0, 0, 0]]
     >>> count([0, 1, 0, 1, 2], 3, distance=2).to_scipy().toarray().tolist()
     [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
     """
-    if not 1 <= vocab_size <= MOST_TOKENS:
+    ids: Any = corpus
+    if hasattr(corpus, "ids"):
+        ids, offsets, vocab_size = corpus.ids, corpus.offsets, corpus.vocab_size
+    if vocab_size is None or not 1 <= vocab_size <= MOST_TOKENS:
         raise ValueError(f"vocab_size is {vocab_size}: pass the number of tokens, from 1 to 2**31 - 1.")
     if distance == 0:
         raise ValueError("distance is 0, so every token would be paired with itself: pass 1 for the next token.")
@@ -174,17 +187,17 @@ def merged(parts: Iterable[Bigrams]) -> Bigrams:
         raise ValueError(f"Tables of (vocab_size, distance) {sorted(kinds)} have no sum: add tables of one kind.")
     vocab_size, distance = kinds.pop()
     most = sum(len(part.columns) for part in parts)
-    columns, counts = np.empty(most, np.uint32), np.empty(most, np.int64)
+    columns, entries = np.empty(most, np.uint32), np.empty(most, np.int64)
     indptr, row, end = np.zeros(vocab_size + 1, np.int64), 1, 0
-    for sizes, new_columns, new_counts in merged_blocks(parts, ENTRIES):
+    for sizes, new_columns, new_entries in merged_blocks(parts, ENTRIES):
         stop = end + len(new_columns)
-        columns[end:stop], counts[end:stop] = new_columns, new_counts
+        columns[end:stop], entries[end:stop] = new_columns, new_entries
         indptr[row : row + len(sizes)] = sizes
         row, end = row + len(sizes), stop
-        del sizes, new_columns, new_counts  # before the next block is made
+        del sizes, new_columns, new_entries  # before the next block is made
     columns.resize(end, refcheck=False)
-    counts.resize(end, refcheck=False)
-    return Bigrams(np.cumsum(indptr, out=indptr), columns, counts, vocab_size, distance)
+    entries.resize(end, refcheck=False)
+    return Bigrams(np.cumsum(indptr, out=indptr), columns, entries, vocab_size, distance)
 
 
 def frequent(frequency: ArrayLike, most: int = 10_000, least: int = 50) -> NDArray[np.int64]:

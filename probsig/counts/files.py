@@ -21,7 +21,7 @@ import numpy as np
 from probsig.counts.kernels import Counts
 from probsig.runs.files import FULL, StorageError, read_whole, write_whole
 
-FILES = {"indptr": ("indptr.i64", "<i8"), "columns": ("columns.u32", "<u4"), "counts": ("counts.i64", "<i8")}
+FILES = {"indptr": ("indptr.i64", "<i8"), "columns": ("columns.u32", "<u4"), "entries": ("counts.i64", "<i8")}
 RECORD, FORMAT = "bigrams.json", "probsig bigrams 1"
 
 
@@ -60,7 +60,7 @@ def write_table(folder: Path | str, vocab_size: int, distance: int, blocks: Iter
         for sizes, columns, counts in blocks:
             append("indptr", stored + np.cumsum(sizes))
             append("columns", columns)
-            append("counts", counts)
+            append("entries", counts)
             stored += len(columns)
             del sizes, columns, counts  # before the next block is made
         for file in open_files.values():

@@ -1,4 +1,4 @@
-"""Pairs of token ids, counted exactly in a few nanoseconds each: the kernels under `probsig.bigrams`.
+"""Pairs of token ids, counted exactly in a few nanoseconds each: the kernels under `counts.bigrams`.
 
 The idea: one pass tallies the first tokens, so the length of every row is known. A second pass puts the second token of
 each pair into a bucket, 4 bytes a pair: a row with many pairs has a bucket of its own, and the many rows with few pairs

@@ -1,8 +1,8 @@
 """Sums of sorted counts, exact or refused, a block of rows at a time.
 
-The idea: the rows of every part are poured into one dense accumulator and swept out in order, as in `probsig.counting`.
+The idea: the rows of every part are poured into one dense accumulator and swept out in order, as in `counts.kernels`.
 A block of rows holds at most a fixed number of stored pairs of all parts together, so a sum needs little memory beside
-its result, and not even memory for that when parts lie in files and blocks are written out (`probsig.sharded`).
+its result, and not even memory for that when parts lie in files and blocks are written out (`counts.sharded`).
 Integers are added, so the order of the parts changes nothing. A sum past 2**63 - 1 raises OverflowError.
 
 Axis order: row = first token, column = the token `distance` places after it.
@@ -26,7 +26,7 @@ SHORT = 24  # rows with at most this many entries are merged by insertion
 
 
 def merged_blocks(parts: Sequence[Any], entries: int = ENTRIES) -> Iterator[Counts]:
-    """The sum of `parts` (each with indptr, columns, counts of one vocabulary), as consecutive blocks of rows.
+    """The sum of `parts` (each with indptr, columns, entries of one vocabulary), as consecutive blocks of rows.
 
     Each block is (sizes (rows,), columns, counts) of the next rows. A block has at most `entries` stored pairs of the
     parts together, or one row. Raises OverflowError when a sum passes 2**63 - 1.
@@ -45,7 +45,7 @@ def merged_blocks(parts: Sequence[Any], entries: int = ENTRIES) -> Iterator[Coun
         bounds = np.stack([part.indptr[first : last + 1] for part in parts]).astype(np.int64)
         lengths = bounds[:, -1] - bounds[:, 0]
         columns = np.concatenate([part.columns[b[0] : b[-1]] for part, b in zip(parts, bounds, strict=True)])
-        counts = np.concatenate([part.counts[b[0] : b[-1]] for part, b in zip(parts, bounds, strict=True)])
+        counts = np.concatenate([part.entries[b[0] : b[-1]] for part, b in zip(parts, bounds, strict=True)])
         bounds += (np.cumsum(lengths) - lengths - bounds[:, 0])[:, None]
         sizes = np.zeros(last - first, np.int64)
         new_columns, new_counts = np.empty(len(columns) + 1, np.uint32), np.empty(len(columns) + 1, np.int64)

@@ -12,7 +12,7 @@ The interpreter with its libraries, and the pages of mapped files, which the sys
 come on top.
 
 The folder holds `plan.json` (what is counted and how it is cut), a folder for each node while the work goes on, and at
-the end `counts`, a table as `probsig.bigram_files` describes it. One call at a time may work in a folder.
+the end `counts`, a table as `counts.files` describes it. One call at a time may work in a folder.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PLAN, RESULT = "plan.json", "counts"
 
 @dataclass(frozen=True)
 class Ids:
-    """Ids in memory or in a memory map, for `count_sharded`; a `probsig.corpora.Corpus` is used in the same way.
+    """Ids in memory or in a memory map, for `count_sharded`; a `text.corpora.Corpus` is used in the same way.
 
     `ids` (N,) uint16 or uint32; `offsets` (D + 1,) starts of documents, then N; `digest` stands for the ids, if known.
     """

@@ -16,16 +16,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
 from probsig import runs
-from probsig.addition import engines, gradients
+from probsig.addition import engines
 from probsig.addition.training import MODELS, Measure, Trajectory, train_together
 from probsig.geometry import small as geometry_small
 from probsig.laws.distribution import Distribution
 from probsig.laws.tasks import TASKS
 from probsig.runs.drafts import Draft
+from probsig.runs.machine import hardware
 from probsig.signatures import laws as signatures_laws
+from probsig.theory.activations import ACTIVATIONS
 from probsig.theory.explained import explained
 
 SCALES: dict[str, dict[str, Any]] = {
@@ -86,12 +88,12 @@ def checkpoints(config: dict[str, Any], clock: Sequence[float] = CLOCK) -> list[
     return sorted({step for step in steps if step <= config["steps"]} | {config["steps"]})
 
 
-def law(config: dict[str, Any], task: str) -> Distribution:
+def law_of(config: dict[str, Any], task: str) -> Distribution:
     """The task of a config.
 
     Raises ValueError where anchors and z overlap, the modulus is 0, or an id does not fit the vocabulary.
 
-    >>> law(addition_config("smoke", seed=0, vocab_size=None), "mod").vocab_size
+    >>> law_of(addition_config("smoke", seed=0, vocab_size=None), "mod").vocab_size
     50
     """
     a, z = config["first_anchor"], config["first_z"]
@@ -144,6 +146,27 @@ def addition_runs(configs: Sequence[dict[str, Any]], device: str = "auto") -> li
     return [run or runs.run("addition", config, addition(config)) for config, run in zip(configs, found, strict=True)]
 
 
+def live(config: dict[str, Any], names: Sequence[str] = ()) -> runs.Run:
+    """The pieces of a config, all or those of some names, trained now and stored nowhere.
+
+    >>> found = live(addition_config("smoke", 0, hidden_size=2, steps=2), ["add/linear"])
+    >>> found.arrays["add/linear/steps"].tolist(), found.origin
+    ([0, 1, 2], 'new')
+    """
+    begun, chosen = time.perf_counter(), addition(config)
+    made = {name: chosen[name].make() for name in names or chosen}
+    arrays = {f"{name}/{key}": array for name, part in made.items() for key, array in part.items()}
+    record = {"seconds": time.perf_counter() - begun, "hardware": hardware()}
+    return runs.Run("live", config, arrays, record, "new", "this")
+
+
+def at_stage(found: Sequence[runs.Run], piece: str, name: str, stage: int) -> NDArray[np.float64]:
+    """A metric of a piece at one of its checkpoints, by number, of every run: (seeds,)."""
+    step = runs.over(found, f"{piece}/checkpoints")[0][stage]
+    at = np.searchsorted(runs.over(found, f"{piece}/steps")[0], step)
+    return runs.over(found, f"{piece}/{name}")[:, at]
+
+
 def piece(
     config: dict[str, Any], task: str, model: str, draft: Draft | None = None, **options
 ) -> dict[str, np.ndarray]:
@@ -175,28 +198,27 @@ def pieces(
     right to 1e-4), explained_steps and, where the model is one of the paper's, "explained/<formula>/share | cosine".
     `steps` cuts the run short, with the same first steps.
     """
-    config, dist = configs[0], law(configs[0], task)
+    config, law = configs[0], law_of(configs[0], task)
     last = config["steps"] if steps is None else steps
     sampled = {} if config["batch"] is None else {"samples": config["samples"]}
     described = model == "linear" or (config["activation"], config["depth"]) == ("relu", 1)
     at = [step for step in checkpoints(config, EXPLAINED) if step <= last] if described else []
 
     def measured(one: dict[str, Any]) -> Measure:
-        metrics = measurement(dist, model, one)
+        metrics = measurement(law, model, one)
 
         def measure(step: int, *weights: np.ndarray) -> dict[str, float]:
-            shares = explained(dist, model, *weights) if step in at else {}
+            shares = explained(law, model, *weights) if step in at else {}
             return metrics(step, *weights) | {f"explained/{name}": share for name, share in shares.items()}
 
         return measure
 
     trained = train_together(
-        dist,
+        law,
         model,
         seeds=[one["seed"] for one in configs],
         init=[one["init"] for one in configs],
         hidden_size=config["hidden_size"],
-        dtype=np.float32,
         device=device,
         measures=[measured(one) for one in configs],
         measure_at=[step for step in {*range(0, last + 1, config["every"]), PREFIX, *at} if step <= last],
@@ -207,10 +229,10 @@ def pieces(
         **{name: config[name] for name in ("learning_rate", "optimiser", "activation", "depth")},
         **sampled,
     )
-    return [_arrays(dist, one, at) for one in trained]
+    return [_arrays(law, one, at) for one in trained]
 
 
-def _arrays(dist: Distribution, trained: Trajectory, at: Sequence[int]) -> dict[str, np.ndarray]:
+def _arrays(law: Distribution, trained: Trajectory, at: Sequence[int]) -> dict[str, np.ndarray]:
     rows = np.searchsorted(trained.steps, at)
     compared = {name: values[rows] for name, values in trained.metrics.items() if name.startswith("explained/")}
     return {
@@ -219,12 +241,12 @@ def _arrays(dist: Distribution, trained: Trajectory, at: Sequence[int]) -> dict[
         "explained_steps": np.array(at, dtype=np.int64),
         **compared,
         "checkpoints": trained.checkpoints,
-        "anchors": trained.W_E[:, dist.groups["anchors"]].astype(np.float32),
-        "labels": trained.W_U[:, dist.groups["labels"]].astype(np.float16),
+        "anchors": trained.W_E[:, law.groups["anchors"]].astype(np.float32),
+        "labels": trained.W_U[:, law.groups["labels"]].astype(np.float16),
     }
 
 
-def measurement(dist: Distribution, model: str, config: dict[str, Any]) -> Measure:
+def measurement(law: Distribution, model: str, config: dict[str, Any]) -> Measure:
     """What a piece measures of (step, W_E, W_U).
 
     loss (nats) and accuracy over all sequences, exactly; sample_accuracy over the sample trained on;
@@ -233,41 +255,41 @@ def measurement(dist: Distribution, model: str, config: dict[str, Any]) -> Measu
     distance, ring: the correlation of those cosines with |nu - nu'| and with the distance around the ring of labels;
     norm_E, norm_U: Frobenius norms of W_E and W_U.
     """
-    anchors, labels = np.array(dist.groups["anchors"]), np.array(dist.groups["labels"])
-    law = dist.merged()
-    counts = law.counts().astype(float)
-    sample = dist.probability
+    anchors, labels = np.array(law.groups["anchors"]), np.array(law.groups["labels"])
+    merged = law.merged()
+    counts = merged.counts().astype(float)
+    sample = law.probability
     if config["batch"] is not None:
-        sample = np.bincount(dist.draw(config["samples"], config["seed"]), minlength=len(dist.X)) / config["samples"]
-    # the atoms of `law` are multisets; what the sample holds of each is the sum over its orders
-    rows = {tuple(row): i for i, row in enumerate(np.column_stack([law.X, law.y]).tolist())}
-    index = [rows[tuple(row)] for row in np.column_stack([np.sort(dist.X, axis=1), dist.y]).tolist()]
-    sample = np.bincount(index, weights=sample, minlength=len(law.X))
+        sample = np.bincount(law.draw(config["samples"], config["seed"]), minlength=len(law.X)) / config["samples"]
+    # the atoms of `merged` are multisets; what the sample holds of each is the sum over its orders
+    rows = {tuple(row): i for i, row in enumerate(np.column_stack([merged.X, merged.y]).tolist())}
+    index = [rows[tuple(row)] for row in np.column_stack([np.sort(law.X, axis=1), law.y]).tolist()]
+    sample = np.bincount(index, weights=sample, minlength=len(merged.X))
     phi = {
-        "phi_y": signatures_laws.label(dist, anchors),
-        "phi_X": signatures_laws.cooccurrence(dist, anchors),
-        "phi_Xy": signatures_laws.joint(dist, anchors).reshape(len(anchors), -1),
+        "phi_y": signatures_laws.label(law, anchors),
+        "phi_X": signatures_laws.cooccurrence(law, anchors),
+        "phi_Xy": signatures_laws.joint(law, anchors).reshape(len(anchors), -1),
     }
-    inverse = signatures_laws.inverse(dist, labels)
+    inverse, sigma = signatures_laws.inverse(law, labels), ACTIVATIONS[config["activation"]]
     apart = np.abs(labels[:, None] - labels)
     ring = np.minimum(apart, len(labels) - apart)
 
     def measure(step: int, W_E: np.ndarray, W_U: np.ndarray, *inner: np.ndarray) -> dict[str, float]:
         H = counts @ W_E.astype(float)
         if model == "ffn":
-            H = gradients.activate(config["activation"], H)[0]
+            H = sigma.function(H)
             for W in inner:
-                H = gradients.activate(config["activation"], H @ W.T)[0]
+                H = sigma.function(H @ W.T)
         F = H @ W_U.T.astype(float)
         top = F.max(axis=1)
-        of_label = F[np.arange(len(F)), law.y]
+        of_label = F[np.arange(len(F)), merged.y]
         surprise = top + np.log(np.exp(F - top[:, None]).sum(axis=1)) - of_label
-        right = F.argmax(axis=1) == law.y
+        right = F.argmax(axis=1) == merged.y
         A, U = W_E[anchors].astype(float), W_U[labels].astype(float)
         cosine_U = geometry_small.pairs(geometry_small.cosine(U))
         return {
-            "loss": float(law.probability @ surprise),
-            "accuracy": float(law.probability @ right),
+            "loss": float(merged.probability @ surprise),
+            "accuracy": float(merged.probability @ right),
             "sample_accuracy": float(sample @ right),
             "R_order": geometry_small.order_correlation(A),
             "mean_cosine": float(geometry_small.pairs(geometry_small.cosine(A)).mean()),
@@ -314,13 +336,3 @@ class Clock:
             listed = ", ".join(str(step // self.per_epoch) for step in kept[1:])
             raise ValueError(f"epoch {epoch} was not kept: choose one of {listed} ({self.unit}s of this scale).")
         return kept.index(wanted)
-
-
-def spread(values: ArrayLike) -> str:
-    """Mean of the values over seeds, with the least and the greatest in brackets.
-
-    >>> spread([1.0, 2.0])
-    '1.500 [1.000, 2.000]'
-    """
-    values = np.asarray(values, dtype=float)
-    return f"{values.mean():.3f} [{values.min():.3f}, {values.max():.3f}]"

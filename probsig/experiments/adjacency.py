@@ -46,7 +46,7 @@ def adjacency(
     times (t,), which are 2 t times the largest eigenvalue. beside (1,): the share of pairs that stand side by side.
     """
     C, upper = len(tokens), np.triu_indices(len(tokens), 1)
-    table, total = counts.to_scipy(), float(counts.counts.sum())
+    table, total = counts.to_scipy(), float(counts.entries.sum())
     block = table[tokens][:, tokens].toarray() / total
     before, after = counts.row_totals() / total, counts.transpose().row_totals() / total
     both = block + block.T

@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probsig import runs, seeds
-from probsig.counts.bigrams import Bigrams, count
+from probsig.counts.bigrams import Bigrams, count, merged
 from probsig.counts.files import write_table
 from probsig.counts.merging import FAN_IN, merged_blocks
 from probsig.counts.sharded import Ids, count_sharded
-from probsig.experiments.texts import Corpora, Texts
-from probsig.experiments.texts import documents as documents_of
+from probsig.experiments.texts import Corpora, Texts, decoded
 from probsig.runs.files import write_whole
 from probsig.text import store
 from probsig.text.training_set import Tokens, documents
@@ -46,7 +45,7 @@ def stored(names: Sequence[str], texts: Texts) -> runs.Run:
 def measured(names: Sequence[str], seed: int, inputs: Corpora) -> Arrays:
     """`measure` of some corpora."""
     opened = [inputs.corpora[name] for name in names]
-    return measure(opened, [documents_of(one) for one in opened], seed)
+    return measure(opened, [decoded(one) for one in opened], seed)
 
 
 def measure(corpora: Sequence[Tokens], texts: Sequence[Iterable[str]], seed: int) -> Arrays:
@@ -66,7 +65,7 @@ def measure(corpora: Sequence[Tokens], texts: Sequence[Iterable[str]], seed: int
     vocab_size = corpora[0].vocab_size
     out["count_tokens"], out["count_seconds"] = _count(corpora, vocab_size)
     out["add_entries"], out["add_seconds"] = _add(corpora, vocab_size, seed)
-    grown = [_growth(corpora, vocab_size, share, seed) for share in SHARES]
+    grown = [_growth(corpora, share, seed) for share in SHARES]
     return out | {name: np.array([row[i] for row in grown]) for i, name in enumerate(("growth_tokens", "growth_pairs"))}
 
 
@@ -110,15 +109,14 @@ def _add(corpora: Sequence[Tokens], vocab_size: int, seed: int) -> tuple[NDArray
             tables = []
             for i, corpus in enumerate(corpora):
                 order = seeds.stream(seed, "parts", str(i)).permutation(len(corpus.offsets) - 1)
-                ids, offsets = documents(corpus, np.sort(np.array_split(order, FAN_IN)[k]))
-                tables.append(count(ids, vocab_size, offsets=offsets))
-            sum(tables[1:], start=tables[0]).save(place / f"part-{k}")
+                tables.append(count(documents(corpus, np.sort(np.array_split(order, FAN_IN)[k]))))
+            merged(tables).save(place / f"part-{k}")
             parts.append(Bigrams.load(place / f"part-{k}"))
         spent = [
             _timed(lambda i=i: write_table(place / f"sum-{i}", vocab_size, 1, merged_blocks(parts)))
             for i in range(TURNS + 1)  # the first compiles
         ]
-        entries = sum(part.counts.size for part in parts) + Bigrams.load(place / "sum-0").counts.size
+        entries = sum(part.entries.size for part in parts) + Bigrams.load(place / "sum-0").entries.size
     return np.array([entries]), np.array([min(spent[1:])])
 
 
@@ -128,16 +126,16 @@ def _timed(work: Callable[[], Any]) -> float:
     return time.perf_counter() - begun
 
 
-def _growth(corpora: Sequence[Tokens], vocab_size: int, share: float, seed: int) -> tuple[int, int]:
+def _growth(corpora: Sequence[Tokens], share: float, seed: int) -> tuple[int, int]:
     """Tokens and distinct pairs in a random share of the documents of every corpus."""
     tokens, tables = 0, []
     for i, corpus in enumerate(corpora):
         number = len(corpus.offsets) - 1
         order = seeds.stream(seed, "growth", str(i)).permutation(number)
-        ids, offsets = documents(corpus, np.sort(order[: max(1, round(share * number))]))
-        tokens += len(ids)
-        tables.append(count(ids, vocab_size, offsets=offsets))
-    return tokens, sum(tables[1:], start=tables[0]).counts.size
+        part = documents(corpus, np.sort(order[: max(1, round(share * number))]))
+        tokens += len(part.ids)
+        tables.append(count(part))
+    return tokens, merged(tables).entries.size
 
 
 def power(tokens: NDArray, pairs: NDArray) -> tuple[float, float]:

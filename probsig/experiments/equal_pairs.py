@@ -16,9 +16,7 @@ AdamW, a cosine from the learning rate to zero. Axes: W_E (V, d), tables (36 pre
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +25,7 @@ from numpy.typing import NDArray
 
 from probsig import runs, seeds
 from probsig.errors import one_of
+from probsig.language.training import Recipe
 from probsig.theory.modules import CausalBlocks
 
 CHAIN = np.array([[1, 5, 2], [2, 1, 5], [5, 2, 1]])  # eighths; doubly stochastic
@@ -88,15 +87,15 @@ def train(
     heads = [drawn(share.shape[-1], HIDDEN) for share in shares]
     goals = [torch.from_numpy(share) for share in shares]
     prefixes = torch.from_numpy(np.array(list(np.ndindex(V, V))))
-    optimizer = torch.optim.AdamW([W_E, *trunk.parameters(), *heads], lr=lr, weight_decay=0.01)
-    looks, kept = set(keep_at), []
+    looks, kept, recipe = set(keep_at), [], Recipe(lr=lr)
+    optimizer = torch.optim.AdamW([W_E, *trunk.parameters(), *heads], lr=lr, weight_decay=recipe.weight_decay)
     for step in range(steps + 1):
         if step in looks:
             kept.append(W_E.detach().numpy().copy())
         if step == steps:
             break
         for group in optimizer.param_groups:
-            group["lr"] = lr * 0.5 * (1 + math.cos(math.pi * step / steps))
+            group["lr"] = recipe.rate(step, steps)
         optimizer.zero_grad()
         E = W_E[prefixes]
         hidden = trunk(E) if attention else trunk(E.reshape(-1, 1, HIDDEN)).reshape(E.shape)
@@ -119,17 +118,11 @@ def apart(one: NDArray, other: NDArray) -> NDArray[np.float64]:
     return np.divide(between, way, out=np.zeros_like(way), where=way > 0)
 
 
-@dataclass(frozen=True)
-class Scale:
-    """Steps, learning rate, sequences in a sample and looks."""
-
-    steps: int
-    lr: float
-    sequences: int
-    looks: int
-
-
-SCALES = {"smoke": Scale(40, 1e-2, 100_000, 6), "laptop": Scale(600, 3e-3, 100_000, 25)}
+SCALES: dict[str, dict[str, Any]] = {
+    "smoke": {"steps": 40, "lr": 1e-2, "sequences": 100_000, "looks": 6},
+    "laptop": {"steps": 600, "lr": 3e-3, "sequences": 100_000, "looks": 25},
+}
+"""Steps, learning rate, sequences in a sample and looks."""
 
 
 def course(*, scale: str, seed: int) -> runs.Run:
@@ -140,7 +133,7 @@ def course(*, scale: str, seed: int) -> runs.Run:
     Raises ValueError for an unknown scale.
     """
     one_of("scale", scale, SCALES)
-    config = {"scale": scale, "seed": seed, **asdict(SCALES[scale])}
+    config = {"scale": scale, "seed": seed, **SCALES[scale]}
     pieces = {"apart": runs.Piece("probsig.experiments.equal_pairs:made", (config,))}
     return runs.run("language-equal-pairs", config, pieces)
 

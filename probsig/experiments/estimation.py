@@ -12,43 +12,43 @@ from probsig import seeds
 from probsig.counts.bigrams import Bigrams, count, frequent
 from probsig.geometry import reliability
 from probsig.signatures import tokens as signatures_tokens
-from probsig.text.training_set import Tokens, documents
+from probsig.text.training_set import Tokens, documents, halves
 
 Arrays = dict[str, NDArray]
+PARTS, BANDS, DRAWS = 6, 5, 5
 SIGNATURES = {"next": signatures_tokens.next_token, "previous": signatures_tokens.previous_token}
 
 
-def estimation(corpus: Tokens, counts: Bigrams, seed: int, *, parts: int = 6, bands: int = 5, draws: int = 5) -> Arrays:
+def estimation(corpus: Tokens, counts: Bigrams, seed: int) -> Arrays:
     """How well the signatures are known.
 
-    Tokens with n >= 2 next tokens stand in `bands` bands of n, a factor 10 wide, from 10 on (edges (bands + 1,)).
-    fractions (parts,): 1/2, 1/4, ... of the documents, drawn `draws` times without replacement; error and independent
-    (draws, parts, bands): the mean over a band's tokens of |phi^ - phi|^2 against the whole corpus, and what
+    Tokens with n >= 2 next tokens stand in BANDS bands of n, a factor 10 wide, from 10 on (edges (BANDS + 1,)).
+    fractions (PARTS,): 1/2, 1/4, ... of the documents, drawn DRAWS times without replacement; error and independent
+    (DRAWS, PARTS, BANDS): the mean over a band's tokens of |phi^ - phi|^2 against the whole corpus, and what
     independent draws would give, of the tokens that occur in the part; absent and absent_independent, the share of
-    tokens that do not, and what independent draws would give; tokens (bands,) in each band. branches and below
-    (bands,): the median over a band's tokens of 1/|phi|^2, estimated without bias, and the share that occur less often.
+    tokens that do not, and what independent draws would give; tokens (BANDS,) in each band. branches and below
+    (BANDS,): the median over a band's tokens of 1/|phi|^2, estimated without bias, and the share that occur less often.
     sizes (k,): numbers of tokens C, most frequent first;
-    reliability_next and reliability_previous (draws, k): Spearman-Brown reliability of R_cos from random halves of the
+    reliability_next and reliability_previous (DRAWS, k): Spearman-Brown reliability of R_cos from random halves of the
     documents; least (k,): how often the rarest of the C was seen.
     """
     stream = seeds.stream(seed, "estimation")
     n = counts.row_totals()
-    edges = 10.0 ** np.arange(1, bands + 2)
+    edges = 10.0 ** np.arange(1, BANDS + 2)
     number = len(corpus.offsets) - 1
-    fractions = 0.5 ** np.arange(1, parts + 1)
+    fractions = 0.5 ** np.arange(1, PARTS + 1)
     of_band = [np.flatnonzero((n >= low) & (n < high)) for low, high in itertools.pairwise(edges)]
     whole = signatures_tokens.next_token(counts, np.arange(corpus.vocab_size))
     square = whole.multiply(whole).sum(axis=1)
-    error, independent, absent, absent_independent = np.full((4, draws, parts, bands), np.nan)
+    error, independent, absent, absent_independent = np.full((4, DRAWS, PARTS, BANDS), np.nan)
     frequency = np.bincount(corpus.ids, minlength=corpus.vocab_size)
     ranked = frequent(frequency, 10_000, 50)
     sizes = [C for C in (50, 100, 200, 500, 1000, 2000, 5000, 10_000) if C <= ranked.size]
-    steady = {name: np.full((draws, len(sizes)), np.nan) for name in SIGNATURES}
-    for draw in range(draws):
+    steady = {name: np.full((DRAWS, len(sizes)), np.nan) for name in SIGNATURES}
+    for draw in range(DRAWS):
         order = stream.permutation(number)
         for part, fraction in enumerate(fractions):
-            ids, offsets = documents(corpus, np.sort(order[: max(1, round(fraction * number))]))
-            small = count(ids, corpus.vocab_size, offsets=offsets)
+            small = count(documents(corpus, np.sort(order[: max(1, round(fraction * number))])))
             m = small.row_totals()
             difference = signatures_tokens.next_token(small, np.arange(corpus.vocab_size)) - whole
             found = difference.multiply(difference).sum(axis=1)
@@ -61,12 +61,9 @@ def estimation(corpus: Tokens, counts: Bigrams, seed: int, *, parts: int = 6, ba
                     finite = (1 / m[seen] - 1 / n[seen]) * n[seen] / (n[seen] - 1)
                     error[draw, part, band] = found[seen].mean()
                     independent[draw, part, band] = ((1 - square[seen]) * finite).mean()
-        halves = [documents(corpus, np.sort(half)) for half in (order[: number // 2], order[number // 2 :])]
-        first, second = (count(ids, corpus.vocab_size, offsets=offsets) for ids, offsets in halves)
+        both = [count(half) for half in halves(corpus, order)]
         for name, signature in SIGNATURES.items():
-            steady[name][draw] = [
-                reliability.split_half(first, second, ranked[:C], signature).reliability for C in sizes
-            ]
+            steady[name][draw] = [reliability.split_half(*both, ranked[:C], signature).reliability for C in sizes]
     return {
         "edges": edges,
         "tokens": np.array([tokens.size for tokens in of_band], dtype=np.int64),
@@ -85,7 +82,7 @@ def estimation(corpus: Tokens, counts: Bigrams, seed: int, *, parts: int = 6, ba
 def _branches(counts: Bigrams, n: NDArray, of_band: Sequence[NDArray]) -> Arrays:
     """The number of branches of the laws of each band, and the share of tokens that occur less often than that."""
     pairs = np.zeros(len(n))
-    again = counts.counts * (counts.counts - 1.0)
+    again = counts.entries * (counts.entries - 1.0)
     rows = np.flatnonzero(np.diff(counts.indptr))
     pairs[rows] = np.add.reduceat(again, counts.indptr[rows])
     branches = np.divide(n * (n - 1.0), pairs, out=np.full(len(n), np.inf), where=pairs > 0)

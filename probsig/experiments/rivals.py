@@ -25,7 +25,9 @@ from numpy.typing import ArrayLike, NDArray
 from probsig import runs
 from probsig.addition import training
 from probsig.geometry import small as geometry_small
+from probsig.laws.distribution import Distribution
 from probsig.laws.shifted import ANCHORS, PAIR, WORLDS, shifted, traded
+from probsig.theory.activations import ACTIVATIONS
 
 CONTINUED = ("traded", "same")
 """What goes on from the end of "label" with a fresh optimiser: the anchors of `PAIR` trade their v, or none do."""
@@ -86,16 +88,18 @@ def piece(config: Mapping[str, Any], model: str) -> dict[str, NDArray]:
     return {f"{name}/{key}": array for name, arrays in found.items() for key, array in arrays.items()}
 
 
-def _follow(config, law, model, start):
+def _follow(
+    config: Mapping[str, Any], law: Distribution, model: str, start: tuple[NDArray, NDArray] | None
+) -> tuple[dict[str, NDArray], tuple[NDArray, NDArray]]:
     """Train on one law from `start` (W_E, W_U), or from the beginning; what is kept of it, and the last weights."""
     seen, residuals, ids = [], [], np.arange(law.vocab_size)
-    counts = law.counts().astype(np.float32)
+    counts, relu = law.counts().astype(np.float32), ACTIVATIONS["relu"].function
     of_anchor = (law.counts()[:, ANCHORS] / law.counts()[:, ANCHORS].sum(axis=0)).T
 
     def measure(step: int, W_E: NDArray, W_U: NDArray) -> dict[str, float]:
         seen.append(W_E[ANCHORS].astype(float))
         s = counts @ W_E
-        f = (np.maximum(s, 0) if model == "ffn" else s) @ W_U.T
+        f = (relu(s) if model == "ffn" else s) @ W_U.T
         p = np.exp((f - f.max(axis=1, keepdims=True)).astype(float))
         expected = p @ ids / p.sum(axis=1)
         residuals.append(of_anchor @ (law.y - expected))

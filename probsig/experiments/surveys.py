@@ -14,7 +14,6 @@ Arrays are small and plain numbers; texts of tokens are packed as UTF-8 JSON in 
 from __future__ import annotations
 
 import functools
-import hashlib
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -31,9 +30,12 @@ from probsig.experiments.texts import GROUPS, Corpora, Texts, pack
 from probsig.geometry import reliability
 from probsig.geometry.large import correlations, cosines
 from probsig.signatures import tokens as signatures_tokens
-from probsig.text.training_set import Tokens, documents, halves
+from probsig.text.training_set import Tokens, halves
 
 COVER = (0.5, 0.9, 0.99)
+MOST, NEIGHBOURS = 40, 8  # tokens that are shown, and the nearest of each
+SHARED = 500  # tokens over which texts are compared
+LEAST = 50  # a token is compared when it was seen so often
 
 
 def signature_cosines(counts: Bigrams, tokens: Sequence[int], name: str) -> NDArray[np.float32]:
@@ -47,27 +49,26 @@ def signature_cosines(counts: Bigrams, tokens: Sequence[int], name: str) -> NDAr
     return C
 
 
-def survey(corpus: Tokens, counts: Bigrams, *, most: int = 40, neighbours: int = 8, least: int = 50) -> Arrays:
+def survey(corpus: Tokens, counts: Bigrams) -> Arrays:
     """What the corpus looks like.
 
-    digest (32,): the SHA-256 of the ids. size (4,): tokens, documents, distinct tokens, distinct pairs. often (1,):
-    tokens seen `least` times. cover: how many tokens make up each share of COVER of the text.
-    ranks, frequency: the rank-frequency curve at log-spaced ranks. top (most,) ids, top_count, top_texts, and cosines
-    next and previous of their signatures (most, most). nearest: for the first 20 of them and the tokens of GROUPS, the
-    ids (k, neighbours) whose phi^next is nearest among the tokens seen `least` times, with nearest_cosine, nearest_of
-    and the texts of all. For each group: its texts, counts, cosines of both signatures, each token's likeliest next
-    tokens with their probabilities, begins (k, 2), the share of next tokens that begin with "*" and with ")", and null
-    (2,), the mean and the 95 % quantile of cosines of phi^next between tokens of the group's range of frequency.
+    size (4,): tokens, documents, distinct tokens, distinct pairs. often (1,): tokens seen LEAST times. cover: how many
+    tokens make up each share of COVER of the text. ranks, frequency: the rank-frequency curve at log-spaced ranks.
+    top (MOST,) ids, top_count, top_texts, and cosines next and previous of their signatures (MOST, MOST). nearest: for
+    the first 20 of them and the tokens of GROUPS, the ids (k, NEIGHBOURS) whose phi^next is nearest among the tokens
+    seen LEAST times, with nearest_cosine, nearest_of and the texts of all.
+    For each group: its texts, counts, cosines of both signatures, each token's likeliest next tokens with their
+    probabilities, begins (k, 2), the share of next tokens that begin with "*" and with ")", and null (2,), the mean and
+    the 95 % quantile of cosines of phi^next between tokens of the group's range of frequency.
     """
     frequency = np.bincount(corpus.ids, minlength=corpus.vocab_size)
     ranked = np.sort(frequency[frequency > 0])[::-1]
     ranks = np.unique(np.geomspace(1, ranked.size, 60).round().astype(np.int64))
     text = corpus.tokenizer.text
-    top = frequent(frequency, most, 1)
+    top = frequent(frequency, MOST, 1)
     covered = np.cumsum(ranked) / ranked.sum()
-    size = [corpus.ids.size, len(corpus.offsets) - 1, ranked.size, counts.counts.size]
+    size = [corpus.ids.size, len(corpus.offsets) - 1, ranked.size, counts.entries.size]
     out: Arrays = {
-        "digest": np.frombuffer(hashlib.sha256(corpus.ids.tobytes()).digest(), dtype=np.uint8),
         "size": np.array(size, dtype=np.int64),
         "cover": np.array([np.searchsorted(covered, share) + 1 for share in COVER]),
         "ranks": ranks,
@@ -75,7 +76,7 @@ def survey(corpus: Tokens, counts: Bigrams, *, most: int = 40, neighbours: int =
         "top": top,
         "top_count": frequency[top],
         "top_texts": pack(map(text, top)),
-        "often": np.array([np.count_nonzero(frequency >= least)]),
+        "often": np.array([np.count_nonzero(frequency >= LEAST)]),
         **{name: signature_cosines(counts, top, name) for name in SIGNATURES},
     }
     members = {}
@@ -84,8 +85,8 @@ def survey(corpus: Tokens, counts: Bigrams, *, most: int = 40, neighbours: int =
         members[name] = {entry: token for entry, token in named.items() if token is not None}
         out |= {f"{name}/{key}": array for key, array in _group(counts, frequency, members[name], text).items()}
     wanted = [*top[:20].tolist(), *(token for group in members.values() for token in group.values())]
-    wanted = [token for token in dict.fromkeys(wanted) if frequency[token] >= least]
-    return out | _nearest(counts, frequency, wanted, neighbours, least, text)
+    wanted = [token for token in dict.fromkeys(wanted) if frequency[token] >= LEAST]
+    return out | _nearest(counts, frequency, wanted, text)
 
 
 def _group(counts: Bigrams, frequency: NDArray, members: Mapping[str, int], text: Callable[[int], str]) -> Arrays:
@@ -123,10 +124,8 @@ def _of_like_frequency(counts: Bigrams, frequency: NDArray, tokens: list[int]) -
     return np.array([pairs.mean(), np.quantile(pairs, 0.95)])
 
 
-def _nearest(
-    counts: Bigrams, frequency: NDArray, wanted: list[int], neighbours: int, least: int, text: Callable[[int], str]
-) -> Arrays:
-    pool = np.union1d(frequent(frequency, 10_000, least), np.array(wanted, dtype=np.int64))
+def _nearest(counts: Bigrams, frequency: NDArray, wanted: list[int], text: Callable[[int], str]) -> Arrays:
+    pool = np.union1d(frequent(frequency, 10_000, LEAST), np.array(wanted, dtype=np.int64))
     rows = SIGNATURES["next"](counts, pool)
     rows = sp.csr_array(sp.diags_array(1 / np.sqrt(np.maximum(rows.multiply(rows).sum(axis=1), 1e-300))) @ rows)
     place = {int(token): row for row, token in enumerate(pool)}
@@ -134,7 +133,7 @@ def _nearest(
     for token in wanted:
         C = (rows @ rows[[place[token]]].T).toarray()[:, 0]
         C[place[token]] = -1
-        order = np.argsort(-C, kind="stable")[:neighbours]
+        order = np.argsort(-C, kind="stable")[:NEIGHBOURS]
         near.append(pool[order])
         cosine.append(C[order])
     known = dict.fromkeys([*wanted, *(int(token) for row in near for token in row)])
@@ -170,10 +169,10 @@ def estimated(name: str, seed: int, inputs: Corpora) -> Arrays:
     return estimation(inputs.corpora[name], inputs.counts(name), seed)
 
 
-def stored_shared(names: Sequence[str], texts: Texts, most: int = 500) -> runs.Run:
+def stored_shared(names: Sequence[str], texts: Texts) -> runs.Run:
     """R_cos between the signatures of every two corpora: found, or computed now and stored, see `shared_cosines`."""
-    config = {"corpora": list(names), "most": most, **_options(texts), **texts.identity(names)}
-    pieces = {"shared": runs.Piece("probsig.experiments.surveys:compared", (list(names), most, texts.seed))}
+    config = {"corpora": list(names), "most": SHARED, **_options(texts), **texts.identity(names)}
+    pieces = {"shared": runs.Piece("probsig.experiments.surveys:compared", (list(names), SHARED, texts.seed))}
     return runs.run("language-shared", config, pieces, inputs=functools.partial(texts.corpora, names))
 
 
@@ -186,9 +185,9 @@ def _options(texts: Texts) -> dict[str, Any]:
     return {"scale": texts.scale, "seed": texts.seed, "max_tokens": texts.max_tokens}
 
 
-def shared_cosines(corpora: Sequence[Tokens], most: int, seed: int, least: int = 50) -> Arrays:
+def shared_cosines(corpora: Sequence[Tokens], most: int, seed: int) -> Arrays:
     """R_cos between the signatures of every two corpora, over the same tokens for all pairs: the `most` that stand
-    highest in the least of their frequencies, seen `least` times in each.
+    highest in the least of their frequencies, seen LEAST times in each.
 
     next and previous (n, n): the correlation of cosines; on the diagonal the reliability of a corpus's own, from random
     halves of its documents. tokens (1,): how many were compared; with fewer than 3 the rest is nan.
@@ -198,9 +197,9 @@ def shared_cosines(corpora: Sequence[Tokens], most: int, seed: int, least: int =
     >>> found["next"].shape, int(found["tokens"][0]), bool(found["next"][0, 1] == found["next"][1, 0] < 1)
     ((2, 2), 20, True)
     """
-    counts = [count(c.ids, c.vocab_size, offsets=c.offsets) for c in corpora]
+    counts = [count(corpus) for corpus in corpora]
     both = [np.minimum(one.row_totals(), one.transpose().row_totals()) for one in counts]
-    tokens = frequent(np.min(both, axis=0), most, least)
+    tokens = frequent(np.min(both, axis=0), most, LEAST)
     n = len(corpora)
     out: Arrays = {name: np.full((n, n), np.nan) for name in SIGNATURES} | {"tokens": np.array([len(tokens)])}
     if len(tokens) < 3:
@@ -210,8 +209,6 @@ def shared_cosines(corpora: Sequence[Tokens], most: int, seed: int, least: int =
         for i, j in itertools.combinations(range(n), 2):
             out[name][i, j] = out[name][j, i] = correlations(own[i], own[j]).overall
         for i, corpus in enumerate(corpora):
-            both = halves(len(corpus.offsets) - 1, seeds.stream(seed, "halves", str(i)))
-            parts = [documents(corpus, half) for half in both]
-            counted = [count(ids, corpus.vocab_size, offsets=offsets) for ids, offsets in parts]
-            out[name][i, i] = reliability.split_half(*counted, tokens, signature).reliability
+            order = seeds.stream(seed, "halves", str(i)).permutation(len(corpus.offsets) - 1)
+            out[name][i, i] = reliability.split_half(*map(count, halves(corpus, order)), tokens, signature).reliability
     return out

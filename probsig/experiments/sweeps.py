@@ -1,7 +1,7 @@
 """Sweeps: the addition experiment at many settings, with only its metrics kept.
 
 A point is a name and the config of one setting (`addition.addition_config`). All points of one seed are one stored
-run, so a sweep of dozens of trainings is a folder of a hundred kilobytes. A piece is trained as in `experiments`, and
+run, so a sweep of dozens of trainings is a folder of a hundred kilobytes. A piece is trained as in `addition`, and
 measured evenly in the logarithm of the clock (learning rate x steps), because a small start is ordered within the first
 fiftieth of training and a large one late or never.
 
@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from probsig import runs
 from probsig.addition.training import MODELS, train
+from probsig.errors import one_of
 from probsig.experiments import addition
 from probsig.geometry import small as geometry_small
 from probsig.runs.drafts import Draft
@@ -27,6 +28,9 @@ METRICS = ("loss", "accuracy", "R_order", "mean_cosine", "norm_E", "norm_U")
 
 KEPT = (0.0, 0.25, 0.6, 5.0)
 """The clock at which a piece keeps the cosines of the anchors; 0.6 is the paper's epoch 120."""
+
+PER_DECADE = 25
+"""Times at which a piece is measured, of each factor of ten."""
 
 Points = Mapping[str, Mapping[str, Any]]
 
@@ -53,21 +57,22 @@ def variant_config(scale: str, seed: int, init: str = "sd", hidden_size: int = 2
     return {**config, "vocab_size": max(config["vocab_size"], largest + 1)} if "vocab_size" not in variant else config
 
 
-def times(config: Mapping[str, Any], per_decade: int = 25) -> list[int]:
+def times(config: Mapping[str, Any]) -> list[int]:
     """The steps at which a piece is measured: 0, and evenly in the logarithm of time from a thousandth of the run on.
 
-    >>> times({"steps": 5000}, per_decade=4)
-    [0, 5, 9, 16, 28, 50, 89, 158, 281, 500, 889, 1581, 2812, 5000]
+    >>> chosen = times({"steps": 5000})
+    >>> chosen[:4], chosen[-2:], len(chosen)
+    ([0, 5, 6, 7], [4560, 5000], 74)
     """
     first = max(1.0, config["steps"] / 1000)
-    count = 1 + round(per_decade * np.log10(max(config["steps"] / first, 10.0)))
+    count = 1 + round(PER_DECADE * np.log10(max(config["steps"] / first, 10.0)))
     return sorted({0, *np.geomspace(first, config["steps"], count).round().astype(int).tolist()})
 
 
 def piece(config: Mapping[str, Any], task: str, model: str, draft: Draft | None = None) -> dict[str, NDArray]:
     """Train one model on one task and return clock, the `METRICS`, kept and cosines (float16) of one config."""
-    dist = addition.law(config, task)
-    metrics = addition.measurement(dist, model, config)
+    law = addition.law_of(config, task)
+    metrics = addition.measurement(law, model, config)
 
     def measure(step: int, *weights: NDArray) -> dict[str, float]:
         found = metrics(step, *weights)
@@ -75,12 +80,11 @@ def piece(config: Mapping[str, Any], task: str, model: str, draft: Draft | None 
 
     sampled = {} if config["batch"] is None else {"samples": config["samples"]}
     trained = train(
-        dist,
+        law,
         model,
         seed=config["seed"],
         init=config["init"],
         hidden_size=config["hidden_size"],
-        dtype=np.float32,
         measure=measure,
         measure_at=times(config),
         checkpoints=_kept(config),
@@ -88,7 +92,7 @@ def piece(config: Mapping[str, Any], task: str, model: str, draft: Draft | None 
         **{name: config[name] for name in ("steps", "batch", "learning_rate", "optimiser", "activation", "depth")},
         **sampled,
     )
-    anchors = list(dist.groups["anchors"])
+    anchors = list(law.groups["anchors"])
     return {
         "clock": trained.steps * config["learning_rate"],
         **{name: values.astype(np.float32) for name, values in trained.metrics.items()},
@@ -125,9 +129,8 @@ def stored(kind: str, points: Points, trainings: Mapping[str, Sequence[str]]) ->
             raise ValueError(f"point {name!r} has no training: name some, as in 'mod/linear'")
         for training in trainings[name]:
             task, _, model = training.partition("/")
-            if model not in MODELS:
-                raise ValueError(f"training {training!r} is not task/model: choose a model of {', '.join(MODELS)}")
-            addition.law(point, task)  # refuse an impossible task before anything is trained
+            one_of(f"the model of training {training!r}", model, MODELS)
+            addition.law_of(point, task)  # refuse an impossible task before anything is trained
             pieces[f"{name}/{training}"] = runs.Piece("probsig.experiments.sweeps:piece", (point, task, model))
     scale, seed = shared.pop()
     config = {

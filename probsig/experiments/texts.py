@@ -87,8 +87,7 @@ class Corpora:
         """The pairs of neighbours of a corpus."""
         with self._lock:  # pieces are made side by side
             if name not in self._counts:
-                one = self.corpora[name]
-                self._counts[name] = count(one.ids, one.vocab_size, offsets=one.offsets)
+                self._counts[name] = count(self.corpora[name])
         return self._counts[name]
 
     def digest(self) -> str:
@@ -210,10 +209,10 @@ def content(corpus: Tokens) -> str:
     return sha.hexdigest()
 
 
-def documents(corpus: Any) -> Iterator[str]:
+def decoded(corpus: Any) -> Iterator[str]:
     """The texts of a corpus's documents, put together from the bytes of its tokens, one after the other.
 
-    >>> next(documents(ToyCorpus.of(0)))[:4].strip() != ""
+    >>> next(decoded(ToyCorpus.of(0)))[:4].strip() != ""
     True
     """
     pieces = corpus.tokenizer.pieces

@@ -22,6 +22,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
+from probsig.errors import one_of
 from probsig.geometry.products import pair_products
 from probsig.signatures.tokens import Centred
 
@@ -100,8 +101,7 @@ def cosines(rows: sp.csr_array | Centred | ArrayLike, *, absent: str = "refuse",
     >>> cosines(sp.csr_array([[3.0, 4.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 2.0]])).pairs.round(3).tolist()
     [0.6000000238418579, 0.0, 0.0]
     """
-    if absent not in ("refuse", "zero"):
-        raise ValueError(f"absent is {absent!r}: choose 'refuse' or 'zero'")
+    one_of("absent", absent, ("refuse", "zero"))
     if isinstance(rows, Centred):
         X, offsets, square, norms = _centred_parts(rows)
     elif sp.issparse(rows):

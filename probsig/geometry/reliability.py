@@ -8,7 +8,7 @@ r"""How far an alignment of cosines can be trusted: bootstrap over tokens, a nul
   has the reliability 2 r / (1 + r) (Spearman and Brown), and no correlation with it can be expected above the square
   root of that.
 
-All work in blocks of rows on the cosines of all pairs (`alignment.Cosines`), without a square matrix.
+All work in blocks of rows on the cosines of all pairs (`geometry.large.Cosines`), without a square matrix.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -70,11 +70,24 @@ class Checkpoint:
             out[first : first + step] = self.read(ids[first : first + step].astype(np.int64))
         return out
 
+    def _blocks(self) -> Iterator[Rows]:
+        """All rows, some at a time."""
+        step = max(1, BLOCK // self.shape[1])
+        for first in range(0, self.shape[0], step):
+            yield self.read(np.arange(first, min(first + step, self.shape[0])))
+
+    def digest(self) -> str:
+        """The SHA-256 of all rows, little-endian float32, in hexadecimal; a block at a time."""
+        sha = hashlib.sha256()
+        for block in self._blocks():
+            sha.update(np.ascontiguousarray(block, "<f4").tobytes())
+        return sha.hexdigest()
+
     def mean(self) -> tuple[NDArray[np.float64], float]:
         """The mean row of all V tokens, (d,), and the mean of the squared norms of the rows; a block at a time."""
-        total, square, step = np.zeros(self.shape[1]), 0.0, max(1, BLOCK // self.shape[1])
-        for first in range(0, self.shape[0], step):
-            block = self.read(np.arange(first, min(first + step, self.shape[0]))).astype(float)
+        total, square = np.zeros(self.shape[1]), 0.0
+        for block in self._blocks():
+            block = block.astype(float)
             total += block.sum(axis=0)
             square += float(np.einsum("ij,ij->", block, block))
         return total / self.shape[0], square / self.shape[0]

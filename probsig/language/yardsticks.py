@@ -62,7 +62,7 @@ def kneser_ney(counts: Bigrams, first: NDArray[np.int64], second: NDArray[np.int
     >>> kneser_ney(counts, np.array([0, 0, 0, 2]), np.array([0, 1, 2, 1])).round(4).tolist()
     [0.0444, 0.6444, 0.3111, 0.3333]
     """
-    once, twice = (np.count_nonzero(counts.counts == k) for k in (1, 2))
+    once, twice = (np.count_nonzero(counts.entries == k) for k in (1, 2))
     D = once / (once + 2 * twice) if once + twice else 0.5
     V, kinds, n = counts.vocab_size, np.diff(counts.indptr), counts.row_totals()
     before = np.bincount(counts.columns, minlength=V)  # different tokens before each token

@@ -1,13 +1,9 @@
-"""Finite laws of (X, y) with integer weights: the three addition tasks, seeded samples, and any law written by hand.
+"""Finite laws of (X, y) with integer weights, and their seeded samples.
 
 A `Distribution` lists its atoms (a sequence X of token ids and a label y) with a positive integer weight each;
 the probability of an atom is its weight over the total. A sample is again a `Distribution`, its weights being the
 multiplicities, so whatever is computed from a population is computed from a sample by the same code.
 Everything is kept in integers: the only division is the one that turns weights into probabilities.
-
-The tasks are those of the paper's section 4.1: anchors A, a sequence [z, a1, a2], and a label
-f_add = z + a1 + a2, f~_add = the same with z chosen so that the label is uniform,
-f_mod = min Z + ((z + a1 + a2) mod #Z), #Z being the number of values z takes.
 
 Axes: X is (n atoms, L positions), y and weight are (n,), counts are (n, V token ids).
 """
@@ -15,7 +11,7 @@ Axes: X is (n atoms, L positions), y and weight are (n,), counts are (n, V token
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -45,7 +41,9 @@ class Distribution:
     """A law of (X, y) with finitely many atoms and integer weights.
 
     X (n, L) token ids, y (n,) label ids, weight (n,) positive integers, vocab_size V (ids are 0..V-1),
-    `groups` names sets of ids. The arrays are copied and read-only. (The law of section 3.1 of the paper.)
+    `name` for pages, `groups` names sets of ids, `stream` names what is drawn from the law: laws of one stream and seed
+    share their draws and initial weights, whatever their names. The arrays are copied and read-only. (The law of
+    section 3.1 of the paper.)
     Raises ValueError, in one sentence, for a wrong shape or type, an id outside 0..V-1 or a weight below 1.
 
     >>> law = Distribution(X=[[1, 2], [2, 2]], y=[3, 0], weight=[3, 1], vocab_size=4)
@@ -61,6 +59,7 @@ class Distribution:
     vocab_size: int
     name: str = ""
     groups: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    stream: str = ""
 
     def __post_init__(self) -> None:
         for name, dimensions in (("X", 2), ("y", 1), ("weight", 1)):
@@ -124,21 +123,21 @@ class Distribution:
     def draw(self, size: int, seed: int) -> Ids:
         """`size` independent draws with replacement: the indices of the drawn atoms, (size,).
 
-        The stream is that of (seed, "data", name), so tasks with different names have independent samples.
+        They come from (seed, "data", stream), so laws of different streams have independent samples.
 
         >>> Distribution(X=[[1], [2]], y=[1, 2], weight=[3, 1], vocab_size=3).draw(6, seed=0).tolist()
         [0, 1, 1, 0, 1, 0]
         """
         if size < 1:
             raise ValueError(f"size is {size}: draw at least 1 sequence")
-        ticket = seeds.stream(seed, "data", self.name).integers(0, self.total, size)
+        ticket = seeds.stream(seed, "data", self.stream).integers(0, self.total, size)
         return np.searchsorted(np.cumsum(self.weight), ticket, side="right")
 
     def sample(self, size: int, seed: int) -> Distribution:
         """The empirical law of `draw(size, seed)`: weights are multiplicities, atoms never drawn are left out."""
         multiplicity = np.bincount(self.draw(size, seed), minlength=len(self.X))
         kept = multiplicity > 0
-        return Distribution(self.X[kept], self.y[kept], multiplicity[kept], self.vocab_size, self.name, self.groups)
+        return replace(self, X=self.X[kept], y=self.y[kept], weight=multiplicity[kept])
 
     def merged(self) -> Distribution:
         """The law with atoms of the same multiset of tokens and the same label made one (tokens sorted, weights added).
@@ -153,7 +152,7 @@ class Distribution:
         unique, index = np.unique(rows, axis=0, return_inverse=True)
         weight = np.zeros(len(unique), dtype=np.int64)
         np.add.at(weight, index.ravel(), self.weight)
-        return Distribution(unique[:, :-1], unique[:, -1], weight, self.vocab_size, self.name, self.groups)
+        return replace(self, X=unique[:, :-1], y=unique[:, -1], weight=weight)
 
     def compact(self) -> tuple[Distribution, Ids]:
         """The law over the ids that occur as token or label, renumbered 0..k-1 in order, and those ids, (k,).
@@ -166,4 +165,4 @@ class Distribution:
         new = {int(old): i for i, old in enumerate(ids)}
         groups = {name: tuple(new[i] for i in members if i in new) for name, members in self.groups.items()}
         X, y = np.searchsorted(ids, self.X), np.searchsorted(ids, self.y)
-        return Distribution(X, y, self.weight, len(ids), self.name, groups), ids
+        return replace(self, X=X, y=y, vocab_size=len(ids), groups=groups), ids

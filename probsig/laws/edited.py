@@ -19,14 +19,16 @@ Axes: positions is (number of anchors,), in the order of the anchors.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from probsig.errors import one_of
 from probsig.laws.distribution import Distribution
 from probsig.laws.tasks import addition, addition_same_domain, modular_addition
 
+NAMES = ("flat-label", "flat-context", "flat-joint", "permuted", "equal", "swapped")
 TWINS, SWAPPED = (13, 18), (12, 19)
 LABEL, CONTEXT, JOINT = "phi_y", "phi_X", "phi_Xy"
 
@@ -42,7 +44,7 @@ class Edit:
     base: str
     model: str
     changed: str
-    dist: Distribution
+    law: Distribution
     positions: NDArray[np.int64]
 
 
@@ -63,7 +65,7 @@ def _valued(name: str, value: Mapping[int, int]) -> Distribution:
     law = addition()
     y = law.X[:, 0] + sum(np.array([value[int(a)] for a in law.X[:, i]]) for i in (1, 2))
     groups = {**law.groups, "labels": tuple(sorted(set(y.tolist())))}
-    return Distribution(law.X, y, law.weight, law.vocab_size, name, groups)
+    return replace(law, y=y, groups=groups, name=name, stream=name)
 
 
 def _flat_label() -> Distribution:
@@ -71,7 +73,8 @@ def _flat_label() -> Distribution:
     sums, weight = np.unique(law.X[:, 1] + law.X[:, 2], return_counts=True)
     atoms = np.repeat(np.arange(len(law.X)), len(sums))
     y = law.X[atoms, 0] + np.tile(sums, len(law.X))
-    return Distribution(law.X[atoms], y, np.tile(weight, len(law.X)), law.vocab_size, "flat-label", law.groups)
+    weights = np.tile(weight, len(law.X))
+    return replace(law, X=law.X[atoms], y=y, weight=weights, name="flat-label", stream="flat-label")
 
 
 def _flat_context() -> Distribution:
@@ -81,7 +84,7 @@ def _flat_context() -> Distribution:
     a, b = law.groups["anchors"], law.groups["labels"]
     parts = [part.ravel() for part in np.meshgrid(np.arange(len(z)), a, a, b, indexing="ij")]
     X = np.column_stack([z[parts[0]], parts[1], parts[2]])
-    return Distribution(X, parts[3], weight[parts[0]], law.vocab_size, "flat-context", law.groups)
+    return replace(law, X=X, y=parts[3], weight=weight[parts[0]], name="flat-context", stream="flat-context")
 
 
 def edit(name: str) -> Edit:
@@ -91,6 +94,7 @@ def edit(name: str) -> Edit:
     >>> found.base, found.changed, found.positions.tolist()
     ('add', 'phi_y', [11, 12, 13, 14, 15, 16, 17, 13, 19, 20])
     """
+    one_of("edit", name, NAMES)
     anchors = np.array(addition().groups["anchors"])
     value = dict(zip(anchors.tolist(), anchors.tolist(), strict=True))
     if name == "flat-label":
@@ -99,18 +103,12 @@ def edit(name: str) -> Edit:
         return Edit(name, "add_same", "linear", CONTEXT, _flat_context(), anchors)
     if name == "flat-joint":
         law = modular_addition()
-        dist = Distribution(law.X, law.X[:, 0], law.weight, law.vocab_size, name, law.groups)
-        return Edit(name, "mod", "ffn", JOINT, dist, anchors)
+        return Edit(name, "mod", "ffn", JOINT, replace(law, y=law.X[:, 0], name=name, stream=name), anchors)
     if name == "permuted":
         value = dict(zip(anchors.tolist(), anchors[permutation()].tolist(), strict=True))
     elif name == "equal":
         value[TWINS[1]] = TWINS[0]
-    elif name == "swapped":
-        value[SWAPPED[0]], value[SWAPPED[1]] = SWAPPED[1], SWAPPED[0]
     else:
-        raise ValueError(f"unknown edit {name!r}: choose one of {', '.join(NAMES)}")
+        value[SWAPPED[0]], value[SWAPPED[1]] = SWAPPED[1], SWAPPED[0]
     positions = np.array([value[a] for a in anchors.tolist()])
     return Edit(name, "add", "linear", LABEL, _valued(name, value), positions)
-
-
-NAMES = ("flat-label", "flat-context", "flat-joint", "permuted", "equal", "swapped")

@@ -1,10 +1,10 @@
 """Finite laws of token sequences and exact next-token gradient flow (section 6 of the paper).
 
 The loss of a sequence is ``(1/L) sum_{t<L} CE(F(X_1..X_t), X_{t+1})``, as in D.6: L - 1 predictions, divided by L.
-Matrices of pair frequencies are indexed ``[next token, token]``, so that column s belongs to token s.
+Matrices of pair frequencies are indexed ``[token, next token]``, as in `probsig.counts`: row s belongs to token s.
 
 A causal model maps embeddings (n, L, d) to hidden states (n, L, d), with ``hidden`` and ``pullback`` as in
-:mod:`probsig.models`; the logits at position t are ``hidden[:, t] @ W_U.T``.
+`probsig.theory.models`; the logits at position t are ``hidden[:, t] @ W_U.T``.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class SequenceLaw:
     probability is off.
 
     >>> law = SequenceLaw(X=[[0, 1, 0], [1, 1, 0]], probability=[0.5, 0.5], vocab_size=2)
-    >>> law.bigrams().tolist()  # [next, token], each divided by L = 3
-    [[0.0, 0.3333333333333333], [0.16666666666666666, 0.16666666666666666]]
+    >>> law.bigrams().tolist()  # [token, next], each divided by L = 3
+    [[0.0, 0.16666666666666666], [0.3333333333333333, 0.16666666666666666]]
     """
 
     X: NDArray[np.int64]
@@ -53,38 +53,38 @@ class SequenceLaw:
         return self.X.shape[1]
 
     def bigrams(self, distance: int = 1) -> NDArray[np.float64]:
-        r"""Pair frequencies ``N[s', s] = (1/L) sum_t P(X_t = s, X_{t+distance} = s')``, shape (V, V)."""
+        r"""Pair frequencies ``N[s, s'] = (1/L) sum_t P(X_t = s, X_{t+distance} = s')``, shape (V, V)."""
         if not 1 <= distance < self.length:
             raise ValueError(f"distance is {distance}; with length {self.length} it lies in 1..{self.length - 1}")
         N = np.zeros((self.vocab_size, self.vocab_size))
         weight = np.broadcast_to(self.probability[:, None] / self.length, (len(self.X), self.length - distance))
-        np.add.at(N, (self.X[:, distance:], self.X[:, :-distance]), weight)
+        np.add.at(N, (self.X[:, :-distance], self.X[:, distance:]), weight)
         return N
 
     def attention_signature(self) -> NDArray[np.float64]:
         r"""One-layer attention signature, shape (V, V).
 
-        ``A[s', s] = (1/L) sum_{t<L} (1/t) sum_{tau<=t} P(X_tau = s, X_{t+1} = s')``: every later token counts, weighted
+        ``A[s, s'] = (1/L) sum_{t<L} (1/t) sum_{tau<=t} P(X_tau = s, X_{t+1} = s')``: every later token counts, weighted
         by one over the number of tokens that uniform causal attention averages.
         """
         A = np.zeros((self.vocab_size, self.vocab_size))
         for t in range(1, self.length):
             weight = np.broadcast_to(self.probability[:, None] / (self.length * t), (len(self.X), t))
-            np.add.at(A, (np.broadcast_to(self.X[:, t : t + 1], (len(self.X), t)), self.X[:, :t]), weight)
+            np.add.at(A, (self.X[:, :t], np.broadcast_to(self.X[:, t : t + 1], (len(self.X), t))), weight)
         return A
 
     def union_ratio(self) -> NDArray[np.float64]:
         """Equation (4) as a ratio of events, ``P(some t: X_t = s, X_{t+1} = s') / P(some t < L: X_t = s)``, (V, V).
 
-        Its columns do not sum to 1: it is printed here to be compared, not used.
+        Its rows do not sum to 1: it is printed here to be compared, not used.
         """
         V = self.vocab_size
         pair = np.zeros((len(self.X), V * V), dtype=bool)
-        np.put_along_axis(pair, self.X[:, 1:] * V + self.X[:, :-1], True, axis=1)
+        np.put_along_axis(pair, self.X[:, :-1] * V + self.X[:, 1:], True, axis=1)
         token = np.zeros((len(self.X), V), dtype=bool)
         np.put_along_axis(token, self.X[:, :-1], True, axis=1)
         joint, single = self.probability @ pair, self.probability @ token
-        return joint.reshape(V, V) / np.where(single > 0, single, 1)
+        return joint.reshape(V, V) / np.where(single > 0, single, 1)[:, None]
 
     def contains(self) -> NDArray[np.float64]:
         """``P(some t < L: X_t = s)``, shape (V,): the fraction of sequences with s among their inputs."""

@@ -1,7 +1,8 @@
 """Addition tasks in which label law, context law and function order the anchors differently, as laws.
 
 z = c + u(a) + u(b) and y = c + v(a) + v(b), for integer maps u and v of the anchors: `shifted` makes the law, WORLDS
-names the maps that the book uses, `traded` gives two anchors each other's labels.
+names the maps that the book uses, `traded` gives two anchors each other's labels. All of them are one stream, so those
+of a seed start from the same weights and draw the same (c, a, b).
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def shifted(v: ArrayLike, u: ArrayLike) -> Distribution:
         raise ValueError(f"u moves a z onto the anchor {shared[0]}: choose shifts that keep z away from 11..20")
     X = np.column_stack([z, ANCHORS[i], ANCHORS[j]])
     groups = {"anchors": ANCHORS, "z": np.unique(z), "labels": np.unique(y)}
-    return Distribution(X, y, np.ones(len(y), dtype=np.int64), 200, "rivals", groups)  # type: ignore[arg-type]
+    return Distribution(X, y, np.ones(len(y), dtype=np.int64), 200, groups=groups, stream="rivals")  # type: ignore[arg-type]
 
 
 def traded(v: ArrayLike) -> NDArray[np.int64]:

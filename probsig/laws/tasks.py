@@ -1,8 +1,14 @@
-"""The paper's three addition tasks as exact laws (v2 section 4.1)."""
+"""The paper's three addition tasks as exact laws (v2 section 4.1).
+
+Anchors A, a sequence [z, a1, a2], and a label: f_add = z + a1 + a2, f~_add the same with z chosen so that the label is
+uniform, f_mod = min Z + ((z + a1 + a2) mod #Z), #Z being the number of values that z takes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
 
 from probsig.laws.distribution import Distribution, _integers
 
@@ -23,7 +29,7 @@ def _task(name: str, anchors: list[int], triples: list[tuple], label: Callable, 
         raise ValueError(f"id {shared[0]} is an anchor and also a value of z: keep the two sets disjoint")
     y = [label(*triple) for triple in triples]
     groups = {"anchors": tuple(anchors), "z": tuple(z), "labels": tuple(sorted(set(y)))}
-    return Distribution(triples, y, [1] * len(triples), vocab_size, name, groups)  # type: ignore[arg-type]
+    return Distribution(triples, y, [1] * len(triples), vocab_size, name, groups, stream=name)  # type: ignore[arg-type]
 
 
 def addition(
@@ -81,3 +87,20 @@ TEX: dict[str, str] = {
     "add_same": r"$\tilde f_{\mathrm{add}}$",
     "mod": r"$f_{\mathrm{mod}}$",
 }
+
+
+def task_of(law: Distribution) -> str | None:
+    """Which of `TASKS` a law is, by its atoms and groups and not by its name; None for any other.
+
+    >>> task_of(modular_addition(z=range(30, 37))), task_of(addition().merged())
+    ('mod', None)
+    """
+    for name, make in TASKS.items():
+        try:
+            other = make(law.groups["anchors"], law.groups["labels" if name == "add_same" else "z"], law.vocab_size)
+        except (KeyError, ValueError):
+            continue
+        atoms = [np.unique(np.column_stack([one.X, one.y, one.weight]), axis=0) for one in (law, other)]
+        if np.array_equal(*atoms):
+            return name
+    return None

@@ -22,6 +22,18 @@ def spread(values: ArrayLike, digits: int = 2) -> str:
     return told if len(values) == 1 else f"{told} ± {values.std(ddof=1):.{digits}f}"
 
 
+def bracketed(values: ArrayLike, digits: int = 3) -> str:
+    """Mean over seeds, with the least and the greatest in brackets; of times, inf is never.
+
+    >>> bracketed([1.0, 2.0]), bracketed([1.0, np.inf])
+    ('1.500 [1.000, 2.000]', 'never in 1 of 2')
+    """
+    values = np.asarray(values, dtype=float)
+    if np.isinf(values).any():
+        return "never" if np.isinf(values).all() else f"never in {np.isinf(values).sum()} of {len(values)}"
+    return f"{values.mean():.{digits}f} [{values.min():.{digits}f}, {values.max():.{digits}f}]"
+
+
 def means(values: Mapping[str, ArrayLike]) -> str:
     """One line of means and spreads over seeds, by name.
 

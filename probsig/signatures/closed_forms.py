@@ -21,7 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probsig.errors import one_of
 from probsig.laws.distribution import Distribution
+from probsig.laws.tasks import task_of
 from probsig.signatures import laws as signatures_laws
 
 FAMILIES: dict[str, str] = {
@@ -32,6 +34,7 @@ FAMILIES: dict[str, str] = {
     "z_inverse": r"P(z\mid y)",
     "anchor_inverse": r"P(a\mid y)",
 }
+CONVENTIONS = ("membership", "companion")
 Cells = dict[str, NDArray]
 
 
@@ -51,9 +54,14 @@ def _table(function: Callable[..., Any], *axes: tuple[int, ...]) -> NDArray:
     return np.array(cells, dtype=object).reshape([len(axis) for axis in axes])
 
 
+def _task(law: Distribution) -> str:
+    task = task_of(law)
+    if task is None:
+        raise ValueError("The law has no closed forms, since it is none of the three tasks: pass one of `laws.TASKS`.")
+    return task
+
+
 def _groups(law: Distribution) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    if law.name not in ("add", "add_same", "mod"):
-        raise ValueError(f"task {law.name!r} has no closed forms: pass a law made by probsig.tasks.TASKS")
     return law.groups["anchors"], law.groups["z"], law.groups["labels"]
 
 
@@ -73,11 +81,11 @@ def printed(law: Distribution, outer_modulus: bool = False, sign: int = -1) -> C
     >>> str(printed(addition())["anchor_inverse"].sum(axis=1)[20])  # should be 19/100 * 10
     '1/4'
     """
-    A, Z, Y = _groups(law)
-    m, n = len(A), len(Z if law.name != "add_same" else Y)
+    task, (A, Z, Y) = _task(law), _groups(law)
+    m, n = len(A), len(Z if task != "add_same" else Y)
     AA = sum_law(A, A)
     zero, inside, share = Fraction(0), Fraction(1, m), Fraction(1, n)
-    if law.name == "mod":
+    if task == "mod":
 
         def close(value: int) -> int:
             return value % n if outer_modulus else value
@@ -93,13 +101,13 @@ def printed(law: Distribution, outer_modulus: bool = False, sign: int = -1) -> C
             "anchor_inverse": lambda nu, a: with_z.get(close(nu - start - a % n), zero),
         }
         return _tables(law, forms)
-    AZ = sum_law(A, Z if law.name == "add" else Y)  # f~_add prints Z ~ U(Z) and means {101..140}
+    AZ = sum_law(A, Z if task == "add" else Y)  # f~_add prints Z ~ U(Z) and means {101..140}
     forms = {
         "z_label": lambda a, nu, z: inside if nu - a - z in A else zero,
         "z_inverse": lambda nu, z: AA.get(nu - z, zero),
         "anchor_inverse": lambda nu, a: AZ.get(nu - a, zero),
     }
-    if law.name == "add":
+    if task == "add":
         forms["label"] = lambda a, nu: AZ.get(nu - a, zero)
         forms["z"] = lambda a, z: share
         forms["anchor_label"] = lambda a, nu, b: share if nu - a - b in Z else zero
@@ -122,11 +130,10 @@ def corrected(law: Distribution, convention: str = "companion") -> Cells:
     >>> str(corrected(addition(), "membership")["anchor_inverse"].sum(axis=1)[20])
     '19/10'
     """
-    if convention not in ("membership", "companion"):
-        raise ValueError(f"convention {convention!r} has no closed forms: choose 'membership' or 'companion'")
+    one_of("convention", convention, CONVENTIONS)
     member = convention == "membership"
-    A, Z, Y = _groups(law)
-    m, n = len(A), len(Z if law.name != "add_same" else Y)
+    task, (A, Z, Y) = _task(law), _groups(law)
+    m, n = len(A), len(Z if task != "add_same" else Y)
     here = Fraction(2 * m - 1, m * m) if member else Fraction(2, m)  # P(a in X) or E[c_a]
 
     zero, one, share = Fraction(0), Fraction(1), Fraction(1, n)
@@ -138,8 +145,8 @@ def corrected(law: Distribution, convention: str = "companion") -> Cells:
     def companion(a: int, b: int, value: Fraction) -> Fraction:
         return one if member and a == b else value
 
-    AA = sum_law(A, A, modulus=n if law.name == "mod" else 0)
-    if law.name == "mod":
+    AA = sum_law(A, A, modulus=n if task == "mod" else 0)
+    if task == "mod":
         residue = {b % n: b for b in A}
         if len(residue) < m:
             raise ValueError(f"two anchors agree mod {n}: pass anchors that differ mod |Z|")
@@ -153,7 +160,7 @@ def corrected(law: Distribution, convention: str = "companion") -> Cells:
             "anchor_inverse": lambda nu, a: here,
         }
         return _tables(law, forms)
-    if law.name == "add_same":
+    if task == "add_same":
         forms = {
             "label": lambda a, nu: share,
             "z": lambda a, z: sum(kappa(a, b) for b in A if z + a + b in Y) / n,
@@ -181,15 +188,15 @@ def corrected(law: Distribution, convention: str = "companion") -> Cells:
 
 
 def enumerated(law: Distribution, convention: str = "companion") -> Cells:
-    """The same families from the law itself, by `probsig.signatures` in exact fractions.
+    """The same families from the law itself, by `signatures.laws` in exact fractions.
 
     >>> from probsig.laws.tasks import addition
     >>> cells = enumerated(addition())
     >>> str(cells["label"][0, 0]), cells["label"].shape
     ('1/400', (10, 58))
     """
-    if convention not in ("membership", "companion"):
-        raise ValueError(f"convention {convention!r} has no closed forms: choose 'membership' or 'companion'")
+    one_of("convention", convention, CONVENTIONS)
+    _task(law)
     A, Z, Y = (list(ids) for ids in _groups(law))
     label = signatures_laws.label(law, A, convention, exact=True)[:, Y]
     together = signatures_laws.cooccurrence(law, A, convention, exact=True)

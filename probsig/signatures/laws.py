@@ -1,4 +1,4 @@
-"""Probability signatures (Definition 2 of the paper) of a `tasks.Distribution`, in three conventions.
+"""Probability signatures (Definition 2 of the paper) of a `laws.Distribution`, in three conventions.
 
 With c_x(X) the number of times x stands in X, e_x a unit vector and c = (c_x)_x, the conventions read
 
@@ -24,26 +24,22 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from probsig.errors import one_of
 from probsig.laws.distribution import Distribution
 
 CONVENTIONS = ("membership", "count", "companion")
 INVERSE_CONVENTIONS = ("membership", "count", "position")
 
 
-def _check(convention: str, allowed: tuple[str, ...]) -> None:
-    if convention not in allowed:
-        raise ValueError(f"convention {convention!r} is unknown: choose one of {', '.join(map(repr, allowed))}")
-
-
-def _wanted(dist: Distribution, ids: Sequence[int] | None, what: str) -> tuple[NDArray, NDArray]:
+def _wanted(law: Distribution, ids: Sequence[int] | None, what: str) -> tuple[NDArray, NDArray]:
     """The ids asked for, and the map from every id to its row (-1 where there is none)."""
-    ids = np.arange(dist.vocab_size) if ids is None else np.array(ids, dtype=np.int64).ravel()
-    wrong = ids[(ids < 0) | (ids >= dist.vocab_size)]
+    ids = np.arange(law.vocab_size) if ids is None else np.array(ids, dtype=np.int64).ravel()
+    wrong = ids[(ids < 0) | (ids >= law.vocab_size)]
     if wrong.size:
-        raise ValueError(f"{what} {wrong[0]} is unknown: ids of this law are 0..{dist.vocab_size - 1}")
+        raise ValueError(f"{what} {wrong[0]} is unknown: ids of this law are 0..{law.vocab_size - 1}")
     if len(np.unique(ids)) < len(ids):
         raise ValueError(f"{what} {np.bincount(ids).argmax()} is asked for twice: ask for each id once")
-    row = np.full(dist.vocab_size, -1)
+    row = np.full(law.vocab_size, -1)
     row[ids] = np.arange(len(ids))
     return ids, row
 
@@ -69,31 +65,31 @@ def _divide(numerator: NDArray[np.int64], denominator: NDArray[np.int64], exact:
     return result
 
 
-def _conditioned(dist: Distribution, tokens: Sequence[int] | None, convention: str, axes: str, exact: bool) -> NDArray:
+def _conditioned(law: Distribution, tokens: Sequence[int] | None, convention: str, axes: str, exact: bool) -> NDArray:
     """Sums of the weights over positions i (and j): axes is "y", "x" or "yx", the axes behind the token's."""
-    _check(convention, CONVENTIONS)
-    ids, row = _wanted(dist, tokens, "token")
-    here, V = _firsts(dist.X, convention), dist.vocab_size
+    one_of("convention", convention, CONVENTIONS)
+    ids, row = _wanted(law, tokens, "token")
+    here, V = _firsts(law.X, convention), law.vocab_size
     total = np.zeros((len(ids), *[V] * len(axes)), dtype=np.int64)
     seen = np.zeros(len(ids), dtype=np.int64)
-    for i in range(dist.length):
-        at = here[:, i] & (row[dist.X[:, i]] >= 0)
-        r = row[dist.X[:, i]]
-        np.add.at(seen, r[at], dist.weight[at])
+    for i in range(law.length):
+        at = here[:, i] & (row[law.X[:, i]] >= 0)
+        r = row[law.X[:, i]]
+        np.add.at(seen, r[at], law.weight[at])
         if axes == "y":
-            np.add.at(total, (r[at], dist.y[at]), dist.weight[at])
+            np.add.at(total, (r[at], law.y[at]), law.weight[at])
             continue
-        for j in range(dist.length):
+        for j in range(law.length):
             if convention == "companion" and i == j:
                 continue
             both = at & here[:, j]
-            index = (r[both], dist.X[both, j]) if axes == "x" else (r[both], dist.y[both], dist.X[both, j])
-            np.add.at(total, index, dist.weight[both])
+            index = (r[both], law.X[both, j]) if axes == "x" else (r[both], law.y[both], law.X[both, j])
+            np.add.at(total, index, law.weight[both])
     return _divide(total, seen, exact)
 
 
 def label(
-    dist: Distribution, tokens: Sequence[int] | None = None, convention: str = "count", exact: bool = False
+    law: Distribution, tokens: Sequence[int] | None = None, convention: str = "count", exact: bool = False
 ) -> NDArray:
     """The label signature phi^y of each token, (k, V labels); a row of a token that occurs sums to 1.
 
@@ -107,11 +103,11 @@ def label(
     >>> [str(p) for p in label(law, [1], "count", exact=True)[0]]
     ['0', '0', '1/3', '2/3']
     """
-    return _conditioned(dist, tokens, convention, "y", exact)
+    return _conditioned(law, tokens, convention, "y", exact)
 
 
 def cooccurrence(
-    dist: Distribution, tokens: Sequence[int] | None = None, convention: str = "count", exact: bool = False
+    law: Distribution, tokens: Sequence[int] | None = None, convention: str = "count", exact: bool = False
 ) -> NDArray:
     """The co-occurrence signature phi^X of each token, (k, V tokens x'); arguments and errors as for `label`.
 
@@ -123,11 +119,11 @@ def cooccurrence(
     >>> [[str(p) for p in cooccurrence(law, [1], name, exact=True)[0][:2]] for name in CONVENTIONS]
     [['1/2', '1'], ['1/3', '5/3'], ['1/3', '2/3']]
     """
-    return _conditioned(dist, tokens, convention, "x", exact)
+    return _conditioned(law, tokens, convention, "x", exact)
 
 
 def joint(
-    dist: Distribution, tokens: Sequence[int] | None = None, convention: str = "count", exact: bool = False
+    law: Distribution, tokens: Sequence[int] | None = None, convention: str = "count", exact: bool = False
 ) -> NDArray:
     """The joint signature phi^{X|y} of each token, (k, V labels nu, V tokens x'); arguments and errors as for `label`.
 
@@ -138,11 +134,11 @@ def joint(
     >>> joint(law, [1], "membership")[0].tolist()
     [[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0], [0.0, 0.5, 0.0, 0.0]]
     """
-    return _conditioned(dist, tokens, convention, "yx", exact)
+    return _conditioned(law, tokens, convention, "yx", exact)
 
 
 def inverse(
-    dist: Distribution, labels: Sequence[int] | None = None, convention: str = "count", exact: bool = False
+    law: Distribution, labels: Sequence[int] | None = None, convention: str = "count", exact: bool = False
 ) -> NDArray:
     """The inverse signature varphi^X of each label, (k, V tokens x).
 
@@ -155,13 +151,13 @@ def inverse(
     >>> [inverse(law, [2], name)[0, :2].tolist() for name in INVERSE_CONVENTIONS]
     [[0.5, 1.0], [0.5, 1.5], [0.25, 0.75]]
     """
-    _check(convention, INVERSE_CONVENTIONS)
-    ids, row = _wanted(dist, labels, "label")
-    here, r = _firsts(dist.X, convention), row[dist.y]
-    total = np.zeros((len(ids), dist.vocab_size), dtype=np.int64)
+    one_of("convention", convention, INVERSE_CONVENTIONS)
+    ids, row = _wanted(law, labels, "label")
+    here, r = _firsts(law.X, convention), row[law.y]
+    total = np.zeros((len(ids), law.vocab_size), dtype=np.int64)
     seen = np.zeros(len(ids), dtype=np.int64)
-    np.add.at(seen, r[r >= 0], dist.weight[r >= 0])
-    for i in range(dist.length):
+    np.add.at(seen, r[r >= 0], law.weight[r >= 0])
+    for i in range(law.length):
         at = here[:, i] & (r >= 0)
-        np.add.at(total, (r[at], dist.X[at, i]), dist.weight[at])
-    return _divide(total, seen * (dist.length if convention == "position" else 1), exact)
+        np.add.at(total, (r[at], law.X[at, i]), law.weight[at])
+    return _divide(total, seen * (law.length if convention == "position" else 1), exact)

@@ -31,6 +31,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from probsig.counts.bigrams import Bigrams
+from probsig.errors import one_of
 
 KINDS = ("raw", "centred", "ppmi", "support")
 DIRECTIONS = ("next", "previous")
@@ -118,7 +119,7 @@ def tied(counts: Bigrams, tokens: Sequence[int], kind: str = "raw") -> sp.csr_ar
     >>> tied(counts, [2]).toarray().tolist()
     [[2.0, 0.0, 0.0]]
     """
-    _check(kind, KINDS, "kind")
+    one_of("kind", kind, KINDS)
     part = "raw" if kind == "centred" else kind
     both = next_token(counts, tokens, part) + previous_token(counts, tokens, part)  # type: ignore[operator]
     return centred(both) if kind == "centred" else both
@@ -135,8 +136,8 @@ def skip(counts: Bigrams, tokens: Sequence[int], kind: str = "raw", direction: s
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
     tokens = _wanted(tokens, counts.vocab_size)
-    _check(direction, DIRECTIONS, "direction")
-    _check(kind, KINDS, "kind")
+    one_of("direction", direction, DIRECTIONS)
+    one_of("kind", kind, KINDS)
     rows = _chosen(counts, tokens, direction)
     if kind != "ppmi":
         return _finished(rows, _row_sums(rows), kind)
@@ -186,8 +187,8 @@ def attention(
     if len({c.vocab_size for c in counts}) > 1 or len({c.distance for c in counts}) < len(counts):
         raise ValueError("counts differ in vocabulary or repeat a distance: pass one Bigrams for each distance")
     tokens = _wanted(tokens, counts[0].vocab_size)
-    _check(direction, DIRECTIONS, "direction")
-    _check(kind, KINDS, "kind")
+    one_of("direction", direction, DIRECTIONS)
+    one_of("kind", kind, KINDS)
     scale = [w / max(c.total, 1) for w, c in zip(weights, counts, strict=True)]
     rows = sum(
         (_chosen(c, tokens, direction).astype(float) * w for c, w in zip(counts[1:], scale[1:], strict=True)),
@@ -212,7 +213,7 @@ def window(
     >>> window((count(ids, 3, distance=k) for k in (1, 2)), [2]).toarray().round(4).tolist()  # 0, 0 | 1, 1
     [[0.5, 0.5, 0.0]]
     """
-    _check(kind, KINDS, "kind")
+    one_of("kind", kind, KINDS)
     rows, marginal, total = None, 0.0, 0.0
     pairs = zip(counts, itertools.repeat(1.0), strict=False) if weights is None else zip(counts, weights, strict=True)
     for table, w in pairs:
@@ -236,11 +237,6 @@ def _adjacent(counts: Bigrams) -> Bigrams:
     return counts
 
 
-def _check(value: str, allowed: tuple[str, ...], what: str) -> None:
-    if value not in allowed:
-        raise ValueError(f"{what} {value!r} is unknown: choose one of {', '.join(map(repr, allowed))}")
-
-
 def _wanted(tokens: Sequence[int], vocab_size: int) -> NDArray[np.int64]:
     ids = np.asarray(tokens)
     if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
@@ -261,11 +257,11 @@ def _chosen(counts: Bigrams, tokens: NDArray[np.int64], direction: str) -> sp.cs
         sizes = counts.indptr[tokens + 1] - counts.indptr[tokens]
         indptr = np.concatenate([[0], np.cumsum(sizes)])
         at = np.repeat(counts.indptr[tokens] - indptr[:-1], sizes) + np.arange(indptr[-1])
-        columns, numbers = counts.columns[at], counts.counts[at]
+        columns, numbers = counts.columns[at], counts.entries[at]
     else:
         place = np.full(counts.vocab_size, -1, dtype=np.int64)
         place[tokens] = np.arange(tokens.size)
-        indptr, columns, numbers = _chosen_columns(counts.indptr, counts.columns, counts.counts, place, tokens.size)
+        indptr, columns, numbers = _chosen_columns(counts.indptr, counts.columns, counts.entries, place, tokens.size)
     small = max(int(indptr[-1]), counts.vocab_size) < 2**31
     index = np.int32 if small else np.int64
     parts = (numbers.astype(np.int64), columns.astype(index), indptr.astype(index))
@@ -295,7 +291,7 @@ def _marginal(counts: Bigrams, direction: str) -> NDArray[np.int64]:
     """How often each token stands at the other end of a pair, (V,)."""
     if direction == "previous":
         return counts.row_totals()
-    return _column_sums(counts.columns, counts.counts, counts.vocab_size)
+    return _column_sums(counts.columns, counts.entries, counts.vocab_size)
 
 
 @numba.njit(cache=True)

@@ -1,6 +1,6 @@
 """Corpora as token ids: the five subsets of the Pile that the paper uses, or any text.
 
-The idea: a name or a path leads to documents, a tokenizer to ids, and a folder keeps the ids (`token_store`), so that
+The idea: a name or a path leads to documents, a tokenizer to ids, and a folder keeps the ids (`text.store`), so that
 a corpus is tokenised once and mapped into memory ever after. Documents keep their boundaries: `offsets` says where
 each starts, and a count that is given them pairs no two documents.
 
@@ -8,7 +8,7 @@ A name is looked for in three places, in this order:
     file      <name>.jsonl, .jsonl.gz, .jsonl.zst, .txt, .txt.gz, .txt.zst, .parquet or a folder <name> in the folder
               that PROBSIG_DATA names
     hub       the Pile, streamed with `datasets`, of which the documents whose meta.pile_set_name is the subset's
-    package   text that an installable package or Python itself ships (`packaged_text`)
+    package   text that an installable package or Python itself ships (`text.sources.packages`)
 
 python-source and wikipedia-fr are names too, which the hub is not asked for: the paper has no text like them.
 
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
@@ -28,13 +29,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probsig.errors import CorpusError, one_of
 from probsig.runs.files import digest
-from probsig.text import store
-from probsig.text.sources import files as sources_files
-from probsig.text.sources.find import NAMES, PLACES, _content, _documents, _found
+from probsig.text import store, tokenizers
+from probsig.text.sources import find
+from probsig.text.sources.find import Source
 from probsig.text.sources.pile import REPOSITORY
-from probsig.text.store import cache
-from probsig.text.tokenizers import Tokenizer, tokenizer
+from probsig.text.tokenizers import Tokenizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,7 @@ class Corpus:
     name: str
     ids: NDArray[Any]
     offsets: NDArray[np.int64]
-    tokenizer: Tokenizer
+    tokenizer: Any
     place: str
     digest: str
     record: dict[str, Any] = field(repr=False)
@@ -67,7 +68,7 @@ class Corpus:
 
 def open_corpus(
     name: str | Path,
-    by: str | Path | Tokenizer = "qwen2.5",
+    tokenizer: str | Path | Tokenizer = "qwen2.5",
     *,
     max_tokens: int | None = None,
     place: str | None = None,
@@ -76,15 +77,15 @@ def open_corpus(
     repository: str = REPOSITORY,
     revision: str | None = None,
 ) -> Corpus:
-    """A corpus by its name (of NAMES) or by the path of a file or folder; tokenised when it is not yet.
+    """A corpus by its name (of `find.NAMES`) or by the path of a file or folder; tokenised when it is not yet, and anew
+    when its files have changed.
 
-    by: a tokenizer or its name. max_tokens ends the corpus there; the hub needs it, since a subset has up to 10^10.
-    place: one of PLACES, else the first that has the name. problem: "stop" at a damaged document, or "skip" and warn.
-    special_tokens: put the model's own tokens around each document. repository, revision: of the hub, or a folder.
-    Text that has changed is tokenised again.
+    max_tokens ends the corpus there; the hub needs it, since a subset has up to 10^10.
+    place: one of `find.PLACES`, else the first that has the name. problem: "stop" at a damaged document, or "skip" and
+    warn. special_tokens: put the model's own tokens around each document. repository, revision: as `find.find`.
     Raises CorpusError (one sentence) for an unknown name, damaged or empty text, and where the hub's stream breaks off
     (what was tokenised is kept, and the next call goes on from there); StorageError for a damaged or full cache;
-    ValueError and ImportError as `tokenizer` does.
+    ValueError and ImportError as `tokenizers.tokenizer` does.
 
     >>> import tempfile
     >>> from unittest import mock
@@ -95,36 +96,53 @@ def open_corpus(
     >>> corpus.name, corpus.ids.tolist(), corpus.offsets.tolist(), corpus.vocab_size
     ('text.txt', [0, 1, 1, 0], [0, 4], 2)
     """
+    source = find.find(name, place, repository=repository, revision=revision)
+    options = {"max_tokens": max_tokens, "problem": problem, "special_tokens": special_tokens}
+    return kept(source, tokenizers.tokenizer(tokenizer), **options)
+
+
+def kept(
+    source: Source,
+    tokenizer: Any,
+    *,
+    max_tokens: int | None = None,
+    problem: str = "stop",
+    special_tokens: bool = False,
+) -> Corpus:
+    """The corpus of a source, from its folder in the cache; tokenised where there is none, and where its files changed.
+
+    Where a source cannot be read and was never tokenised, its `otherwise` is taken. Warns of documents left out.
+    Raises CorpusError where no source can be read, and as `store.write` does; ValueError for impossible options.
+    """
     if max_tokens is not None:
         if not isinstance(max_tokens, Integral) or max_tokens < 1:
             raise ValueError(f"max_tokens is {max_tokens}: pass a positive whole number, or None for all.")
         max_tokens = int(max_tokens)
-    if place is not None and place not in PLACES:
-        raise ValueError(f"place is {place!r}: pass one of {', '.join(map(repr, PLACES))}, or None.")
-    if not str(name).strip():
-        raise ValueError(f"The name of the corpus is empty: pass a path or one of {', '.join(NAMES)}.")
-    if problem not in sources_files.PROBLEMS:
-        raise ValueError(f"problem is {problem!r}: pass one of {', '.join(map(repr, sources_files.PROBLEMS))}.")
-    by = by if isinstance(by, Tokenizer) else tokenizer(by)
-    options = [max_tokens, special_tokens, problem]
-
-    def folder_of(source: dict[str, Any]) -> Path:
-        key = digest(repr([sorted(source.items()), by.digest, options]).encode())[:16]
-        return cache() / "corpora" / f"{re.sub('[^A-Za-z0-9.-]+', '-', Path(name).name) or 'corpus'}-{key}"
-
-    source, stamp = _found(str(name), place, max_tokens, repository, revision, folder_of)
-    folder = folder_of(source)
-    stored = _current(folder, source, stamp)
-    if stored is None:
+    one_of("problem", problem, store.PROBLEMS)
+    refused: list[str] = []
+    while True:
+        key = [sorted(source.identity.items()), tokenizer.digest, [max_tokens, special_tokens, problem]]
+        name = re.sub("[^A-Za-z0-9.-]+", "-", Path(source.name).name) or "corpus"
+        folder = store.cache() / "corpora" / f"{name}-{digest(repr(key).encode())[:16]}"
+        stored = store.read(folder)
+        if stored is not None or (why := source.missing()) is None:
+            break
+        refused.append(why)
+        if source.otherwise is None:
+            raise CorpusError(
+                f"There is no text for {source.name}: {' and '.join(refused)}; set PROBSIG_DATA to a folder with it."
+            )
+        source = source.otherwise
+    if stored is None or _changed(stored[0], source):
+        if source.place == "hub" and max_tokens is None:
+            raise CorpusError(f"The Pile's {source.name} is too large to read whole from the hub: pass max_tokens.")
         with store.lock(folder):  # another process or thread may be at the same text
-            if (stored := _current(folder, source, stamp)) is None:
+            if (stored := store.read(folder)) is None or _changed(stored[0], source):
                 left_out: list[str] = []
-                texts = _documents(source, problem, left_out)
-                described = {**source, "stamp": stamp, "sha256": _content(source)}
-                chosen: dict[str, Any] = {"max_tokens": max_tokens, "special_tokens": special_tokens}
-                chosen["left_out"] = left_out
+                described = {**source.identity, "stamp": source.stamp, "sha256": source.content()}
+                chosen = {"max_tokens": max_tokens, "special_tokens": special_tokens, "left_out": left_out}
                 (folder / store.RECORD).unlink(missing_ok=True)  # of the text as it was
-                store.write(folder, texts, by, described, **chosen)  # type: ignore[arg-type]  # by is read only
+                store.write(folder, source.documents(problem, left_out), tokenizer, described, **chosen)
                 stored = store.read(folder)
     assert stored is not None
     record, ids, offsets = stored
@@ -132,13 +150,11 @@ def open_corpus(
         bad = record["left_out"]
         both = [f"{record['empty']} empty"] if record["empty"] else []
         both += [f"{len(bad)} damaged (the first: {bad[0]})"] if bad else []
-        warnings.warn(f"Documents of {name} that are left out: {' and '.join(both)}.", stacklevel=2)
-    return Corpus(Path(name).name, ids, offsets, by, source["place"], record["digest"], record)
+        warnings.warn(f"Documents of {source.name} that are left out: {' and '.join(both)}.", stacklevel=3)
+    return Corpus(Path(source.name).name, ids, offsets, tokenizer, source.place, record["digest"], record)
 
 
-def _current(folder: Path, source: dict[str, Any], stamp: Any) -> Any:
-    """What the store holds of a text as its files are today; files that were only copied or touched are the same."""
-    stored = store.read(folder)
-    if stored is None or stored[0]["source"]["stamp"] == stamp:
-        return stored
-    return stored if stored[0]["source"]["sha256"] == _content(source) else None
+def _changed(record: Mapping[str, Any], source: Source) -> bool:
+    """Whether a source's files are others than those that were tokenised, by more than a copy or a touch."""
+    was = record["source"]
+    return was["stamp"] != source.stamp and was["sha256"] != source.content()

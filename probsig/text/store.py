@@ -34,6 +34,7 @@ from probsig.errors import CorpusError
 from probsig.runs.files import FULL, StorageError, digest, named, write_whole
 
 RECORD, STATE = "corpus.json", "draft.json"
+PROBLEMS = ("stop", "skip")
 EVERY = 1 << 24  # characters between two saved states
 
 

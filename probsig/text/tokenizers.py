@@ -18,7 +18,7 @@ import importlib.metadata
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -104,10 +104,6 @@ class Tokenizer:
             ids = [*self.around[0], *ids, *self.around[1]]
         return np.asarray(ids, dtype=self.dtype)
 
-    def encode_batch(self, texts: Iterable[str], *, special_tokens: bool = False) -> list[NDArray[Any]]:
-        """The ids of several texts, each as `encode` gives them."""
-        return [self.encode(text, special_tokens=special_tokens) for text in texts]
-
     def text(self, id: int) -> str:
         """What one token stands for; bytes that are no UTF-8 by themselves are shown as in "<0xE2>".
 
@@ -152,8 +148,9 @@ class Tokenizer:
         return {shown: id for id in range(self.vocab_size) if "<0x" in (shown := self.text(id))}
 
 
-def tokenizer(name_or_path: str | Path = "qwen2.5") -> Tokenizer:
-    """The tokenizer "qwen2.5" or "llama-2", one of the hub by its repository, or a user's own by its folder.
+def tokenizer(name_or_path: str | Path | Tokenizer = "qwen2.5") -> Tokenizer:
+    """The tokenizer "qwen2.5" or "llama-2", one of the hub by its repository, or a user's own by its folder; a
+    tokenizer is itself.
 
     The two names are read from a file of an installed package (requirements-data.txt), else from the hub.
     Raises ValueError when there is no such tokenizer or it cannot be reached, ImportError when a package is missing.
@@ -161,6 +158,8 @@ def tokenizer(name_or_path: str | Path = "qwen2.5") -> Tokenizer:
     >>> sorted(HUB)
     ['llama-2', 'qwen2.5']
     """
+    if isinstance(name_or_path, Tokenizer):
+        return name_or_path
     name = str(name_or_path)
     if name not in _LOADED:
         if name not in HUB:

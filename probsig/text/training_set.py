@@ -67,7 +67,7 @@ class TrainingSet:
 
     @cached_property
     def counts(self) -> Bigrams:
-        return count(self.ids, self.vocab_size, offsets=self.offsets)
+        return count(self)
 
     def digest(self) -> bytes:
         """The SHA-256 of ids, offsets, kept, the rows of the tokenizer's own embedding, and what is held out."""
@@ -89,12 +89,9 @@ class TrainingSet:
 
     def halves(self, seed: int) -> tuple[TrainingSet, TrainingSet]:
         """Two random halves of the documents; the second has the odd one."""
-        first, second = halves(len(self.offsets) - 1, seeds.stream(seed, "halves", self.name))
-        return self._of(first), self._of(second)
-
-    def _of(self, chosen: NDArray[np.int64]) -> TrainingSet:
-        ids, offsets = documents(self, chosen)
-        return replace(self, ids=ids, offsets=offsets, held=None)
+        order = seeds.stream(seed, "halves", self.name).permutation(len(self.offsets) - 1)
+        first, second = (replace(self, ids=half.ids, offsets=half.offsets, held=None) for half in halves(self, order))
+        return first, second
 
     def rows(self, length: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Inputs and targets, (R, length) each: the documents one after the other, cut; what is left at the end is not
@@ -110,16 +107,6 @@ class TrainingSet:
         starts = self.offsets[1:-1]
         targets[starts[(starts >= 1) & (starts <= number * length)] - 1] = IGNORED
         return inputs, targets.reshape(number, length)
-
-
-def halves(number: int, stream: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two random halves of the numbers below `number`, in ascending order; the second has the odd one.
-
-    >>> [half.tolist() for half in halves(5, np.random.default_rng(0))]
-    [[2, 4], [0, 1, 3]]
-    """
-    order = stream.permutation(number)
-    return np.sort(order[: number // 2]), np.sort(order[number // 2 :])
 
 
 def shared(sets: Sequence[TrainingSet], most: int, least: int = 20) -> NDArray[np.int64]:
@@ -139,12 +126,33 @@ def shared(sets: Sequence[TrainingSet], most: int, least: int = 20) -> NDArray[n
     return frequent(low, most, least)
 
 
-def documents(source: Any, chosen: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """The ids and offsets of some documents (numbers) of a corpus or a training set, in the order given."""
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some documents of a corpus or of a training set: ids (N,), offsets (D + 1,) and the vocabulary's size."""
+
+    ids: NDArray[Any]
+    offsets: NDArray[np.int64]
+    vocab_size: int
+
+
+def documents(source: Any, chosen: NDArray[np.int64]) -> Part:
+    """The documents of these numbers of a corpus or a training set, in the order given."""
     lengths = np.diff(source.offsets)[chosen]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     parts = [source.ids[source.offsets[d] : source.offsets[d + 1]] for d in chosen]
-    return np.concatenate(parts or [source.ids[:0]]), offsets
+    return Part(np.concatenate(parts or [source.ids[:0]]), offsets, source.vocab_size)
+
+
+def halves(source: Any, order: NDArray[np.int64]) -> tuple[Part, Part]:
+    """The first and the second half of a random order of the documents, each as they stand in the text; the second has
+    the odd one.
+
+    >>> text = Part(np.array([7, 8, 8, 9]), np.array([0, 1, 3, 4]), 10)
+    >>> [half.ids.tolist() for half in halves(text, np.array([1, 2, 0]))]
+    [[8, 8], [7, 9]]
+    """
+    middle = (len(source.offsets) - 1) // 2
+    return documents(source, np.sort(order[:middle])), documents(source, np.sort(order[middle:]))
 
 
 def training_set(
@@ -181,19 +189,19 @@ def training_set(
     if tokens is None or tokens >= lengths[~aside].sum():
         ids, offsets = np.asarray(corpus.ids), np.asarray(corpus.offsets, dtype=np.int64)
         if held:
-            ids, offsets = documents(corpus, np.flatnonzero(~aside))
+            left = documents(corpus, np.flatnonzero(~aside))
+            ids, offsets = left.ids, left.offsets
     else:
         order = seeds.stream(seed, "documents", name).permutation(len(lengths))
         order = order[~aside[order]]
         reached = np.cumsum(lengths[order])
-        chosen = order[: int(np.searchsorted(reached, tokens)) + 1]
-        ids, offsets = documents(corpus, chosen)
-        ids, offsets = ids[:tokens], np.minimum(offsets, tokens)
-    both = renumbered(np.concatenate([ids, unseen[0]]), offsets, corpus.vocab_size, keep, name, also)
+        left = documents(corpus, order[: int(np.searchsorted(reached, tokens)) + 1])
+        ids, offsets = left.ids[:tokens], np.minimum(left.offsets, tokens)
+    both = renumbered(np.concatenate([ids, unseen.ids]), offsets, corpus.vocab_size, keep, name, also)
     data = replace(both, ids=both.ids[: len(ids)])
     if not held:
         return data
-    return replace(data, held=replace(data, name=f"{name}, held out", ids=both.ids[len(ids) :], offsets=unseen[1]))
+    return replace(data, held=replace(data, name=f"{name}, held out", ids=both.ids[len(ids) :], offsets=unseen.offsets))
 
 
 def renumbered(

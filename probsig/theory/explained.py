@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 
 from probsig.laws.distribution import Distribution
 from probsig.theory import feedforward, flow, linear
-from probsig.theory.models import ACTIVATIONS, FeedForward, LinearModel
+from probsig.theory.activations import ACTIVATIONS
+from probsig.theory.models import FeedForward, LinearModel
 
 LINEAR_E = ("printed", "printed_with_mean", "uncentred", "corrected", "second_order")
 LINEAR_U = ("printed", "printed_minus", "corrected", "third_order", "fifth_order")
 FFN_E = ("printed", "fitted_printed", "fitted_second_order", "fitted_fourth_order", "gated_first", "gated_third")
 
 
-def formulas(dist: Distribution, model: str, W_E: NDArray, W_U: NDArray) -> dict[str, NDArray]:
+def formulas(law: Distribution, model: str, W_E: NDArray, W_U: NDArray) -> dict[str, NDArray]:
     """What the corollaries say of the velocity at these weights: "E/<form>" and "U/<form>", each (V, d).
 
     For model "linear" the forms of Corollary 1 in `LINEAR_E` and of Corollary 3 in `LINEAR_U`; for "ffn" (ReLU) those
@@ -33,35 +34,36 @@ def formulas(dist: Distribution, model: str, W_E: NDArray, W_U: NDArray) -> dict
     ['E/corrected', 'E/printed']
     """
     if model == "linear":
-        said = {f"E/{form}": linear.corollary_1(dist, W_E, W_U, form) for form in LINEAR_E}
-        return said | {f"U/{form}": linear.corollary_3(dist, W_E, W_U, form) for form in LINEAR_U}
-    R = np.abs(dist.counts() @ W_E).max()
+        said = {f"E/{form}": linear.corollary_1(law, W_E, W_U, form) for form in LINEAR_E}
+        return said | {f"U/{form}": linear.corollary_3(law, W_E, W_U, form) for form in LINEAR_U}
+    R = np.abs(law.counts() @ W_E).max()
     _, c1, c2, _ = feedforward.relu_quadratic(R, "squares")
     relu = ACTIVATIONS["relu"]
     return {
-        "E/printed": feedforward.corollary_2(dist, W_E, W_U, "printed"),
+        "E/printed": feedforward.corollary_2(law, W_E, W_U, "printed"),
         **{
-            f"E/fitted_{form}": feedforward.corollary_2(dist, W_E, W_U, form, c1, c2)
+            f"E/fitted_{form}": feedforward.corollary_2(law, W_E, W_U, form, c1, c2)
             for form in ("printed", "second_order", "fourth_order")
         },
-        "E/gated_first": feedforward.gated(dist, W_E, W_U, relu, "first_order"),
-        "E/gated_third": feedforward.gated(dist, W_E, W_U, relu, "third_order"),
+        "E/gated_first": feedforward.gated(law, W_E, W_U, relu, "first_order"),
+        "E/gated_third": feedforward.gated(law, W_E, W_U, relu, "third_order"),
     }
 
 
-def explained(dist: Distribution, model: str, W_E: NDArray, W_U: NDArray) -> dict[str, float]:
+def explained(law: Distribution, model: str, W_E: NDArray, W_U: NDArray) -> dict[str, float]:
     """The share and the cosine of every formula: "E/<form>/share", "E/<form>/cosine", the same for U.
 
     At tiny weights the linear model's corrected formula is all there is to say:
 
     >>> from probsig.laws.tasks import modular_addition
+    >>> from probsig.theory import orders
     >>> law = modular_addition(anchors=range(1, 4), z=range(5, 9), vocab_size=12)
-    >>> W_E, W_U = (1e-3 * D for D in flow.directions(law, 8, seed=0))
+    >>> W_E, W_U = (1e-3 * D for D in orders.directions(law, 8, seed=0))
     >>> shares = explained(law, "linear", W_E, W_U)
     >>> round(shares["E/corrected/share"], 6), round(shares["U/corrected/share"], 6)
     (1.0, 1.0)
     """
-    law, (W_E, W_U) = dist.merged(), (np.asarray(W, dtype=float) for W in (W_E, W_U))
+    law, (W_E, W_U) = law.merged(), (np.asarray(W, dtype=float) for W in (W_E, W_U))
     hidden = LinearModel() if model == "linear" else FeedForward("relu")
     dW_E, dW_U = flow.velocity(law, W_E, W_U, hidden)
     rows, out = law.occurs(), {}

@@ -21,9 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from probsig import seeds
-from probsig.errors import check_form
+from probsig.errors import one_of
 from probsig.laws.distribution import Distribution
-from probsig.theory.models import Activation
+from probsig.theory.activations import Activation
 from probsig.theory.softmax import covariance
 
 Array = NDArray[np.float64]
@@ -44,7 +44,7 @@ KERNELS: tuple[str, ...] = ("linear", "quadratic", "relu")
 
 
 def corollary_2(
-    dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, form: str, c1: float = 1.0, c2: float = 0.5
+    law: Distribution, W_E: ArrayLike, W_U: ArrayLike, form: str, c1: float = 1.0, c2: float = 0.5
 ) -> Array:
     """The embedding flow (V, d) of the feed-forward model with sigma = c1 s + c2 s^2, by one of `FORMS_2`.
 
@@ -59,16 +59,16 @@ def corollary_2(
     >>> [corollary_2(law, W, W, form).ravel().tolist() for form in ("printed", "fourth_order")]
     [[0.75, 0.75], [0.0, 0.0]]
     """
-    check_form(form, FORMS_2)
+    one_of("form", form, FORMS_2)
     W_E, W_U = np.asarray(W_E, dtype=float), np.asarray(W_U, dtype=float)
-    c = dist.counts().astype(float)
+    c = law.counts().astype(float)
     if form.startswith("printed"):
         c = np.minimum(c, 1.0)  # x in X, not how often
     s, mean = c @ W_E, W_U.mean(axis=0)
-    label = W_U[dist.y]
+    label = W_U[law.y]
     if form != "printed":
         label = label - mean
-    joint = label if form.endswith("_order") else W_U[dist.y]
+    joint = label if form.endswith("_order") else W_U[law.y]
     force = c1 * label + 2 * c2 * joint * s
     if form.startswith("printed") or form == "uncentred_joint":
         force = force - c1**2 * s @ (W_U.T @ W_U / len(W_U))
@@ -77,24 +77,24 @@ def corollary_2(
         force = force - c1**2 * s @ sigma
         if form == "fourth_order":
             force = force - c1 * c2 * (s**2 @ sigma + 2 * s * (s @ sigma))
-    return c.T @ (dist.probability[:, None] * force)
+    return c.T @ (law.probability[:, None] * force)
 
 
-def gated(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, activation: Activation, form: str) -> Array:
+def gated(law: Distribution, W_E: ArrayLike, W_U: ArrayLike, activation: Activation, form: str) -> Array:
     """The embedding flow (V, d) of any elementwise activation, with its gate sigma'(s) unexpanded; see `FORMS_GATED`.
 
     E[c_x sigma'(s) * (W_U[y] - mean of W_U)], and in third order - E[c_x sigma'(s) * Sigma_U sigma(s)] as well.
     With sigma(0) = 0 the residuals are O(eps^3) and O(eps^5); no derivative of sigma beyond the first is used.
     Raises ValueError for an unknown form.
     """
-    check_form(form, FORMS_GATED)
+    one_of("form", form, FORMS_GATED)
     W_E, W_U = np.asarray(W_E, dtype=float), np.asarray(W_U, dtype=float)
-    c = dist.counts().astype(float)
+    c = law.counts().astype(float)
     s = c @ W_E
-    force = W_U[dist.y] - W_U.mean(axis=0)
+    force = W_U[law.y] - W_U.mean(axis=0)
     if form == "third_order":
         force = force - activation.function(s) @ covariance(W_U)
-    return c.T @ (dist.probability[:, None] * activation.derivative(s) * force)
+    return c.T @ (law.probability[:, None] * activation.derivative(s) * force)
 
 
 def relu_quadratic(R: float, norm: str) -> tuple[float, float, float, float]:
@@ -110,14 +110,13 @@ def relu_quadratic(R: float, norm: str) -> tuple[float, float, float, float]:
     """
     if not R > 0:
         raise ValueError(f"R is {R}: pass a positive number")
+    one_of("norm", norm, ("sup", "squares"))
     if norm == "sup":
         return R / 16, 0.5, 1 / (2 * R), R / 16
-    if norm == "squares":
-        return 3 * R / 32, 0.5, 15 / (32 * R), 3 * R / 32
-    raise ValueError(f"norm is {norm!r}: choose 'sup' or 'squares'")
+    return 3 * R / 32, 0.5, 15 / (32 * R), 3 * R / 32
 
 
-def kernel(dist: Distribution, kind: str, scale: float = 1.0) -> Array:
+def kernel(law: Distribution, kind: str, scale: float = 1.0) -> Array:
     """kappa(X, X') = E[sigma'(s_X) sigma'(s_X')] of every pair of atoms, (n, n), for normal embeddings.
 
     `kind` is one of `KERNELS`: 1, 1 + scale^2 c.c', and (pi - angle between c and c') / 2 pi, where sigma is s,
@@ -127,9 +126,8 @@ def kernel(dist: Distribution, kind: str, scale: float = 1.0) -> Array:
     >>> kernel(law, "relu").round(4).tolist(), kernel(law, "quadratic")[0].tolist()
     ([[0.5, 0.375], [0.375, 0.5]], [3.0, 3.0])
     """
-    if kind not in KERNELS:
-        raise ValueError(f"kind is {kind!r}: choose one of {', '.join(KERNELS)}")
-    c = dist.counts()
+    one_of("kind", kind, KERNELS)
+    c = law.counts()
     if kind == "linear":
         return np.ones((len(c), len(c)))
     there: Array = c[:, c.any(axis=0)].astype(float)
@@ -142,13 +140,13 @@ def kernel(dist: Distribution, kind: str, scale: float = 1.0) -> Array:
     return 0.5 - np.arccos(np.clip(overlap, -1, 1)) / (2 * np.pi)
 
 
-def kernel_law(dist: Distribution, tokens: Sequence[int], kind: str, scale: float = 1.0) -> Array:
+def kernel_law(law: Distribution, tokens: Sequence[int], kind: str, scale: float = 1.0) -> Array:
     """The expected Gram matrix (k, k) of the first velocities of `tokens`, divided by d eps^2 (R5 of the book).
 
     Sum over pairs of atoms of pi pi' c_x(X) c_x'(X') kappa(X, X') (1{y = y'} - 1/V), for normal weights.
     Raises ValueError for an unknown kind.
     """
-    law = dist.merged()
+    law = law.merged()
     force = kernel(law, kind, scale)
     force *= (law.y[:, None] == law.y) - 1 / law.vocab_size
     share = law.probability[:, None] * law.counts()[:, list(tokens)]
@@ -156,7 +154,7 @@ def kernel_law(dist: Distribution, tokens: Sequence[int], kind: str, scale: floa
 
 
 def sampled_grams(
-    dist: Distribution, tokens: Sequence[int], activation: Activation, scale: float, width: int, draws: int, seed: int
+    law: Distribution, tokens: Sequence[int], activation: Activation, scale: float, width: int, draws: int, seed: int
 ) -> Array:
     """Gram matrices (draws, k, k) of first velocities at random weights over width * eps^2: `kernel_law`, sampled.
 
@@ -164,7 +162,7 @@ def sampled_grams(
     proportional to it, normal W_U of standard deviation 1. Coordinates are independent, so the mean of m draws is a
     draw of width m * width. The stream is that of (seed, "sampled grams"). Memory is that of one draw.
     """
-    law, rng = dist.merged(), seeds.stream(seed, "sampled grams")
+    law, rng = law.merged(), seeds.stream(seed, "sampled grams")
     present = law.occurs()
     c = csr_array(law.counts()[:, present].astype(float))
     share = (law.probability[:, None] * law.counts()[:, list(tokens)]).T

@@ -6,7 +6,7 @@ For the cross-entropy of F(X) = W^U G(W_{x_1}, ..., W_{x_L}) under any law of (X
     dW^U_nu / dt = E[ (1{y = nu} - p_nu) G ]                                             (Proposition 2)
 
 with p = softmax(F(X)) and J_i = dG / dW_{x_i}. Nothing is approximated and nothing is differentiated numerically:
-G and J_i^T come from a model of `probsig.models`.
+G and J_i^T come from a model of `theory.models`.
 
 Axes: W_E, W_U and the velocities are (V token ids, d); logits are (n atoms, V labels).
 """
@@ -26,12 +26,12 @@ from probsig.theory.softmax import Array, softmax
 BLOCK = 2**22  # numbers per working array: atoms are taken in blocks, so that memory does not grow with n
 
 
-def _weights(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike) -> tuple[Array, Array]:
+def _weights(law: Distribution, W_E: ArrayLike, W_U: ArrayLike) -> tuple[Array, Array]:
     W_E, W_U = np.asarray(W_E, dtype=float), np.asarray(W_U, dtype=float)
     for name, W in (("W_E", W_E), ("W_U", W_U)):
-        if W.ndim != 2 or len(W) != dist.vocab_size:
+        if W.ndim != 2 or len(W) != law.vocab_size:
             raise ValueError(
-                f"{name} has shape {W.shape}: pass ({dist.vocab_size}, hidden size), one row per token id of the law"
+                f"{name} has shape {W.shape}: pass ({law.vocab_size}, hidden size), one row per token id of the law"
             )
     if W_E.shape != W_U.shape:
         raise ValueError(f"W_E is {W_E.shape} and W_U is {W_U.shape}: pass matrices of one hidden size")
@@ -45,18 +45,18 @@ def _hidden(model: EmbeddingModel, E: Array) -> Array:
     return G
 
 
-def _blocks(dist: Distribution, W_E: Array) -> Iterator[slice]:
-    rows = max(1, BLOCK // max(dist.length * W_E.shape[1], dist.vocab_size))
-    return (slice(start, start + rows) for start in range(0, len(dist.X), rows))
+def _blocks(law: Distribution, W_E: Array) -> Iterator[slice]:
+    rows = max(1, BLOCK // max(law.length * W_E.shape[1], law.vocab_size))
+    return (slice(start, start + rows) for start in range(0, len(law.X), rows))
 
 
-def logits(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, model: EmbeddingModel) -> Array:
+def logits(law: Distribution, W_E: ArrayLike, W_U: ArrayLike, model: EmbeddingModel) -> Array:
     """F(X) = W^U G of every atom, (n, V); raises ValueError if a weight matrix does not fit the law or each other."""
-    W_E, W_U = _weights(dist, W_E, W_U)
-    return np.concatenate([_hidden(model, W_E[dist.X[b]]) @ W_U.T for b in _blocks(dist, W_E)])
+    W_E, W_U = _weights(law, W_E, W_U)
+    return np.concatenate([_hidden(model, W_E[law.X[b]]) @ W_U.T for b in _blocks(law, W_E)])
 
 
-def loss(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, model: EmbeddingModel) -> float:
+def loss(law: Distribution, W_E: ArrayLike, W_U: ArrayLike, model: EmbeddingModel) -> float:
     """The expected cross-entropy E[-log p_y] in nats, of weights W_E and W_U, each (V, d).
 
     (The loss of section 3.1 of the paper.) Raises ValueError as `velocity` does.
@@ -66,18 +66,18 @@ def loss(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, model: EmbeddingMod
     >>> round(loss(law, np.zeros((2, 3)), np.zeros((2, 3)), LinearModel()), 6)
     0.693147
     """
-    F = logits(dist, W_E, W_U, model)
+    F = logits(law, W_E, W_U, model)
     F = F - F.max(axis=1, keepdims=True)
-    surprise = np.log(np.exp(F).sum(axis=1)) - F[np.arange(len(F)), dist.y]
-    return float(dist.probability @ surprise)
+    surprise = np.log(np.exp(F).sum(axis=1)) - F[np.arange(len(F)), law.y]
+    return float(law.probability @ surprise)
 
 
-def accuracy(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, model: EmbeddingModel) -> float:
+def accuracy(law: Distribution, W_E: ArrayLike, W_U: ArrayLike, model: EmbeddingModel) -> float:
     """The probability that y is the label of the largest logit; of equal logits the smallest id is the answer."""
-    return float(dist.probability @ (logits(dist, W_E, W_U, model).argmax(axis=1) == dist.y))
+    return float(law.probability @ (logits(law, W_E, W_U, model).argmax(axis=1) == law.y))
 
 
-def velocity(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, model: EmbeddingModel) -> tuple[Array, Array]:
+def velocity(law: Distribution, W_E: ArrayLike, W_U: ArrayLike, model: EmbeddingModel) -> tuple[Array, Array]:
     """The exact gradient flow (dW_E/dt, dW_U/dt), each (V, d): Propositions 1 and 2, minus the gradient of `loss`.
 
     `model` is any object with `hidden` and `pullback`. A token that repeats in a sequence collects the pullback of
@@ -91,11 +91,11 @@ def velocity(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, model: Embeddin
     >>> [dW.tolist() for dW in velocity(law, W, W, LinearModel())]
     [[[0.0], [0.0]], [[-0.5], [0.5]]]
     """
-    W_E, W_U = _weights(dist, W_E, W_U)
-    probability = dist.probability
+    W_E, W_U = _weights(law, W_E, W_U)
+    probability = law.probability
     dW_E, dW_U = np.zeros_like(W_E), np.zeros_like(W_U)
-    for block in _blocks(dist, W_E):
-        X, y = dist.X[block], dist.y[block]
+    for block in _blocks(law, W_E):
+        X, y = law.X[block], law.y[block]
         E = W_E[X]
         G = _hidden(model, E)
         error = -softmax(G @ W_U.T)  # e_y - p (Lemma 1), weighted by the atom's probability

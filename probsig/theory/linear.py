@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from probsig.errors import check_form
+from probsig.errors import one_of
 from probsig.laws.distribution import Distribution
 from probsig.signatures import laws as signatures_laws
 from probsig.theory import flow, softmax
@@ -48,35 +48,35 @@ FORMS_3: dict[str, str] = {
 """Forms of Corollary 3; orders of their residuals: 1, 1, 1, 1, 1, 3, 3, 5, 7."""
 
 
-def token_weight(dist: Distribution, convention: str = "count") -> Array:
+def token_weight(law: Distribution, convention: str = "count") -> Array:
     """n_x = E[c_x] (V,), or with "membership" the printed r_x = P(x in X).
 
     >>> law = Distribution(X=[[0, 0], [0, 1]], y=[0, 1], weight=[1, 1], vocab_size=2)
     >>> token_weight(law).tolist(), token_weight(law, "membership").tolist()
     ([1.5, 0.5], [1.0, 0.5])
     """
-    counts = dist.counts()
-    return dist.probability @ (counts if convention == "count" else counts > 0)
+    counts = law.counts()
+    return law.probability @ (counts if convention == "count" else counts > 0)
 
 
-def label_weight(dist: Distribution) -> Array:
+def label_weight(law: Distribution) -> Array:
     """r^out_nu = P(y = nu), (V,)."""
-    return np.bincount(dist.y, weights=dist.probability, minlength=dist.vocab_size).astype(float)
+    return np.bincount(law.y, weights=law.probability, minlength=law.vocab_size).astype(float)
 
 
-def matrix(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike) -> Array:
+def matrix(law: Distribution, W_E: ArrayLike, W_U: ArrayLike) -> Array:
     """M = E[(e_y - p) c^T] (V, V) of the linear model: its exact flow is dW_E = M^T W_U and dW_U = M W_E.
 
     >>> law = Distribution(X=[[0]], y=[1], weight=[1], vocab_size=2)
     >>> matrix(law, np.zeros((2, 1)), np.zeros((2, 1))).tolist()
     [[-0.5, 0.0], [0.5, 0.0]]
     """
-    error = -softmax.softmax(flow.logits(dist, W_E, W_U, LinearModel()))
-    error[np.arange(len(dist.y)), dist.y] += 1
-    return (error * dist.probability[:, None]).T @ dist.counts()
+    error = -softmax.softmax(flow.logits(law, W_E, W_U, LinearModel()))
+    error[np.arange(len(law.y)), law.y] += 1
+    return (error * law.probability[:, None]).T @ law.counts()
 
 
-def corollary_1(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, form: str = "corrected") -> Array:
+def corollary_1(law: Distribution, W_E: ArrayLike, W_U: ArrayLike, form: str = "corrected") -> Array:
     r"""The flow of the embedding rows (V, d) by one of `FORMS_1` (Corollary 1, equation (1), D.3).
 
     "printed" is r_x W_U^T (phi^y_x - (1/V) W_U W_E phi^X_x) with r_x and the signatures of membership; it drops
@@ -91,15 +91,15 @@ def corollary_1(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, form: str = 
     >>> corollary_1(law, [[0.25], [0.0]], [[1.0], [3.0]])[0].tolist()
     [1.0]
     """
-    check_form(form, FORMS_1)
+    one_of("form", form, FORMS_1)
     W_E, W_U = np.asarray(W_E, dtype=float), np.asarray(W_U, dtype=float)
     convention = "membership" if form.startswith("printed") else "count"
-    n = token_weight(dist, convention)[:, None]
-    label = signatures_laws.label(dist, convention=convention) @ W_U
+    n = token_weight(law, convention)[:, None]
+    label = signatures_laws.label(law, convention=convention) @ W_U
     mean = W_U.mean(axis=0)
     if form == "label_only":
         return n * (label - mean)
-    context = signatures_laws.cooccurrence(dist, convention=convention) @ W_E
+    context = signatures_laws.cooccurrence(law, convention=convention) @ W_E
     moment = W_U.T @ W_U / len(W_U)
     if form in ("printed", "counts"):
         return n * (label - context @ moment)
@@ -108,11 +108,11 @@ def corollary_1(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, form: str = 
     first = n * (label - mean - context @ covariance(W_U))
     if form == "corrected":
         return first
-    squared = (dist.counts() @ W_E @ centred(W_U).T) ** 2  # f~^2, (n, V)
-    return first - (dist.counts() * dist.probability[:, None]).T @ squared @ centred(W_U) / (2 * len(W_U))
+    squared = (law.counts() @ W_E @ centred(W_U).T) ** 2  # f~^2, (n, V)
+    return first - (law.counts() * law.probability[:, None]).T @ squared @ centred(W_U) / (2 * len(W_U))
 
 
-def corollary_3(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, form: str = "corrected") -> Array:
+def corollary_3(law: Distribution, W_E: ArrayLike, W_U: ArrayLike, form: str = "corrected") -> Array:
     r"""The flow of the unembedding rows (V, d) by one of `FORMS_3` (Corollary 3, equation (3), D.5).
 
     "printed" is L r_nu (W_E phi_nu)^T with membership; it counts the length twice and drops the mean term, which is of
@@ -126,21 +126,21 @@ def corollary_3(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, form: str = 
     >>> corollary_3(law, [[0.25], [0.0]], [[1.0], [3.0]]).tolist()
     [[-0.25], [0.25]]
     """
-    check_form(form, FORMS_3)
+    one_of("form", form, FORMS_3)
     W_E, W_U = np.asarray(W_E, dtype=float), np.asarray(W_U, dtype=float)
     V = len(W_U)
     convention = "membership" if form.startswith("printed") or form == "membership" else "count"
-    label = label_weight(dist)[:, None] * (signatures_laws.inverse(dist, convention=convention) @ W_E)
+    label = label_weight(law)[:, None] * (signatures_laws.inverse(law, convention=convention) @ W_E)
     if form.startswith("printed"):
         sign = {"printed": 0, "printed_plus": 1, "printed_minus": -1}[form]
-        return dist.length * label + sign * W_E.sum(axis=0) / V
+        return law.length * label + sign * W_E.sum(axis=0) / V
     if form == "counts":
         return label - W_E.sum(axis=0) / V
-    first = label - token_weight(dist) @ W_E / V
+    first = label - token_weight(law) @ W_E / V
     if form in ("membership", "corrected"):
         return first
-    sums = dist.counts() @ W_E  # s_X, (n, d)
-    weighted = sums * dist.probability[:, None]
+    sums = law.counts() @ W_E  # s_X, (n, d)
+    weighted = sums * law.probability[:, None]
     third = first - (W_U if form == "uncentred" else centred(W_U)) @ (sums.T @ weighted) / V
     if form != "fifth_order":
         return third
@@ -148,7 +148,7 @@ def corollary_3(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, form: str = 
     return third - (squared - squared.mean(axis=1, keepdims=True)).T @ weighted / (2 * V)
 
 
-def error_bound(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike) -> tuple[Array, float]:
+def error_bound(law: Distribution, W_E: ArrayLike, W_U: ArrayLike) -> tuple[Array, float]:
     r"""Rigorous bounds on |exact - corrected| of every embedding row, (V,), and on |exact - third_order| of any
     unembedding row: |Sigma_U|^{1/2} E[c_x g(m)] and (1/V) E[g(m) |s|], with m(X) = max |f~(X)|, g = `softmax_bound`.
 
@@ -160,7 +160,7 @@ def error_bound(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike) -> tuple[Arr
     ([0.126, 0.0], 3.141)
     """
     W_E, W_U = np.asarray(W_E, dtype=float), np.asarray(W_U, dtype=float)
-    sums = dist.counts() @ W_E
-    g = dist.probability * softmax_bound(np.abs(sums @ centred(W_U).T).max(axis=1))
+    sums = law.counts() @ W_E
+    g = law.probability * softmax_bound(np.abs(sums @ centred(W_U).T).max(axis=1))
     spread = np.sqrt(np.linalg.norm(covariance(W_U), 2))
-    return spread * (g @ dist.counts()), float(g @ np.linalg.norm(sums, axis=1) / len(W_U))
+    return spread * (g @ law.counts()), float(g @ np.linalg.norm(sums, axis=1) / len(W_U))

@@ -26,53 +26,13 @@ from itertools import pairwise, product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
 
 from probsig.laws.distribution import Distribution
-from probsig.theory.models import ACTIVATIONS, Activation
+from probsig.theory.activations import ACTIVATIONS, Coefficient
 
 Array = NDArray[np.float64]
-Coefficient = Fraction | float
-_NORMAL = 1 / math.sqrt(2 * math.pi)
-
-
-def _rational(values: str) -> tuple[Fraction, ...]:
-    return tuple(Fraction(value) for value in values.split())
-
-
-TAYLOR: dict[str, tuple[Coefficient, ...]] = {
-    "identity": _rational("0 1 0 0 0 0 0 0 0"),
-    "quadratic": _rational("0 1 1/2 0 0 0 0 0 0"),
-    "square": _rational("0 0 1 0 0 0 0 0 0"),
-    "tanh": _rational("0 1 0 -1/3 0 2/15 0 -17/315 0"),
-    "centred logistic": _rational("0 1/4 0 -1/48 0 1/480 0 -17/80640 0"),
-    "gelu": (
-        *_rational("0 1/2"),
-        *(value for k in (1, -6, 40, -336) for value in (_NORMAL / k, Fraction(0))),
-    )[:9],
-    "silu": _rational("0 1/2 1/4 0 -1/48 0 1/480 0 -17/80640"),
-    "logistic": _rational("1/2 1/4 0 -1/48 0 1/480 0 -17/80640 0"),
-    "softplus": (math.log(2), *_rational("1/2 1/8 0 -1/192 0 1/2880 0 -17/645120")),
-}
-"""c_0, ..., c_8 of the activations in `SMOOTH`; exact where they are rational."""
-
-
-def _slope(s: Array) -> Array:
-    return expit(s) * expit(-s)
-
-
-SMOOTH: dict[str, Activation] = {
-    "identity": ACTIVATIONS["identity"],
-    "quadratic": ACTIVATIONS["quadratic"],
-    "square": Activation("square", np.square, lambda s: 2 * s),
-    "tanh": ACTIVATIONS["tanh"],
-    "centred logistic": Activation("centred logistic", lambda s: np.tanh(s / 2) / 2, _slope),
-    "gelu": ACTIVATIONS["gelu"],
-    "silu": Activation("silu", lambda s: s * expit(s), lambda s: expit(s) + s * _slope(s)),
-    "logistic": Activation("logistic", expit, _slope),
-    "softplus": Activation("softplus", lambda s: np.logaddexp(0, s), expit),
-}
-"""The activations whose Taylor coefficients are in `TAYLOR`; the quadratic is s + s^2/2."""
+TAYLOR: dict[str, tuple[Coefficient, ...]] = {name: one.taylor for name, one in ACTIVATIONS.items() if one.taylor}
+"""c_0, ..., c_8 of the activations that have a Taylor series; exact where they are rational."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +182,7 @@ def _force(term: Term, slots: Sequence[Array], W_U: Array, y: NDArray[np.int64] 
     return float(term.factor) * gate * cumulant(W_U, vectors)
 
 
-def evaluate(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, chosen: Iterable[Term]) -> Array:
+def evaluate(law: Distribution, W_E: ArrayLike, W_U: ArrayLike, chosen: Iterable[Term]) -> Array:
     """The sum of the terms at these weights, (V, d), by summing over the atoms of the law.
 
     A term of order k is homogeneous: at eps times the weights it is eps^k times as large.
@@ -232,11 +192,11 @@ def evaluate(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, chosen: Iterabl
     [[3.0], [3.0]]
     """
     W_E, W_U = np.asarray(W_E, dtype=float), np.asarray(W_U, dtype=float)
-    c = dist.counts().astype(float)
+    c = law.counts().astype(float)
     s, total = c @ W_E, np.zeros((len(c), W_E.shape[1]))
     for term in chosen:
-        total += _force(term, [s] * term.signature.degree, W_U, dist.y)
-    return c.T @ (dist.probability[:, None] * total)
+        total += _force(term, [s] * term.signature.degree, W_U, law.y)
+    return c.T @ (law.probability[:, None] * total)
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,7 +211,7 @@ class Moment:
     value: Array
 
 
-def moment(dist: Distribution, signature: Signature) -> Moment:
+def moment(law: Distribution, signature: Signature) -> Moment:
     """The signature's entries, from sums of integer weights over tuples of positions.
 
     >>> law = Distribution(X=[[0, 1]], y=[1], weight=[1], vocab_size=2)
@@ -260,13 +220,13 @@ def moment(dist: Distribution, signature: Signature) -> Moment:
     ([[0, 0], [0, 1], [1, 0], [1, 1]], [1, 1, 1, 1], [1.0, 1.0, 1.0, 1.0])
     """
     width = 1 + signature.degree
-    positions = list(product(range(dist.length), repeat=width))
-    tokens = np.concatenate([dist.X[:, at] for at in positions])
-    columns = np.column_stack([tokens, np.tile(dist.y, len(positions))]) if signature.labelled else tokens
+    positions = list(product(range(law.length), repeat=width))
+    tokens = np.concatenate([law.X[:, at] for at in positions])
+    columns = np.column_stack([tokens, np.tile(law.y, len(positions))]) if signature.labelled else tokens
     unique, index = np.unique(columns, axis=0, return_inverse=True)
     total = np.zeros(len(unique), dtype=np.int64)
-    np.add.at(total, index.ravel(), np.tile(dist.weight, len(positions)))
-    return Moment(unique[:, :width], unique[:, width] if signature.labelled else None, total / dist.total)
+    np.add.at(total, index.ravel(), np.tile(law.weight, len(positions)))
+    return Moment(unique[:, :width], unique[:, width] if signature.labelled else None, total / law.total)
 
 
 def contract(moments: Mapping[Signature, Moment], W_E: ArrayLike, W_U: ArrayLike, chosen: Iterable[Term]) -> Array:

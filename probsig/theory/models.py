@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from probsig import seeds
+from probsig.errors import one_of
+from probsig.theory.activations import ACTIVATIONS, Activation
 
 Array = NDArray[np.float64]
 
@@ -35,42 +35,6 @@ class EmbeddingModel(Protocol):
     def pullback(self, E: Array, g: Array) -> Array:
         """J_i^T g for every position i, (n, L, d), with J_i[a, b] = dG_a / dE_{i, b} and g (n, d)."""
         ...
-
-
-@dataclass(frozen=True)
-class Activation:
-    """An elementwise sigma with its derivative; `name` is what a figure's legend says.
-
-    >>> ACTIVATIONS["quadratic"].function(np.array([2.0])).tolist()
-    [4.0]
-    """
-
-    name: str
-    function: Callable[[Array], Array]
-    derivative: Callable[[Array], Array]
-
-
-def quadratic(c1: float = 1.0, c2: float = 0.5) -> Activation:
-    """sigma(s) = c1 s + c2 s^2; with the default, the activation of the paper's D.4 (C_0 = 0, C_1 = 1, C_2 = 1/2).
-
-    >>> quadratic(3, 2).derivative(np.array([1.0])).tolist()
-    [7.0]
-    """
-    return Activation("quadratic", lambda s: c1 * s + c2 * s**2, lambda s: c1 + 2 * c2 * s)
-
-
-def _gelu_derivative(s: Array) -> Array:
-    return ndtr(s) + s * np.exp(-(s**2) / 2) / math.sqrt(2 * math.pi)
-
-
-ACTIVATIONS: dict[str, Activation] = {
-    "identity": Activation("identity", lambda s: s, np.ones_like),
-    "quadratic": quadratic(),
-    "relu": Activation("relu", lambda s: np.maximum(s, 0.0), lambda s: (s > 0).astype(float)),
-    "tanh": Activation("tanh", np.tanh, lambda s: 1 - np.tanh(s) ** 2),
-    "gelu": Activation("gelu", lambda s: s * ndtr(s), _gelu_derivative),
-}
-"""The activations by name; the derivative of relu at 0 is 0, as in torch."""
 
 
 class LinearModel:
@@ -100,8 +64,7 @@ class FeedForward:
 
     def __init__(self, activation: Activation | str):
         if not isinstance(activation, Activation):
-            if activation not in ACTIVATIONS:
-                raise ValueError(f"unknown activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}")
+            one_of("activation", activation, ACTIVATIONS)
             activation = ACTIVATIONS[activation]
         self.activation = activation
 
@@ -138,10 +101,9 @@ def initial_weights(
     scales = {"sd": hidden_size**-0.8, "variance": hidden_size**-0.4, "torch": 1.0}
     if isinstance(init, numbers.Real) and not isinstance(init, bool) and 0 < init < math.inf:
         scale = float(init)
-    elif isinstance(init, str) and init in scales:
-        scale = scales[init]
     else:
-        raise ValueError(f"unknown init {init!r}: choose one of {', '.join(scales)} or a positive standard deviation")
+        one_of("init", init, scales, ", or a positive standard deviation")
+        scale = scales[init]
     shape = (vocab_size, hidden_size)
     W_E = scale * seeds.stream(seed, *stream, "W_E").standard_normal(shape)
     rng = seeds.stream(seed, *stream, "W_U")

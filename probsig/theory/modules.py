@@ -1,6 +1,6 @@
 """Torch modules as embedding-based models: a hidden map written in torch, its pullback by autograd.
 
-Everything in :mod:`probsig.flow` and :mod:`probsig.sequences` takes an object with ``hidden`` and ``pullback`` in numpy
+Everything in `theory.flow` and `theory.sequences` takes an object with ``hidden`` and ``pullback`` in numpy
 float64. :class:`TorchModel` wraps any module that maps embeddings (n, L, d) to hidden vectors, (n, d) for a labelled
 sequence or (n, L, d) for a causal model. :class:`CausalBlocks` is a small residual stack of causal attention and MLP,
 the architecture of Corollary 4.
@@ -119,10 +119,10 @@ class CausalBlocks(nn.Module):
             return (self.mlp[0]["down"] @ self.mlp[0]["up"]).numpy()  # type: ignore[index]
 
 
-def by_autograd(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, module: HiddenMap) -> tuple[Array, Array]:
+def by_autograd(law: Distribution, W_E: ArrayLike, W_U: ArrayLike, module: HiddenMap) -> tuple[Array, Array]:
     """Minus the gradient of the expected loss, end to end by autograd with the whole law as one batch: (dW_E, dW_U)."""
     E, U = (torch.tensor(np.asarray(W, dtype=np.float64), requires_grad=True) for W in (W_E, W_U))
-    X, y, probability = (torch.tensor(a) for a in (dist.X, dist.y, dist.probability))
+    X, y, probability = (torch.tensor(a) for a in (law.X, law.y, law.probability))
     log_p = (module(E[X]) @ U.T).log_softmax(-1)
     loss = -probability @ log_p[torch.arange(len(y)), y]
     dE, dU = torch.autograd.grad(loss, (E, U))

@@ -12,12 +12,12 @@ from probsig.laws.distribution import Distribution
 from probsig.theory.softmax import Array
 
 
-def directions(dist: Distribution, hidden_size: int, seed: int) -> tuple[Array, Array]:
+def directions(law: Distribution, hidden_size: int, seed: int) -> tuple[Array, Array]:
     """Fixed standard normal directions (D_E, D_U), each (V, hidden_size); weights of scale eps are eps * D.
 
     The streams are those of (seed, "directions", "W_E" | "W_U"): tasks of one vocabulary share their directions.
     """
-    shape = (dist.vocab_size, hidden_size)
+    shape = (law.vocab_size, hidden_size)
     D_E, D_U = (seeds.stream(seed, "directions", name).standard_normal(shape) for name in ("W_E", "W_U"))
     return D_E, D_U
 

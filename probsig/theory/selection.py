@@ -22,6 +22,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from probsig.errors import one_of
 from probsig.laws.distribution import Distribution
 from probsig.theory import flow, softmax
 from probsig.theory import orders as theory_orders
@@ -34,17 +35,16 @@ FORMS = {
 }
 
 
-def expansion(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, module: HiddenMap, form: str) -> Array:
+def expansion(law: Distribution, W_E: ArrayLike, W_U: ArrayLike, module: HiddenMap, form: str) -> Array:
     """The flow of W_E, (V, d), by one of ``FORMS`` for a torch ``module`` from (n, L, d) to (n, d).
 
     Raises ValueError on an unknown form.
     """
-    if form not in FORMS:
-        raise ValueError(f"form is {form!r}; choose one of {', '.join(FORMS)}")
+    one_of("form", form, FORMS)
     W_E, W_U = np.asarray(W_E, dtype=np.float64), np.asarray(W_U, dtype=np.float64)
     centred = W_U - W_U.mean(axis=0)
-    g = torch.as_tensor(centred[dist.y])  # W_U^T (e_y - 1/V), (n, d)
-    E = torch.as_tensor(W_E[dist.X])
+    g = torch.as_tensor(centred[law.y])  # W_U^T (e_y - 1/V), (n, d)
+    E = torch.as_tensor(W_E[law.X])
     at_zero = torch.zeros_like(E, requires_grad=True)
     h = module(at_zero)
     (pulled,) = torch.autograd.grad((h * g).sum(), at_zero, create_graph=True)
@@ -56,9 +56,9 @@ def expansion(dist: Distribution, W_E: ArrayLike, W_U: ArrayLike, module: Hidden
         response = h.detach() @ torch.as_tensor(centred.T @ centred / len(W_U))
         (decay,) = torch.autograd.grad((h * response).sum(), at_zero)
         out = out - decay
-    weighted = out.numpy() * dist.probability[:, None, None]
+    weighted = out.numpy() * law.probability[:, None, None]
     result = np.zeros_like(W_E)
-    np.add.at(result, dist.X, weighted)
+    np.add.at(result, law.X, weighted)
     return result
 
 
@@ -67,7 +67,7 @@ class Comparison:
     """What `compare` found; `str()` says it in sentences.
 
     ``proposition_1`` and ``proposition_2`` are relative errors, ``hadamard`` the relative error of the printed
-    Proposition 1 (diagonal of the Jacobian instead of its transpose), ``orders`` a `flow.Order` for the velocity
+    Proposition 1 (diagonal of the Jacobian instead of its transpose), ``orders`` a `orders.Order` for the velocity
     itself and for the residual of every form.
     """
 
@@ -96,22 +96,22 @@ class Comparison:
         return "\n".join(lines)
 
 
-def _hadamard(dist: Distribution, W_E: Array, W_U: Array, module: HiddenMap) -> Array:
+def _hadamard(law: Distribution, W_E: Array, W_U: Array, module: HiddenMap) -> Array:
     """Proposition 1 as printed: every Jacobian replaced by its diagonal."""
-    E = torch.as_tensor(W_E[dist.X]).requires_grad_()
+    E = torch.as_tensor(W_E[law.X]).requires_grad_()
     H = module(E)
     columns = [torch.autograd.grad(H[:, k].sum(), E, retain_graph=True)[0][:, :, k] for k in range(H.shape[1])]
     diagonal = torch.stack(columns, dim=2).numpy()  # (n, L, d): dG_k / dE_ik
     error = -softmax.softmax(H.detach().numpy() @ W_U.T)
-    error[np.arange(len(dist.y)), dist.y] += 1
+    error[np.arange(len(law.y)), law.y] += 1
     result = np.zeros_like(W_E)
-    np.add.at(result, dist.X, diagonal * (error * dist.probability[:, None] @ W_U)[:, None])
+    np.add.at(result, law.X, diagonal * (error * law.probability[:, None] @ W_U)[:, None])
     return result
 
 
 @sdpa_kernel(SDPBackend.MATH)  # torch's fused attention has no second derivative
 def compare(
-    dist: Distribution,
+    law: Distribution,
     module: HiddenMap,
     hidden_size: int,
     scales: Sequence[float] = (0.02, 0.01, 0.005, 0.0025, 0.00125),
@@ -135,22 +135,22 @@ def compare(
     labels and pairs: residual of order 3.00, matches through order 2
     """
     module = TorchModel(module).module
-    W_E, W_U = theory_orders.directions(dist, hidden_size, seeds[0])
-    ours = flow.velocity(dist, W_E, W_U, TorchModel(module))
-    exact = by_autograd(dist, W_E, W_U, module)
+    W_E, W_U = theory_orders.directions(law, hidden_size, seeds[0])
+    ours = flow.velocity(law, W_E, W_U, TorchModel(module))
+    exact = by_autograd(law, W_E, W_U, module)
     errors = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(ours, exact, strict=True)]
-    hadamard = np.linalg.norm(_hadamard(dist, W_E, W_U, module) - exact[0]) / np.linalg.norm(exact[0])
+    hadamard = np.linalg.norm(_hadamard(law, W_E, W_U, module) - exact[0]) / np.linalg.norm(exact[0])
 
     def residual(form: str) -> Callable[[float, int], float]:
         def of(scale: float, seed: int) -> float:
-            E, U = (scale * D for D in theory_orders.directions(dist, hidden_size, seed))
-            return float(np.linalg.norm(by_autograd(dist, E, U, module)[0] - expansion(dist, E, U, module, form)))
+            E, U = (scale * D for D in theory_orders.directions(law, hidden_size, seed))
+            return float(np.linalg.norm(by_autograd(law, E, U, module)[0] - expansion(law, E, U, module, form)))
 
         return of
 
     def speed(scale: float, seed: int) -> float:
-        E, U = (scale * D for D in theory_orders.directions(dist, hidden_size, seed))
-        return float(np.linalg.norm(by_autograd(dist, E, U, module)[0]))
+        E, U = (scale * D for D in theory_orders.directions(law, hidden_size, seed))
+        return float(np.linalg.norm(by_autograd(law, E, U, module)[0]))
 
     orders = {"velocity": theory_orders.residual_order(speed, scales, seeds)}
     orders |= {form: theory_orders.residual_order(residual(form), scales, seeds) for form in FORMS}

@@ -10,23 +10,14 @@ from probsig.theory.models import EmbeddingModel
 from probsig.theory.softmax import Array, softmax
 
 
-class BigramModel:
-    """The residual path alone: ``hidden`` is the embedding of the current token."""
-
-    def hidden(self, E: Array) -> Array:
-        return E
-
-    def pullback(self, E: Array, g: Array) -> Array:
-        return g
-
-
 def velocity(law: SequenceLaw, W_E: ArrayLike, W_U: ArrayLike, model: EmbeddingModel) -> tuple[Array, Array]:
     """Exact gradient flow of next-token prediction, ``(dW_E, dW_U)``, each (V, d).
 
     Propositions 1 and 2 applied to the L - 1 predictions of a sequence; exact for any causal ``model``.
 
-    >>> law = SequenceLaw([[0, 1]], [1.0], 2)
-    >>> dE, dU = velocity(law, np.array([[1.0], [0.0]]), np.zeros((2, 1)), BigramModel())
+    >>> from probsig.theory.modules import TorchModel
+    >>> law, residual_path = SequenceLaw([[0, 1]], [1.0], 2), TorchModel(lambda E: E)
+    >>> dE, dU = velocity(law, np.array([[1.0], [0.0]]), np.zeros((2, 1)), residual_path)
     >>> dU.ravel().tolist()  # (e_1 - 1/2) E_0 / L
     [-0.25, 0.25]
     """

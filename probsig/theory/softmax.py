@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from probsig.errors import check_form
+from probsig.errors import one_of
 
 Array = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ def softmax_series(f: ArrayLike, form: str = "first_order") -> Array:
     >>> softmax_series([0.0, 0.2], "printed").tolist(), softmax_series([0.0, 0.2]).round(12).tolist()
     ([0.5, 0.6], [0.45, 0.55])
     """
-    check_form(form, FORMS_SOFTMAX)
+    one_of("form", form, FORMS_SOFTMAX)
     f = np.asarray(f, dtype=float)
     if form == "printed":
         return (1 + f) / f.shape[-1]

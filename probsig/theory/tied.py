@@ -1,6 +1,6 @@
 r"""Tied embeddings (C.2): one matrix W is embedding and unembedding of the bigram path, ``F(x) = W W_x``.
 
-Exactly ``dW = (M + M^T) W`` with ``M = E[(e_y - p) e_x^T]``; to first order M is the centred bigram matrix, and
+Exactly ``dW = (M + M^T) W`` with ``M = E[e_x (e_y - p)^T]``; to first order M is the centred bigram matrix, and
 ``W(t) = exp(t M_s) W(0)``. Rows of W are tokens.
 """
 
@@ -10,13 +10,14 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
+from probsig.errors import one_of
 from probsig.theory.language import centred
 from probsig.theory.softmax import Array, softmax
 
 FORMS = {
     "printed": "r_s phi~_s: N + N^T without centring",
     "first_order": "M_s = N + N^T, centred",
-    "third_order": "with -(Q + Q^T), Q = Pi W W^T diag(n) / V",
+    "third_order": "with -(Q + Q^T), Q = diag(n) W W^T Pi / V",
 }
 
 
@@ -31,20 +32,19 @@ def symmetrised(N: Array) -> Array:
 
 
 def velocity(N: Array, W: Array) -> Array:
-    """Exact flow of the tied matrix W (V, d) under the pair frequencies ``N[next, token]`` (V, V)."""
-    M = N - softmax(W @ W.T).T * N.sum(axis=0)
+    """Exact flow of the tied matrix W (V, d) under the pair frequencies ``N[token, next]`` (V, V)."""
+    M = N - softmax(W @ W.T) * N.sum(axis=1, keepdims=True)
     return (M + M.T) @ W
 
 
 def tied(N: Array, W: Array, form: str) -> Array:
     """The flow of W (V, d) by one of ``FORMS``; raises ValueError on an unknown form."""
+    one_of("form", form, FORMS)
     if form == "printed":
         return (N + N.T) @ W
-    if form not in FORMS:
-        raise ValueError(f"form is {form!r}; choose one of {', '.join(FORMS)}")
     M = symmetrised(N)
     if form == "third_order":
-        Q = centred(W @ W.T) * N.sum(axis=0) / len(N)
+        Q = centred(W @ W.T) * N.sum(axis=1, keepdims=True) / len(N)
         M = M - Q - Q.T
     return M @ W
 

@@ -37,8 +37,8 @@ class LinearPopulation:
     tokens: NDArray[np.int64]
 
     @classmethod
-    def of(cls, dist: Distribution) -> LinearPopulation:
-        """The population of a `tasks.Distribution`.
+    def of(cls, law: Distribution) -> LinearPopulation:
+        """The population of a `laws.Distribution`.
 
         >>> from probsig.laws.distribution import Distribution
         >>> law = Distribution(X=[[0, 1], [1, 0], [1, 1]], y=[2, 3, 2], weight=[1, 1, 2], vocab_size=4)
@@ -48,10 +48,10 @@ class LinearPopulation:
         >>> population.joint.tolist()
         [[0.0, 0.0], [0.0, 0.0], [0.25, 1.25], [0.25, 0.25]]
         """
-        probability, tokens = dist.probability, dist.occurs()
-        all_counts = dist.counts()[:, tokens]
-        joint = np.zeros((dist.vocab_size, len(tokens)))
-        np.add.at(joint, dist.y, probability[:, None] * all_counts)
+        probability, tokens = law.probability, law.occurs()
+        all_counts = law.counts()[:, tokens]
+        joint = np.zeros((law.vocab_size, len(tokens)))
+        np.add.at(joint, law.y, probability[:, None] * all_counts)
         counts, index = np.unique(all_counts, axis=0, return_inverse=True)
         return cls(counts.astype(float), np.bincount(index.ravel(), probability).astype(float), joint, tokens)
 

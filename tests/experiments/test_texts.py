@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from probsig.counts import bigrams
 from probsig.errors import CorpusError
 from probsig.experiments import texts as experiments_texts
-from probsig.experiments.texts import FURTHER, GROUPS, NAMES, Corpora, Sets, Texts, content, documents
+from probsig.experiments.texts import FURTHER, GROUPS, NAMES, Corpora, Sets, Texts, content
 from probsig.text import corpora
 from probsig.text.sources import find
 from probsig.text.sources.toy import ToyCorpus, ToyTokenizer
@@ -194,7 +194,7 @@ def test_content_is_of_ids_documents_and_tokenizer():
 
 def test_texts_of_a_corpus_are_its_tokens_joined():
     corpus = ToyCorpus.of(0, documents=4)
-    found, name = list(documents(corpus)), ToyTokenizer().text
+    found, name = list(decoded(corpus)), ToyTokenizer().text
     ends = corpus.offsets.tolist()
     assert found == ["".join(name(i) for i in corpus.ids[a:b]) for a, b in itertools.pairwise(ends)]
     assert len(found) == 4
@@ -203,8 +203,8 @@ def test_texts_of_a_corpus_are_its_tokens_joined():
 def test_a_letter_of_two_tokens_is_whole_again(tmp_path):
     """é is two bytes, so two tokens here; a document that was cut within a letter loses that letter."""
     path = jsonl(tmp_path / "mine.jsonl", ["né", "é"])
-    assert list(documents(corpora.open_corpus(path, letters()))) == ["né", "é"]
-    assert list(documents(corpora.open_corpus(path, letters(), max_tokens=2))) == ["n"]
+    assert list(decoded(corpora.open_corpus(path, letters()))) == ["né", "é"]
+    assert list(decoded(corpora.open_corpus(path, letters(), max_tokens=2))) == ["n"]
 
 
 def test_counts_are_made_once_whoever_asks(monkeypatch):

@@ -108,8 +108,8 @@ def test_formulas_are_those_of_the_corollary(whole):
         expected = unit * theory_language.corollary_4_embedding(law, W_E, W_U, theirs, maps)
         np.testing.assert_allclose(found[ours], expected, atol=1e-14)
     N, A = unit * law.bigrams(), unit * law.attention_signature()
-    np.testing.assert_allclose(found["context"], theory_language.centred(A).T @ W_U, atol=1e-14)
-    np.testing.assert_allclose(found["unigram"], (N - np.outer(N.sum(axis=1), N.sum(axis=0))).T @ W_U, atol=1e-14)
+    np.testing.assert_allclose(found["context"], theory_language.centred(A) @ W_U, atol=1e-14)
+    np.testing.assert_allclose(found["unigram"], (N - np.outer(N.sum(axis=1), N.sum(axis=0))) @ W_U, atol=1e-14)
     np.testing.assert_allclose(found["own"], found["skip"], atol=1e-14)  # without a last norm there is nothing between
 
 

@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from probsig.errors import CorpusError
+from probsig.errors import CorpusError, one_of
+from probsig.text.store import PROBLEMS
 
 KINDS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".txt.gz", ".txt.zst", ".parquet")
-PROBLEMS = ("stop", "skip")
 
 
 def files(path: Path | str) -> list[Path]:
@@ -57,8 +57,7 @@ def read(path: Path | str, problem: str = "stop", left_out: Callable[[str], Any]
     Under problem="skip" every damaged document is left out and `left_out` is called with the sentence.
     Raises CorpusError under "stop", and for what `files` refuses; ValueError for another `problem`.
     """
-    if problem not in PROBLEMS:
-        raise ValueError(f"problem is {problem!r}: pass one of {', '.join(map(repr, PROBLEMS))}.")
+    one_of("problem", problem, PROBLEMS)
     for file in files(path):
         suffix = kind(file) or ""
         reader = _parquet if suffix == ".parquet" else _lines if suffix.startswith(".jsonl") else _plain

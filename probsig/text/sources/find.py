@@ -3,39 +3,91 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from probsig.errors import CorpusError, closest
+from probsig.errors import CorpusError, closest, one_of
 from probsig.runs import files as runs_files
-from probsig.text import store
 from probsig.text.sources import files as sources_files
 from probsig.text.sources import packages
-from probsig.text.sources.pile import PILE, _unreachable, pile
+from probsig.text.sources import pile as sources_pile
+from probsig.text.sources.pile import PILE, REPOSITORY
 from probsig.text.store import cache
 
 NAMES = (*PILE, *packages.FURTHER)
 PLACES = ("file", "hub", "package")
 
 
-def _found(
-    name: str,
-    place: str | None,
-    max_tokens: int | None,
-    repository: str,
-    revision: str | None,
-    folder_of: Callable[[dict[str, Any]], Path],
-) -> tuple[dict[str, Any], Any]:
-    """Where the text of a name is, and a stamp that changes when its files do.
+@dataclass(frozen=True)
+class Source:
+    """Where the text of a name is: `place`, one of PLACES, and `path`, a file or folder, a repository of the hub, or a
+    package. `stamp` changes when its files do; `otherwise` is what to take where this cannot be read.
 
-    The hub is not asked for what was tokenised from it before: that opens without a network.
+    >>> find("python-source").identity["place"]
+    'package'
     """
+
+    name: str
+    place: str
+    path: str
+    revision: str | None = None
+    stamp: Any = None
+    otherwise: Source | None = None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells this source from others, as plain JSON."""
+        found = {"place": self.place, "path": self.path, "name": self.name}
+        return found | {"revision": self.revision} if self.place == "hub" else found
+
+    def missing(self) -> str | None:
+        """Why the text cannot be read, in a few words, or None where it can; the hub is asked."""
+        if self.place == "hub":
+            why = sources_pile.unreachable(self.path, self.revision)
+            return f"the hub gives no {self.path} ({why})" if why else None
+        return packages.missing(self.name) if self.place == "package" else None
+
+    def documents(self, problem: str, left_out: list[str]) -> Iterator[str]:
+        """The documents; under `problem` "skip" a sentence on each that is damaged goes to `left_out`."""
+        if self.place == "file":
+            return sources_files.read(self.path, problem, left_out.append)
+        if self.place == "hub":
+            return sources_pile.pile(self.path, self.name, self.revision)
+        return packages.read(self.name, cache())
+
+    def content(self) -> str | None:
+        """The SHA-256 of its files, one after the other: of their endings, sizes and bytes; None for what is no file."""
+        if self.place != "file":
+            return None
+        sha = hashlib.sha256()
+        for path in sources_files.files(self.path):
+            sha.update(f"{sources_files.kind(path)} {path.stat().st_size} ".encode())
+            with open(path, "rb") as file:
+                while block := file.read(1 << 22):
+                    sha.update(block)
+        return sha.hexdigest()
+
+
+def find(
+    name: str | Path, place: str | None = None, *, repository: str = REPOSITORY, revision: str | None = None
+) -> Source:
+    """The source of a name (of NAMES) or of a path: in `place`, or in the first of PLACES that has it.
+
+    repository, revision: of the hub, or a folder of the same form. The hub is not asked yet.
+    Raises CorpusError, one sentence, where there is none, and ValueError for another place and an empty name.
+    """
+    if place is not None:
+        one_of("place", place, PLACES, ", or None")
+    name = str(name)
+    if not name.strip():
+        raise ValueError(f"The name of the corpus is empty: pass a path or one of {', '.join(NAMES)}.")
     path = _file(name)
     if path is not None and place in (None, "file"):
         files = sources_files.files(path)
         stamp = [[str(file.relative_to(path.parent)), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
-        return {"place": "file", "path": str(path.absolute()), "name": name}, stamp
+        return Source(name, "file", str(path.absolute()), stamp=stamp)
     if name not in NAMES:
         raise CorpusError(
             f"There is no corpus {name!r}{closest(name, [*NAMES])}: pass the path of a file or folder, or one of "
@@ -43,25 +95,12 @@ def _found(
         )
     if place == "file":
         raise CorpusError(f"PROBSIG_DATA names no folder with {name}.jsonl.gz or the like: set it, or name a path.")
-    refused = None
     if place == "hub" and name not in PILE:
         raise CorpusError(f"The hub has no {name}, which is no subset of the Pile: pass place='package' or None.")
-    if place in (None, "hub") and name in PILE:
-        source = {"place": "hub", "path": repository, "revision": revision, "name": name}
-        if store.read(folder_of(source)) is not None:
-            return source, None
-        refused = _unreachable(repository, revision)
-        if refused is None:
-            if max_tokens is None:
-                raise CorpusError(f"The Pile's {PILE[name]} is too large to read whole from the hub: pass max_tokens.")
-            return source, None
-        if place == "hub":
-            raise CorpusError(f"The hub gives no {repository} ({refused}): set PROBSIG_DATA to a folder with the text.")
-    missing = packages.missing(name)
-    if missing:
-        why = f"the hub cannot be reached ({refused}) and " if refused else ""
-        raise CorpusError(f"There is no text for {name}: {why}{missing}; or set PROBSIG_DATA to a folder with it.")
-    return {"place": "package", "path": packages.origin(name), "name": name}, None
+    package = Source(name, "package", packages.origin(name))
+    if place == "package" or name not in PILE:
+        return package
+    return Source(name, "hub", repository, revision, otherwise=None if place == "hub" else package)
 
 
 def _file(name: str) -> Path | None:
@@ -71,24 +110,3 @@ def _file(name: str) -> Path | None:
     where = runs_files.named("PROBSIG_DATA")
     endings = (*sources_files.KINDS, "")
     return next((p for e in endings if where and (p := where / f"{name}{e}").exists()), None)
-
-
-def _content(source: dict[str, Any]) -> str | None:
-    """The SHA-256 of a corpus's files, one after the other: of their endings, sizes and bytes."""
-    if source["place"] != "file":
-        return None
-    sha = hashlib.sha256()
-    for path in sources_files.files(source["path"]):
-        sha.update(f"{sources_files.kind(path)} {path.stat().st_size} ".encode())
-        with open(path, "rb") as file:
-            while block := file.read(1 << 22):
-                sha.update(block)
-    return sha.hexdigest()
-
-
-def _documents(source: dict[str, Any], problem: str, left_out: list[str]) -> Iterator[str]:
-    if source["place"] == "file":
-        return sources_files.read(source["path"], problem, left_out.append)
-    if source["place"] == "hub":
-        return pile(source["path"], source["name"], source["revision"])
-    return packages.read(source["name"], cache())

@@ -41,7 +41,7 @@ import numpy as np
 from tqdm import tqdm
 
 from probsig import seeds
-from probsig.errors import closest
+from probsig.errors import closest, one_of
 from probsig.runs.files import write_whole
 
 PACKAGE = "mathematics-dataset==1.0.1"
@@ -89,67 +89,72 @@ def modules() -> list[str]:
     return sorted(f"{area}__{name}" for area, names in MODULES.items() for name in names.split())
 
 
-def questions(module: str, difficulty: str, number: int, seed: int) -> Iterator[tuple[str, str]]:
-    """`number` questions and their answers from the training split of a module, at "easy", "medium" or "hard".
+def questions(module: str, difficulty: str, seed: int) -> Iterator[tuple[str, str]]:
+    """Questions and answers from the training split of a module, at "easy", "medium" or "hard", without end.
 
     Questions of more than 160 and answers of more than 30 characters are drawn again, as by the generator's own script.
     The same seed need not give the same questions. The global random states of Python and numpy are as they were
     whenever a question is handed out.
-    Raises ValueError for an unknown module or difficulty, a number or seed that is no integer of at least 0, and
-    ImportError where the generator is not installed; all at the call.
+    Raises ValueError for an unknown module or difficulty and a seed that is no integer of at least 0, and ImportError
+    where the generator is not installed; all at the call.
 
-    >>> questions("numbers__gdc", "easy", 10, seed=0)
+    >>> questions("numbers__gdc", "easy", seed=0)
     Traceback (most recent call last):
     ValueError: There is no module 'numbers__gdc' (did you mean 'numbers__gcd'?): see mathematics.modules().
     """
-    _whole("number", number, least=0)
-    endless = _endless(module, difficulty, seed)
-    return (next(endless) for _ in range(number))
+    if module not in modules():
+        raise ValueError(f"There is no module {module!r}{closest(module, modules())}: see mathematics.modules().")
+    one_of("difficulty", difficulty, DIFFICULTIES)
+    for_python, for_numpy = seeds.stream(seed, "mathematics", module, difficulty).integers(2**32, size=2).tolist()
+    return _asking(_makers(difficulty)[module], for_python, for_numpy)
 
 
-def documents(characters: int, seed: int, only: Sequence[str] | None = None) -> Iterator[str]:
-    """Documents as the Pile cuts them, until they have at least `characters` characters; each is whole.
+def documents(characters: int, seed: int) -> Iterator[tuple[str, str]]:
+    """Documents as the Pile cuts them, an id and a text each, until they have at least `characters` characters.
 
-    A document is of one module at one difficulty. Next is always the module and difficulty with the fewest questions
-    so far, so that all come to have about as many, as in the Pile. Where several have as few, chance (`seed`) decides.
-    In less than about 1.4 million characters not every module has a document at every difficulty.
-    only: names of modules (or one name) to take no others, e.g. "polynomials__simplify_power" for more tokens "/a".
-    Raises as `questions` does, and ValueError when `only` is empty or `characters` is no integer of at least 1.
+    A document is whole, and of one module at one difficulty. Next is always the module and difficulty with the fewest
+    questions so far, so that all come to have about as many, as in the Pile. Where several have as few, chance (`seed`)
+    decides. In less than about 1.4 million characters not every module has a document at every difficulty.
+    Raises as `questions` does, and ValueError when `characters` is no integer of at least 1; all at the call.
 
-    >>> documents(100_000, seed=0, only=["polynomials__simplify"])
+    >>> documents(0, seed=0)
     Traceback (most recent call last):
-    ValueError: There is no module 'polynomials__simplify' (did you mean 'polynomials__simplify_power'?):
-    see mathematics.modules().
+    ValueError: characters is 0: pass an integer of at least 1.
     """
-    return (text for _, text in _named_documents(characters, seed, only))
+    if isinstance(characters, bool) or not isinstance(characters, numbers.Integral) or characters < 1:
+        raise ValueError(f"characters is {characters!r}: pass an integer of at least 1.")
+    streams = [
+        (f"train-{difficulty}/{module}", questions(module, difficulty, seed))
+        for difficulty in DIFFICULTIES
+        for module in modules()
+    ]
+    return _taking_turns(characters, seed, streams)
 
 
-def cut(pairs: Iterator[tuple[str, str]], size: int = SIZE) -> str:
+def cut(pairs: Iterator[tuple[str, str]]) -> str:
     r"""The next document of questions and answers: a line each, in turn, ended by the answer with which the lines pass
-    `size` characters, line ends not counted.
+    SIZE characters, line ends not counted.
 
-    >>> pairs = iter([("1 + 1", "2"), ("Add 2 and 2.", "4"), ("3*3", "9")])
-    >>> cut(pairs, size=10)
-    '1 + 1\n2\nAdd 2 and 2.\n4'
-    >>> next(pairs)
-    ('3*3', '9')
+    >>> pairs = iter([("1 + 1", "2"), ("Add " + "2 and " * 2000 + "2.", "4002"), ("3*3", "9")])
+    >>> cut(pairs).split("\n")[-1], next(pairs)
+    ('4002', ('3*3', '9'))
     """
     lines: list[str] = []
     characters = 0
-    while characters <= size:
+    while characters <= SIZE:
         pair = next(pairs)
         lines += pair
         characters += sum(map(len, pair))
     return "\n".join(lines)
 
 
-def generate(path: Path | str, characters: int, seed: int, only: Sequence[str] | None = None) -> dict[str, Any]:
+def generate(path: Path | str, characters: int, seed: int) -> dict[str, Any]:
     """Write `documents` to a .jsonl.gz file, whole or not at all, a line {"text", "source", "id"} each.
 
     An id says where a document comes from, e.g. "train-easy/numbers__gcd#0". Six million characters take some five
     minutes of one core. Since seeds do not make the generator repeat itself, this file is what to keep.
     Returns a record, also written beside it to `path` with .json behind: characters, documents, the SHA-256 of the
-    texts (each followed by a zero byte), seed, only, the versions of the packages, the date.
+    texts (each followed by a zero byte), seed, the versions of the packages, the date.
     Raises as `documents` does, ValueError for another kind of file, and StorageError when the folder cannot be written,
     which is tried before the work begins.
 
@@ -160,7 +165,7 @@ def generate(path: Path | str, characters: int, seed: int, only: Sequence[str] |
     path = Path(path)
     if not path.name.endswith(".jsonl.gz"):
         raise ValueError(f"{path} is no .jsonl.gz file by its name: end the name in .jsonl.gz.")
-    made = _named_documents(characters, seed, only)
+    made = documents(characters, seed)
     write_whole(path.with_name(f".{path.name}.trial"), b"").unlink()  # better known now than after the work
     packed, sha, total, number = io.BytesIO(), hashlib.sha256(), 0, 0
     bar = tqdm(total=characters, unit="char", unit_scale=True, mininterval=1, delay=3, desc="mathematics", leave=False)
@@ -176,7 +181,6 @@ def generate(path: Path | str, characters: int, seed: int, only: Sequence[str] |
         "documents": number,
         "sha256": sha.hexdigest(),
         "seed": int(seed),
-        "only": _chosen(only) if only is not None else None,
         "versions": {name: version(name) for name in ("mathematics-dataset", "sympy", "numpy")},
         "date": datetime.date.today().isoformat(),
     }
@@ -185,17 +189,6 @@ def generate(path: Path | str, characters: int, seed: int, only: Sequence[str] |
     write_whole(path, packed.getvalue())
     write_whole(beside, (json.dumps(record, indent=1) + "\n").encode())
     return record
-
-
-def _named_documents(characters: int, seed: int, only: Sequence[str] | None) -> Iterator[tuple[str, str]]:
-    """An id and a text each; what is wrong with the arguments is raised at the call."""
-    _whole("characters", characters, least=1)
-    streams = [
-        (f"train-{difficulty}/{module}", _endless(module, difficulty, seed))
-        for difficulty in DIFFICULTIES
-        for module in _chosen(only)
-    ]
-    return _taking_turns(characters, seed, streams)
 
 
 def _taking_turns(
@@ -210,18 +203,6 @@ def _taking_turns(
         heapq.heapreplace(turns, (asked, place, number + 1, name, pairs))
         characters -= len(text)
         yield f"{name}#{number}", text
-
-
-def _endless(module: str, difficulty: str, seed: int) -> Iterator[tuple[str, str]]:
-    """Questions and answers without end; what is wrong with the arguments is raised at the call."""
-    if difficulty not in DIFFICULTIES:
-        raise ValueError(
-            f"There is no difficulty {difficulty!r}{closest(str(difficulty), list(DIFFICULTIES))}: pass one of "
-            f"{', '.join(map(repr, DIFFICULTIES))}."
-        )
-    (module,) = _chosen([module])
-    for_python, for_numpy = seeds.stream(seed, "mathematics", module, difficulty).integers(2**32, size=2).tolist()
-    return _asking(_makers(difficulty)[module], for_python, for_numpy)
 
 
 def _asking(make: Callable[[], Any], for_python: int, for_numpy: int) -> Iterator[tuple[str, str]]:
@@ -247,23 +228,6 @@ def _swapped(states: list[Any]) -> Iterator[None]:
         states[:] = [random.getstate(), np.random.get_state()]
         random.setstate(before[0])
         np.random.set_state(before[1])
-
-
-def _whole(what: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-        raise ValueError(f"{what} is {value!r}: pass an integer of at least {least}.")
-
-
-def _chosen(only: Sequence[str] | None) -> list[str]:
-    """The modules that are named, each once; all without names."""
-    known = modules()
-    chosen = known if only is None else list(dict.fromkeys([only] if isinstance(only, str) else only))
-    for name in chosen:
-        if name not in known:
-            raise ValueError(f"There is no module {name!r}{closest(str(name), known)}: see mathematics.modules().")
-    if not chosen:
-        raise ValueError("only names no module: name at least one of mathematics.modules(), or leave it out.")
-    return chosen
 
 
 @cache

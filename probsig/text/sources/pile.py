@@ -22,7 +22,7 @@ REPOSITORY = "monology/pile-uncopyrighted"
 def pile(repository: str, name: str, revision: str | None = None) -> Iterator[str]:
     """The documents of a subset of the Pile, streamed from the hub or from a folder of JSONL files of the same form.
 
-    Raises CorpusError where a row has no `text` or no `meta.pile_set_name`, and where the stream breaks off.
+    Raises CorpusError where a row has no `text` or no `meta.pile_set_name`, BrokenStream where the stream breaks off.
     """
     for row in _rows(repository, name, revision):
         try:
@@ -39,7 +39,7 @@ def _rows(repository: str, name: str, revision: str | None) -> Iterator[Any]:
     stream = _stream(repository, revision)
     try:
         yield from stream
-    except Exception as error:  # as in `_unreachable`
+    except Exception as error:  # as in `unreachable`
         raise store.BrokenStream(
             f"The stream of {name} ({PILE[name]}) from {repository} broke off ({_reason(error)})"
         ) from error
@@ -49,7 +49,7 @@ def _stream(repository: str, revision: str | None) -> Any:
     return needed("datasets", "load_dataset")(repository, split="train", streaming=True, revision=revision)
 
 
-def _unreachable(repository: str, revision: str | None) -> str | None:
+def unreachable(repository: str, revision: str | None) -> str | None:
     """Why the repository cannot be streamed, in a few words, or None when it can."""
     try:
         next(iter(_stream(repository, revision)))

@@ -1,0 +1,196 @@
+"""Tables of pair counts: sums, transposes, files, and one sentence for bad input."""
+
+import errno
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+
+from probsig.counts import files as counts_files
+from probsig.counts import merging
+from probsig.counts.bigrams import Bigrams, count, merged
+from probsig.runs.files import StorageError
+
+IDS = st.lists(st.integers(0, 8), max_size=60)
+
+
+def table(dense, distance=1):
+    """A table with the given counts, so that any size of count can be injected."""
+    sparse = sp.csr_array(np.asarray(dense, np.int64))
+    indptr, columns = sparse.indptr.astype(np.int64), sparse.indices.astype(np.uint32)
+    return Bigrams(indptr, columns, sparse.data.astype(np.int64), sparse.shape[0], distance)
+
+
+@settings(deadline=None)  # the first example may compile a kernel
+@given(IDS, st.integers(1, 5))
+def test_transpose_exchanges_rows_and_columns(ids, distance):
+    pairs = count(ids, 9, distance=distance)
+    turned = pairs.transpose()
+    assert np.array_equal(turned.to_scipy().toarray(), pairs.to_scipy().toarray().T)
+    assert turned.distance == -distance and turned.transpose() == pairs
+    assert count(ids, 9, distance=-distance) == turned
+    assert np.array_equal(turned.row_totals(), pairs.to_scipy().toarray().sum(axis=0))
+
+
+@settings(deadline=None)
+@given(IDS, IDS, IDS)
+def test_sums_equal_dense_sums_in_any_order(a, b, c):
+    a, b, c = (count(ids, 9) for ids in (a, b, c))
+    dense = sum(x.to_scipy().toarray() for x in (a, b, c))
+    assert np.array_equal(merged([a, b, c]).to_scipy().toarray(), dense)
+    assert merged([a, b, c]) == merged([c, a, b]) == (a + b) + c == a + (c + b)
+    assert (a + b + c).total == int(dense.sum())
+
+
+@given(st.lists(st.lists(st.integers(0, 2), min_size=100, max_size=100), min_size=1, max_size=5), st.integers(1, 40))
+@settings(max_examples=50)
+def test_long_rows_and_small_blocks_merge_as_one(rows, entries):
+    """Rows longer than the insertion sort takes, in blocks of a few entries."""
+    parts = [table(np.outer(np.arange(100) % 7 == i, row)) for i, row in enumerate(rows)]
+    parts += [table(np.outer(np.arange(100) % 2 == 0, row)) for row in rows]
+    blocks = list(merging.merged_blocks(parts, entries))
+    sizes, columns, counts = (np.concatenate(part) for part in zip(*blocks, strict=True))
+    whole = merged(parts)
+    assert np.array_equal(np.cumsum(sizes), whole.indptr[1:])
+    assert np.array_equal(columns, whole.columns) and np.array_equal(counts, whole.entries)
+    assert np.array_equal(whole.to_scipy().toarray(), sum(part.to_scipy().toarray() for part in parts))
+
+
+@pytest.mark.parametrize("size", [2**24 - 1, 2**31 - 1, 2**32 - 1, 2**53])
+@pytest.mark.parametrize("width", [2, 40])
+def test_counts_stay_exact_past_every_smaller_type(size, width):
+    """Sums past 2**24 (float32), 2**31, 2**32 (32 bits) and 2**53 (float64), in short and long rows."""
+    big, one = table(np.full((width, width), size)), table(np.ones((width, width)))
+    total = merged([big, one, one, one])
+    assert set(total.entries.tolist()) == {size + 3}
+    assert total.row_totals().tolist() == [width * (size + 3)] * width
+    assert total.transpose().entries.tolist() == total.entries.tolist()
+
+
+@pytest.mark.parametrize("width", [2, 40])
+def test_a_sum_past_int64_is_refused(width):
+    dense = np.zeros((width, width))
+    top = table(dense + 1)
+    top.entries[:] = 2**63 - 2
+    one = table(dense + 1)
+    assert set((top + one).entries.tolist()) == {2**63 - 1}
+    with pytest.raises(OverflowError, match=r"counts of the pair \(0, 0\) passes 2\*\*63 - 1"):
+        merged([top, one, one])
+    with pytest.raises(OverflowError, match="counts of row 0 sum to more than"):
+        top.row_totals()
+    single = table([[0, 1], [0, 1]])
+    single.entries[:] = 2**63 - 1
+    assert single.total == 2 * (2**63 - 1)
+
+
+def test_equality_sees_every_part():
+    pairs = count([0, 1, 0, 1, 2], 3)
+    assert pairs == count(np.array([0, 1, 0, 1, 2], np.uint16), 3) and pairs != "a table"
+    assert pairs != count([0, 1, 0, 1, 2], 4) and pairs != count([0, 1, 0, 1, 1], 3)
+    assert pairs != Bigrams(pairs.indptr, pairs.columns, pairs.entries, 3, 2)
+    with pytest.raises(TypeError):
+        hash(pairs)
+
+
+@pytest.mark.parametrize("ids", [[], [3], [0, 1, 0, 1, 2]])
+def test_a_stored_table_comes_back_as_a_map(tmp_path, ids):
+    pairs = count(ids, 5, distance=-1)
+    pairs.save(tmp_path / "table")
+    back = Bigrams.load(tmp_path / "table")
+    assert back == pairs and isinstance(back.indptr, np.memmap)
+    assert back + back == pairs + pairs
+    assert back.to_scipy().sum() == pairs.total
+
+
+def test_the_stored_bytes_are_those_that_the_module_says(tmp_path):
+    count([0, 1, 0, 1, 2], 3).save(tmp_path)
+    assert (tmp_path / "columns.u32").read_bytes() == bytes([1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0])
+    assert (tmp_path / "counts.i64").read_bytes() == np.array([2, 1, 1], "<i8").tobytes()
+    assert (tmp_path / "indptr.i64").read_bytes() == np.array([0, 1, 3, 3], "<i8").tobytes()
+
+
+def test_a_damaged_table_is_refused_in_one_sentence(tmp_path):
+    folder = count([0, 1, 0, 1, 2], 3).save(tmp_path / "table")
+    path = folder / "counts.i64"
+    data = path.read_bytes()
+    path.write_bytes(data[:-1])
+    with pytest.raises(StorageError, match=r"has 23 bytes where bigrams\.json says 24: remove the folder"):
+        Bigrams.load(folder, check=False)
+    path.write_bytes(b"\x01" + data[1:])
+    with pytest.raises(StorageError, match="SHA-256 differs"):
+        Bigrams.load(folder)
+    path.unlink()
+    with pytest.raises(StorageError, match=r"counts\.i64 is missing"):
+        Bigrams.load(folder)
+    (folder / "bigrams.json").write_text("{")
+    with pytest.raises(StorageError, match="is no record"):
+        Bigrams.load(folder)
+    with pytest.raises(FileNotFoundError, match="holds no stored counts"):
+        Bigrams.load(tmp_path)
+
+
+def test_a_save_that_fails_leaves_no_table(tmp_path):
+    folder = count([0, 1], 2).save(tmp_path / "table")
+
+    def blocks():
+        yield np.array([1, 0]), np.array([1], np.uint32), np.array([1])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(StorageError, match="because the disk is full: make room or choose another folder"):
+        counts_files.write_table(folder, 2, 1, blocks())
+    assert list(folder.iterdir()) == []
+    with pytest.raises(FileNotFoundError):
+        Bigrams.load(folder)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="Could not write counts to"):
+        count([0, 1], 2).save(tmp_path / "file")
+
+
+def test_a_table_is_saved_over_the_file_that_it_maps(tmp_path):
+    pairs = count([0, 1, 0, 1, 2], 3)
+    mapped = Bigrams.load(pairs.save(tmp_path))
+    assert Bigrams.load(mapped.save(tmp_path)) == pairs == mapped
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: count([0, 1], 2, distance=0), "distance is 0"),
+        (lambda: count([0, 2], 2), "The token id 2 at place 1 is not below the vocabulary's size 2"),
+        (lambda: count([0, -1], 2), "The token id -1 at place 1 is no id"),
+        (lambda: count([0, 2**32], 2), "The token id 4294967296 at place 1 is no id"),
+        (lambda: count([0.5], 2), "pass integers of shape"),
+        (lambda: count([[0, 1]], 2), "pass integers of shape"),
+        (lambda: count([0, 1], 0), "vocab_size is 0"),
+        (lambda: count([0, 1], 2, threads=0), "threads is 0"),
+        (lambda: count([0, 1], 2, chunk=0), "chunk is 0"),
+        (lambda: count([0, 1], 2, offsets=[0, 1]), "offsets must be integers that rise from 0 to the number of ids, 2"),
+        (lambda: count([0, 1], 2, offsets=[1, 2]), "offsets must be"),
+        (lambda: count([0, 1], 2, offsets=[0, 2, 1, 2]), "offsets must be"),
+        (lambda: count([0, 1], 2, offsets=[0.0, 2.0]), "offsets must be"),
+        (lambda: count([0, 1], 2, offsets=[]), "offsets must be"),
+        (lambda: merged([]), "have no sum"),
+        (lambda: count([0, 1], 2) + count([0, 1], 3), "add tables of one kind"),
+        (lambda: count([0, 1], 2) + count([0, 1], 2, distance=2), "add tables of one kind"),
+        (
+            lambda: Bigrams(np.zeros(3, np.int64), np.zeros(1, np.uint32), np.zeros(1, np.int64), 2),
+            "no table of 2",
+        ),
+        (
+            lambda: Bigrams(np.zeros(3, np.int32), np.zeros(0, np.uint32), np.zeros(0, np.int64), 2),
+            "no table of 2",
+        ),
+    ],
+)
+def test_bad_input_gets_one_sentence(call, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        call()
+    text = str(caught.value)
+    assert text.endswith(".") and ": " in text and "\n" not in text
+
+
+def test_adding_something_else_is_a_type_error():
+    with pytest.raises(TypeError):
+        count([0, 1], 2) + 1
