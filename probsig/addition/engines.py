@@ -25,7 +25,8 @@ from probsig.laws.distribution import Distribution
 from probsig.theory.activations import ACTIVATIONS
 
 DEVICES = ("auto", "cpu", "cuda")
-Starts = Sequence[tuple[NDArray, NDArray, NDArray]]
+Start = tuple[NDArray, NDArray, NDArray]
+Starts = Sequence[Start]
 STRIDE = 2500  # batches drawn at a time when a resumed run lets the batches it has seen pass
 
 

@@ -170,11 +170,11 @@ def train_together(
                     log.metrics.append([measure(event, *W) for measure, W in zip(measures, weights, strict=True)])  # type: ignore[arg-type]
                 if event in kept and event not in log.kept:
                     log.kept.append(event)
-                    log.weights.append([W[:2] for W in weights])
+                    log.weights.append([(W_E, W_U) for W_E, W_U, *_ in weights])
     return [_trajectory(log, i, law.vocab_size, hidden_size, dtype) for i in range(len(seeds))]
 
 
-def _digest(law: Distribution, starts: Sequence[tuple[NDArray, ...]], what: Mapping[str, Any]) -> str:
+def _digest(law: Distribution, starts: engines.Starts, what: Mapping[str, Any]) -> str:
     """The SHA-256 of all that decides where a run stands after so many steps."""
     sha = hashlib.sha256(json.dumps([what, law.stream, law.vocab_size, len(law.X), law.length]).encode())
     for part in (law.X, law.y, law.weight, *(block for start in starts for block in start)):
@@ -182,13 +182,13 @@ def _digest(law: Distribution, starts: Sequence[tuple[NDArray, ...]], what: Mapp
     return sha.hexdigest()
 
 
-def _start(law: Distribution, hidden_size: int, init: Any, seed: int, dtype: np.dtype) -> tuple[NDArray, ...]:
+def _start(law: Distribution, hidden_size: int, init: Any, seed: int, dtype: np.dtype) -> engines.Start:
     """W_E, W_U and the inner matrix of a second hidden layer, in the type they are trained in."""
     given = isinstance(init, tuple)
     W_E, W_U = init if given else initial_weights(law.vocab_size, hidden_size, init, seed, ("init", law.stream))
     of_inner = "variance" if given else init
     inner, _ = initial_weights(hidden_size, hidden_size, of_inner, seed, ("init", law.stream, "inner"))
-    return tuple(np.array(block, dtype=dtype) for block in (W_E, W_U, inner))
+    return np.array(W_E, dtype=dtype), np.array(W_U, dtype=dtype), np.array(inner, dtype=dtype)
 
 
 def _trajectory(log: _Log, run: int, vocab_size: int, hidden_size: int, dtype: np.dtype) -> Trajectory:

@@ -31,9 +31,12 @@ from probsig.counts.merging import ENTRIES, FAN_IN, merged_blocks, row_sums, tra
 class Countable(Protocol):
     """Ids of documents: what `count` takes."""
 
-    ids: ArrayLike
-    offsets: ArrayLike | None
-    vocab_size: int
+    @property
+    def ids(self) -> Any: ...
+    @property
+    def offsets(self) -> Any: ...
+    @property
+    def vocab_size(self) -> int: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,8 +154,8 @@ def count(
     [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
     """
     ids: Any = corpus
-    if hasattr(corpus, "ids"):
-        ids, offsets, vocab_size = corpus.ids, corpus.offsets, corpus.vocab_size
+    if hasattr(ids, "ids"):
+        ids, offsets, vocab_size = ids.ids, ids.offsets, ids.vocab_size
     if vocab_size is None or not 1 <= vocab_size <= MOST_TOKENS:
         raise ValueError(f"vocab_size is {vocab_size}: pass the number of tokens, from 1 to 2**31 - 1.")
     if distance == 0:

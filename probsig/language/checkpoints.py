@@ -76,13 +76,6 @@ class Checkpoint:
         for first in range(0, self.shape[0], step):
             yield self.read(np.arange(first, min(first + step, self.shape[0])))
 
-    def digest(self) -> str:
-        """The SHA-256 of all rows, little-endian float32, in hexadecimal; a block at a time."""
-        sha = hashlib.sha256()
-        for block in self._blocks():
-            sha.update(np.ascontiguousarray(block, "<f4").tobytes())
-        return sha.hexdigest()
-
     def mean(self) -> tuple[NDArray[np.float64], float]:
         """The mean row of all V tokens, (d,), and the mean of the squared norms of the rows; a block at a time."""
         total, square = np.zeros(self.shape[1]), 0.0
@@ -93,10 +86,9 @@ class Checkpoint:
         return total / self.shape[0], square / self.shape[0]
 
     def digest(self) -> str:
-        """The SHA-256 of all rows, in hexadecimal."""
-        sha, step = hashlib.sha256(f"{self.shape} {self.tied}".encode()), max(1, BLOCK // self.shape[1])
-        for first in range(0, self.shape[0], step):
-            block = self.read(np.arange(first, min(first + step, self.shape[0])))
+        """The SHA-256 of all rows, of their shape and of whether the unembedding has the same, in hexadecimal."""
+        sha = hashlib.sha256(f"{self.shape} {self.tied}".encode())
+        for block in self._blocks():
             sha.update(np.ascontiguousarray(block, "<f4").data)
         return sha.hexdigest()
 

@@ -100,7 +100,7 @@ def task_of(law: Distribution) -> str | None:
             other = make(law.groups["anchors"], law.groups["labels" if name == "add_same" else "z"], law.vocab_size)
         except (KeyError, ValueError):
             continue
-        atoms = [np.unique(np.column_stack([one.X, one.y, one.weight]), axis=0) for one in (law, other)]
-        if np.array_equal(*atoms):
+        one, two = (np.unique(np.column_stack([each.X, each.y, each.weight]), axis=0) for each in (law, other))
+        if np.array_equal(one, two):
             return name
     return None

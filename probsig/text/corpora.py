@@ -97,7 +97,7 @@ def open_corpus(
     ('text.txt', [0, 1, 1, 0], [0, 4], 2)
     """
     source = find.find(name, place, repository=repository, revision=revision)
-    options = {"max_tokens": max_tokens, "problem": problem, "special_tokens": special_tokens}
+    options: dict[str, Any] = {"max_tokens": max_tokens, "problem": problem, "special_tokens": special_tokens}
     return kept(source, tokenizers.tokenizer(tokenizer), **options)
 
 
@@ -140,7 +140,7 @@ def kept(
             if (stored := store.read(folder)) is None or _changed(stored[0], source):
                 left_out: list[str] = []
                 described = {**source.identity, "stamp": source.stamp, "sha256": source.content()}
-                chosen = {"max_tokens": max_tokens, "special_tokens": special_tokens, "left_out": left_out}
+                chosen: dict[str, Any] = {"max_tokens": max_tokens, "special_tokens": special_tokens, "left_out": left_out}
                 (folder / store.RECORD).unlink(missing_ok=True)  # of the text as it was
                 store.write(folder, source.documents(problem, left_out), tokenizer, described, **chosen)
                 stored = store.read(folder)

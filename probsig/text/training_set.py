@@ -34,10 +34,14 @@ REST = -1  # in `kept`: the new id that the rarest tokens share
 class Tokens(Protocol):
     """What is needed of a corpus."""
 
-    ids: NDArray
-    offsets: NDArray[np.int64]
-    vocab_size: int
-    tokenizer: Any  # .text(id) -> str, .id(text) -> int or None
+    @property
+    def ids(self) -> NDArray: ...
+    @property
+    def offsets(self) -> NDArray[np.int64]: ...
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def tokenizer(self) -> Any: ...  # .text(id) -> str, .id(text) -> int or None
 
 
 @dataclass(frozen=True, eq=False)

@@ -103,7 +103,7 @@ def initial_weights(
         scale = float(init)
     else:
         one_of("init", init, scales, ", or a positive standard deviation")
-        scale = scales[init]
+        scale = scales[str(init)]
     shape = (vocab_size, hidden_size)
     W_E = scale * seeds.stream(seed, *stream, "W_E").standard_normal(shape)
     rng = seeds.stream(seed, *stream, "W_U")
