@@ -103,8 +103,8 @@ def main() -> None:
             off = np.abs(losses / known - 1).max()
             share, peak = operations(model, batch) / took / speed, torch.cuda.max_memory_allocated() / 2**30
             print(
-                f"{name:6s} {batch} rows: {1000 * took:6.2f} ms, {batch * LENGTH / took:8.0f} tokens/s, {share:4.0%} of "
-                f"the card, {peak:4.1f} GiB, first 12 steps {ready:5.1f} s, losses differ by {off:.1e}",
+                f"{name:6s} {batch} rows: {1000 * took:6.2f} ms, {batch * LENGTH / took:8.0f} tokens/s, {share:4.0%} "
+                f"of the card, {peak:4.1f} GiB, first 12 steps {ready:5.1f} s, losses differ by {off:.1e}",
                 flush=True,
             )
             if not off < AGREE:
