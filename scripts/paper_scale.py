@@ -69,9 +69,9 @@ class Experiment:
 FIVE, TWO = texts.NAMES, 2_000_000
 EXPERIMENTS = [
     *(Experiment(name) for name in FIVE),
+    Experiment(LONG),
     Experiment("dm-mathematics", tokens=TWO, epochs=20),
     *(Experiment(name, "llama-2", tokens=TWO) for name in FIVE),
-    Experiment(LONG),
     *(Experiment(name, tokens=TWO, epochs=20) for name in FIVE if name != "dm-mathematics"),
     *(Experiment(LONG, shape=shape) for shape in ("laptop", "middle")),
     *(Experiment(name, seed=seed) for seed in (1, 2) for name in FIVE),
