@@ -218,8 +218,8 @@ def train(
 
     bar = tqdm(total=steps, initial=done, desc=data.name, unit="step", mininterval=2, delay=3, leave=False)
     with bar, _one_thread(where):
-        update.ready()
         with turn or contextlib.nullcontext():
+            update.ready()  # torch compiles in one thread at a time
             seen()
             for batch in _batches(len(rows[0]), recipe, seed, done, steps):
                 if until is not None and done >= until:
