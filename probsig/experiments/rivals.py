@@ -82,13 +82,13 @@ def piece(config: Mapping[str, Any], model: str) -> dict[str, NDArray]:
     parts |= {"traded": shifted(traded(v), u), "same": parts["label"]}
     for name, law in parts.items():
         continued = name in CONTINUED
-        kept, last = _follow(config, law, model, start if continued else None)
+        kept, last = follow(config, law, model, start if continued else None)
         start = last if name == "label" else start
         found[name] = kept
     return {f"{name}/{key}": array for name, arrays in found.items() for key, array in arrays.items()}
 
 
-def _follow(
+def follow(
     config: Mapping[str, Any], law: Distribution, model: str, start: tuple[NDArray, NDArray] | None
 ) -> tuple[dict[str, NDArray], tuple[NDArray, NDArray]]:
     """Train on one law from `start` (W_E, W_U), or from the beginning; what is kept of it, and the last weights."""

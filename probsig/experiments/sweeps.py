@@ -69,10 +69,15 @@ def times(config: Mapping[str, Any]) -> list[int]:
     return sorted({0, *np.geomspace(first, config["steps"], count).round().astype(int).tolist()})
 
 
-def piece(config: Mapping[str, Any], task: str, model: str, draft: Draft | None = None) -> dict[str, NDArray]:
-    """Train one model on one task and return clock, the `METRICS`, kept and cosines (float16) of one config."""
+def piece(
+    config: Mapping[str, Any], task: str, model: str, *, steps: int | None = None, draft: Draft | None = None
+) -> dict[str, NDArray]:
+    """Train one model on one task and return clock, the `METRICS`, kept and cosines (float16) of one config.
+
+    `steps` cuts the run short, with the same first steps.
+    """
     law = addition.law_of(config, task)
-    metrics = addition.measurement(law, model, config)
+    metrics, last = addition.measurement(law, model, config), config["steps"] if steps is None else steps
 
     def measure(step: int, *weights: NDArray) -> dict[str, float]:
         found = metrics(step, *weights)
@@ -86,10 +91,11 @@ def piece(config: Mapping[str, Any], task: str, model: str, draft: Draft | None 
         init=config["init"],
         hidden_size=config["hidden_size"],
         measure=measure,
-        measure_at=times(config),
-        checkpoints=_kept(config),
+        measure_at=[step for step in times(config) if step <= last],
+        checkpoints=[step for step in _kept(config) if step <= last],
+        steps=last,
         draft=draft,
-        **{name: config[name] for name in ("steps", "batch", "learning_rate", "optimiser", "activation", "depth")},
+        **{name: config[name] for name in ("batch", "learning_rate", "optimiser", "activation", "depth")},
         **sampled,
     )
     anchors = list(law.groups["anchors"])

@@ -140,7 +140,8 @@ def kept(
             if (stored := store.read(folder)) is None or _changed(stored[0], source):
                 left_out: list[str] = []
                 described = {**source.identity, "stamp": source.stamp, "sha256": source.content()}
-                chosen: dict[str, Any] = {"max_tokens": max_tokens, "special_tokens": special_tokens, "left_out": left_out}
+                chosen: dict[str, Any] = {"max_tokens": max_tokens, "special_tokens": special_tokens}
+                chosen["left_out"] = left_out  # which grows while the documents are read
                 (folder / store.RECORD).unlink(missing_ok=True)  # of the text as it was
                 store.write(folder, source.documents(problem, left_out), tokenizer, described, **chosen)
                 stored = store.read(folder)

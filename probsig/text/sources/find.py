@@ -58,7 +58,7 @@ class Source:
         return packages.read(self.name, cache())
 
     def content(self) -> str | None:
-        """The SHA-256 of its files, one after the other: of their endings, sizes and bytes; None for what is no file."""
+        """The SHA-256 of the endings, sizes and bytes of its files, one after the other; None for what is no file."""
         if self.place != "file":
             return None
         sha = hashlib.sha256()
