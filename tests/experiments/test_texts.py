@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from probsig.counts import bigrams
 from probsig.errors import CorpusError
 from probsig.experiments import texts as experiments_texts
-from probsig.experiments.texts import FURTHER, GROUPS, NAMES, Corpora, Sets, Texts, content
+from probsig.experiments.texts import FURTHER, GROUPS, NAMES, Corpora, Sets, Texts, content, decoded
 from probsig.text import corpora
 from probsig.text.sources import find
 from probsig.text.sources.toy import ToyCorpus, ToyTokenizer
