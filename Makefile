@@ -15,7 +15,7 @@ export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install book execute execute-one stale rerun promote test lint clean
+.PHONY: help install book execute execute-one stale rerun promote replay test lint clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ rerun: .venv/installed  ## a chapter with other parameters, as a page: make reru
 
 promote: .venv/installed  ## check a run and move it from runs/ to results/: make promote RUN=name
 	@$(BIN)/python scripts/promote.py $(RUN)
+
+replay: .venv/installed  ## make the first steps of stored runs of older code again: make replay [RUN=name]
+	@$(BIN)/python scripts/replay.py $(RUN)
 
 test: .venv/installed  ## unit tests, doctests, every notebook by strict nbval, the built pages in a browser
 	$(BIN)/python -m pytest --nbval -n $(WORKERS) --dist loadfile

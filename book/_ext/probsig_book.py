@@ -63,7 +63,9 @@ def mark(app: Sphinx, doctree: nodes.document) -> None:
     if parameters is not None:
         given = ", ".join(f"{key} = {value!r}" for key, value in parameters.items()) or "the default parameters"
         _box(doctree, nodes.note, f"This page is a rerun with {given}; the book's own outputs differ.")
-        for found in list(doctree.findall(lambda node: "finding" in getattr(node, "attributes", {}).get("classes", []))):
+        for found in list(
+            doctree.findall(lambda node: "finding" in getattr(node, "attributes", {}).get("classes", []))
+        ):
             found.parent.remove(found)
     elif why := reasons(app.srcdir, page):
         sentence = f"This page is stale: {'; '.join(why)}. `make book` makes it anew."
@@ -121,6 +123,7 @@ def setup(app: Sphinx) -> dict:
     """Called by Sphinx."""
     app.add_directive("panel-index", tables.PanelIndex)
     app.add_directive("status-table", tables.StatusTable)
+    app.add_directive("run-table", tables.RunTable)
     app.add_directive("finding", Finding)
     app.add_directive("api-names", reference.Names)
     app.add_directive("api-module", reference.Module)

@@ -1,4 +1,4 @@
-"""Tables of the book that are computed while it is built, and the two of them that need no claims: panels, status.
+"""Tables of the book that are computed while it is built, and those of them that need no claims: panels, status, runs.
 
 Cells are docutils nodes.
 Texts that authors write in MyST (a claim's statement or unit) are parsed as MyST; whatever else a record holds (tokens,
@@ -6,12 +6,17 @@ numbers, names of machines) becomes a text node as it is, so that no character o
 Each directive notes the notebooks and the ledger as dependencies, so that a changed one rebuilds its page.
 """
 
+import json
+from collections import defaultdict
 from pathlib import Path
 
 import panels
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 from staleness import Book
+
+from probsig.experiments import KINDS
+from probsig.runs import code, files, replays
 
 Cell = list[nodes.Node]
 
@@ -102,3 +107,32 @@ class StatusTable(BookDirective):
             whose = "All chapters" if len(software) == 1 else ", ".join(names)
             shown += text(f"{whose} ran with {versions}.")
         return shown
+
+
+class RunTable(BookDirective):
+    """`{run-table}`: the stored runs by kind and by the code that made them, and how that stands to today's."""
+
+    def run(self) -> list[nodes.Node]:
+        results = self.book.root / "results"
+        today = {kind: code.digest(makers) for kind, makers in KINDS.items()}
+        groups = defaultdict(list)
+        for path in sorted(results.glob(f"*/{files.RECORD}")):
+            self.env.note_dependency(str(path))
+            record = json.loads(path.read_text("utf-8"))
+            made = record["code"]
+            state = replays.state(record, today.get(record["kind"], ""))
+            groups[record["kind"], made["digest"], made["commit"] or "", state].append(record["seconds"])
+        self.env.note_dependency(str(results / replays.LEDGER))
+        rows = [
+            [text(kind), text(len(seconds)), text(f"{sum(seconds) / 3600:.1f}"), text(digest[:12]), text(commit[:7])]
+            + [text(STATES[state])]
+            for (kind, digest, commit, state), seconds in groups.items()
+        ]
+        return [table(["Kind", "Runs", "Hours", "Code", "Commit", "Today"], rows, [24, 8, 8, 16, 12, 32])]
+
+
+STATES = {
+    "this": "the same code",
+    "replayed": "other code, the same first steps",
+    "older": "other code",
+}

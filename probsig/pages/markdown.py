@@ -13,11 +13,6 @@ from typing import Any
 from probsig.runs import Run
 
 PLACES = {"results": "stored in `results/`", "runs": "stored in `runs/`", "new": "computed now"}
-CODES = {
-    "this": "this code",
-    "replayed": "older code, of which today's gives the same first steps",
-    "older": "**older code**",
-}
 _WORDS = re.compile(r"([^\W_]+(?:(?:,? |-)[^\W_]+)*)|.", re.DOTALL)  # words one blank or hyphen apart; any other sign
 
 
@@ -47,7 +42,8 @@ class Line(str):
 
 
 def describe(runs: Run | Iterable[Run]) -> Line:
-    """One line about a run or several of one kind: scale, seeds, where stored, hardware, seconds, state of the code."""
+    """One line about a run or several of one kind: scale, seeds, where stored, hardware, seconds, and the first digits of
+    the digest of the code that made each (the page "Status" says how that stands to today's)."""
     runs = [runs] if isinstance(runs, Run) else list(runs)
 
     def distinct(values: Iterable[Any]) -> str:
@@ -62,6 +58,6 @@ def describe(runs: Run | Iterable[Run]) -> Line:
         distinct(PLACES[run.origin] for run in runs),
         f"on {distinct(literal(run.record['hardware']) for run in runs)}",
         took,
-        distinct(CODES[run.code] for run in sorted(runs, key=lambda run: list(CODES).index(run.code))),
+        f"code {distinct(run.record.get('code', {}).get('digest', 'of this page')[:12] for run in runs)}",
     ]
     return Line("; ".join(facts) + ".")
