@@ -124,9 +124,8 @@ class RunTable(BookDirective):
             groups[record["kind"], made["digest"], made["commit"] or "", state].append(record["seconds"])
         self.env.note_dependency(str(results / replays.LEDGER))
         rows = [
-            [text(kind), text(len(seconds)), text(f"{sum(seconds) / 3600:.1f}"), text(digest[:12]), text(commit[:7])]
-            + [text(STATES[state])]
-            for (kind, digest, commit, state), seconds in groups.items()
+            list(map(text, (kind, len(took), f"{sum(took) / 3600:.1f}", digest[:12], commit[:7], STATES[state])))
+            for (kind, digest, commit, state), took in groups.items()
         ]
         return [table(["Kind", "Runs", "Hours", "Code", "Commit", "Today"], rows, [24, 8, 8, 16, 12, 32])]
 

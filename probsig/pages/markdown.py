@@ -42,8 +42,8 @@ class Line(str):
 
 
 def describe(runs: Run | Iterable[Run]) -> Line:
-    """One line about a run or several of one kind: scale, seeds, where stored, hardware, seconds, and the first digits of
-    the digest of the code that made each (the page "Status" says how that stands to today's)."""
+    """One line about a run or several of one kind: scale, seeds, where stored, hardware, seconds, and the first digits
+    of the digest of the code that made each (the page "Status" says how that stands to today's)."""
     runs = [runs] if isinstance(runs, Run) else list(runs)
 
     def distinct(values: Iterable[Any]) -> str:
