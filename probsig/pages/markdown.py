@@ -41,6 +41,18 @@ class Line(str):
         return str(self)
 
 
+def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> Line:
+    r"""A table from its head and its rows; cells are Markdown already (`literal` or `words.cell` for what is data).
+
+    >>> table(["task", "accuracy"], [["add", 0.5]])
+    '| task | accuracy |\n|---|---|\n| add | 0.5 |'
+    """
+    head = list(head)
+    lines = [head, *map(list, rows)]
+    told = [f"| {' | '.join(map(str, line))} |" for line in lines]
+    return Line("\n".join([told[0], "|" + "---|" * len(head), *told[1:]]))
+
+
 def describe(runs: Run | Iterable[Run]) -> Line:
     """One line about a run or several of one kind: scale, seeds, where stored, hardware, seconds, and the first digits
     of the digest of the code that made each (the page "Status" says how that stands to today's)."""
