@@ -135,7 +135,7 @@ def exchanged(before: Array, after: Array, one: NDArray, two: NDArray, others: N
     """How far each pair (one[k], two[k]) kept the difference of its profiles, (k,): 1 kept, 0 lost, -1 exchanged.
 
     A profile is the cosines with the tokens `others`, the two of the pair left out; the number is the regression of the
-    difference after on that before.
+    difference after on that before; nan where there was none.
 
     >>> C = np.array([[1.0, 0.0, 0.9], [0.0, 1.0, 0.1], [0.9, 0.1, 1.0]])
     >>> swapped = C[np.ix_([1, 0, 2], [1, 0, 2])]
@@ -146,7 +146,7 @@ def exchanged(before: Array, after: Array, one: NDArray, two: NDArray, others: N
     for a, b in zip(one, two, strict=True):
         rest = others[(others != a) & (others != b)]
         D, later = before[a, rest] - before[b, rest], after[a, rest] - after[b, rest]
-        out.append((D @ later) / (D @ D))
+        out.append((D @ later) / (D @ D) if D.any() else np.nan)
     return np.array(out)
 
 
