@@ -1,6 +1,7 @@
 """The book's Sphinx extension: honest pages, computed tables, no script that needs a network.
 
 What a cell put out is shown sign by sign: typographic quotes and dashes are for prose.
+The box of a claim or an erratum is a line that opens.
 
 A page whose notebook is stale (see `staleness`) is a warning, so that `-W` fails, and says so at its top.
 A page made by papermill, with other parameters than the book's, says that instead, and leaves out what stands in a
@@ -16,6 +17,7 @@ from pathlib import Path
 import docstrings
 import nbformat
 import reference
+import reproduction
 import staleness
 import tables
 from docutils import nodes
@@ -101,6 +103,30 @@ class PlainOutputs(SphinxTransform):
                 node["support_smartquotes"] = False
 
 
+class FoldedBoxes(SphinxTransform):
+    """Fold the boxes of claims and errata: the verdict and the statement stay, the rest opens."""
+
+    default_priority = 699
+    heads = ("The paper:", "This book:", "Erratum,")
+
+    def apply(self) -> None:
+        """Called by Sphinx for each page."""
+        outputs = [node for node in self.document.findall(nodes.container) if "cell_output" in node["classes"]]
+        for quote in [quote for output in outputs for quote in output.findall(nodes.block_quote)]:
+            if quote.astext().startswith(self.heads):
+                quote.parent.replace(quote, self.fold(quote))
+
+    @staticmethod
+    def fold(quote: nodes.block_quote) -> nodes.Element:
+        """The first line of the first paragraph as a summary, the other lines below it."""
+        first, *others = quote.children
+        end = next((i for i, node in enumerate(first.children) if isinstance(node, nodes.raw)), len(first.children))
+        title, rest = first.children[:end], first.children[end + 1 :]
+        return reproduction.folded(
+            title, [*([nodes.paragraph("", "", *rest)] if rest else []), *others], classes=["box"]
+        )
+
+
 def drop_thebe(app: Sphinx, config: Config) -> None:
     """Silence sphinx-thebe, which Jupyter Book always loads: live cells need a server and a script of another host."""
     for event in ("env-before-read-docs", "doctree-resolved"):
@@ -128,6 +154,7 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("api-names", reference.Names)
     app.add_directive("api-module", reference.Module)
     app.add_transform(PlainOutputs)
+    app.add_transform(FoldedBoxes)
     app.connect("env-get-outdated", reread)
     app.connect("doctree-read", mark)
     if Records not in load_mime_renders():  # the list that myst-nb keeps; its other door is an entry point of a package
