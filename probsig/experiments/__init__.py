@@ -17,6 +17,7 @@ KINDS: dict[str, tuple[str, ...]] = {
         "probsig.experiments.across_texts:shared_tokens",
         "probsig.experiments.across_texts:shared_signatures",
     ),
+    "language-yardsticks": ("probsig.experiments.language_readers:yardsticks_of",),
     "language-equal-pairs": ("probsig.experiments.equal_pairs:made",),
     "language-survey": ("probsig.experiments.surveys:surveyed", "probsig.experiments.surveys:estimated"),
     "language-shared": ("probsig.experiments.surveys:compared",),

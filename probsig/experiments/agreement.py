@@ -79,7 +79,9 @@ def agreement(models: Sequence[Run], known: Run, side: int, C: int = STORED) -> 
     )
     often = np.array([frequency[int(token)] for token in language_model.data(run, "top")[:C]])
     left, seeds = without_frequency(phi, often), shared_by_seeds(own)
-    text = float(language_model.data(run, "ceilings")[side, language_model.place(run, C)] ** 2)
+    sizes = language_model.data(run, "sizes")
+    known_at = min(int(np.searchsorted(sizes, C)), len(sizes) - 1)  # the least size that holds the C tokens
+    text = float(language_model.data(run, "ceilings")[side, known_at] ** 2)
     mean = Cosines(np.mean([one.pairs for one in own], axis=0, dtype=np.float64).astype(np.float32), C)
     return Agreement(
         C,

@@ -73,6 +73,7 @@ def trained(
     init: str | float = "vocab",
     tokens: int | None = None,
     shape: str | None = None,
+    lr: float | None = None,
     attention: str = "causal",
     beside: Sequence[str] = NAMES,
     means: Any = None,
@@ -80,9 +81,9 @@ def trained(
 ) -> Models:
     """For each text the runs of its models, one a seed: found, or trained now and stored.
 
-    tokens, shape: others than the scale's. attention: "itself" for networks in which no place sees another. beside: the
-    texts that models are crossed with; the texts themselves where these are none of them. means: how, not what
-    (`makers.Means`). stop: asks the training to save and to stop.
+    tokens, shape, lr: others than the scale's. attention: "itself" for networks in which no place sees another.
+    beside: the texts that models are crossed with; the texts themselves where these are none of them. means: how, not
+    what (`makers.Means`). stop: asks the training to save and to stop.
     Raises ValueError for an unknown architecture or scale and `tokens` below 2, and what opening and training raise.
 
     The piece "model" of a run holds the log of `language.training`, with what `Measures.watched` gives at every look,
@@ -95,7 +96,8 @@ def trained(
     one_of("scale", scale, SCALES)
     if tokens is not None and tokens < 2:
         raise ValueError(f"tokens is {tokens}: pass 2 or more, or None for the scale's own.")
-    how = replace(SCALES[scale], tokens=tokens or SCALES[scale].tokens, shape=shape or SCALES[scale].shape)
+    usual = SCALES[scale]
+    how = replace(usual, tokens=tokens or usual.tokens, shape=shape or usual.shape, lr=lr or usual.lr)
     crossed = tuple(beside) if set(names) <= set(beside) else tuple(names)
 
     @functools.cache

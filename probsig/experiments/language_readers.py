@@ -1,0 +1,176 @@
+r"""What chapters read beside the stored language models: yardsticks of their losses, names of tokens, a text far away.
+
+The run of a kind "language-yardsticks" trains nothing. It holds, for each of some texts as a scale cuts them, what a
+loss on them is held against (`probsig.language.yardsticks`), so that a page shows it without opening a text.
+
+A stored model may be of a text that is not in the book, being too long: `Closed` finds its run by its config.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probsig import runs
+from probsig.errors import CorpusError, one_of
+from probsig.experiments import language_model
+from probsig.experiments.language_model import Models
+from probsig.experiments.texts import NAMES, STAND_IN, Sets, Texts, unpack
+from probsig.language.yardsticks import Yardsticks, yardsticks
+from probsig.runs import Run
+
+LONG = "dm-mathematics-long"
+"""33 million tokens of the generator of DM Mathematics, read once; only the run is stored."""
+REPEATED, TWO = ("dm-mathematics", "arxiv", "cc"), 2_000_000
+OPTIONS = {"tokens": "tokens", "shape": "shape", "lr": "learning_rate"}
+"""What `language_model.trained` calls some of a chapter's parameters."""
+
+
+class Closed(Texts):
+    """The texts of stored runs that are not to be opened: a run that is not stored is an error, not a training.
+
+    >>> Closed(scale="paper").identity([LONG])
+    {'text': 'stand-in'}
+    """
+
+    def identity(self, names: Sequence[str]) -> dict[str, Any]:
+        return {"text": STAND_IN}
+
+    def sets(self, names: Sequence[str], tokens: int | None, keep: int | None, held: int = 0) -> Sets:
+        raise CorpusError(f"The text {names[0]} is not in the book: its stored runs alone can be shown.")
+
+
+def measured(
+    names: Sequence[str],
+    texts: Texts,
+    *,
+    architecture: str = "qwen2.5",
+    scale: str = "laptop",
+    tokens: int | None = None,
+) -> dict[str, Yardsticks]:
+    """The yardsticks of each text, cut as `language_model.trained` cuts it: found, or measured now and stored.
+
+    Raises ValueError for an unknown architecture or scale, and what opening raises.
+    """
+    one_of("architecture", architecture, language_model.ARCHITECTURES)
+    one_of("scale", scale, language_model.SCALES)
+    how = replace(language_model.SCALES[scale], tokens=tokens or language_model.SCALES[scale].tokens)
+    config = {"texts": [*names], "architecture": architecture, "scale": scale}
+    config |= {"tokens": how.tokens, "keep": how.keep, "held": how.held, **texts.identity(names)}
+    pieces = {name: runs.Piece("probsig.experiments.language_readers:yardsticks_of", (name,)) for name in names}
+    inputs = functools.partial(texts.sets, names, how.tokens, how.keep, how.held)
+    found = runs.run("language-yardsticks", config, pieces, inputs=inputs)
+    return {name: Yardsticks(*found.arrays[f"{name}/nats"].tolist()) for name in names}
+
+
+def yardsticks_of(name: str, inputs: Sets) -> dict[str, NDArray]:
+    """nats (3,): entropy, unigram and bigram of one text; size (tokens, documents, ids)."""
+    data = inputs.of(name)
+    found = yardsticks(data)
+    return {
+        "nats": np.array([found.entropy, found.unigram, found.bigram]),
+        "size": np.array([len(data.ids), len(data.offsets) - 1, data.vocab_size], dtype=np.int64),
+    }
+
+
+def held_out(models: Sequence[Run]) -> NDArray[np.float64]:
+    """The held-out loss of each seed at the looks, (seeds, m), in nats per token."""
+    return language_model.course(models, "training/held")[1][..., 0]
+
+
+def progress(loss: float, known: Yardsticks) -> float:
+    """How far a held-out loss is from the unigram yardstick (0) towards the bigram's (1); more than 1 beyond it.
+
+    >>> progress(3.0, Yardsticks(5.0, 5.0, 3.0)), progress(2.0, Yardsticks(5.0, 5.0, 3.0))
+    (1.0, 1.5)
+    """
+    return (known.unigram - loss) / (known.unigram - known.bigram)
+
+
+class Shown:
+    """The models that a chapter shows: of each text one (`main`), and several seeds of small ones (`small`).
+
+    p: the chapter's parameters, of which text, tokenizer, scale, seed, repeats, tokens, epochs, shape, learning_rate
+    and device are looked at; 0 and "" leave one to the scale. `small` is of the scale "laptop", or of the chapter's
+    where that is smaller. `book`: whether the models are the book's, so that `long` and `repeated` are stored too.
+    """
+
+    def __init__(self, p: Any, architecture: str = "qwen2.5"):
+        self.architecture, self.p = architecture, p
+        self.by = getattr(p, "tokenizer", "") or architecture
+        self.small_scale = "laptop" if p.scale == "paper" else p.scale
+        self.texts = self._texts(p.scale)
+        self.names = [*self.texts.names(NAMES[:2] if self.texts.made_up else NAMES)]
+        self.options = {option: getattr(p, name, 0) or None for option, name in OPTIONS.items()}
+        given = any(self.options.values()) or getattr(p, "epochs", 1) != 1
+        self.book = not given and (p.text, self.by, p.scale, p.seed) == (STAND_IN, architecture, "paper", 0)
+
+    def _texts(self, scale: str) -> Texts:
+        return Texts(self.p.text, scale=scale, tokenizer=self.by, usual=self.architecture)
+
+    def trained(self, names: Sequence[str], seeds: Sequence[int], scale: str, **options: Any) -> Models:
+        """Models of the chapter's architecture, found or trained now."""
+        options = self.options | {"epochs": getattr(self.p, "epochs", 1)} | options
+        if (device := getattr(self.p, "device", "auto")) != "auto":
+            from probsig.experiments.makers import Means  # torch, where a run is made on a device of one's own
+
+            options["means"] = Means(device)
+        return language_model.trained(
+            names, seeds, self._texts(scale), architecture=self.architecture, scale=scale, **options
+        )
+
+    @functools.cached_property
+    def main(self) -> Models:
+        """Of each text the model of the first seed at the chapter's scale."""
+        few = {"tokens": TWO} if self.architecture == "llama-2" and self.p.scale == "paper" else {}
+        return self.trained(self.names, [self.p.seed], self.p.scale, **few | _said(self.options))
+
+    @functools.cached_property
+    def small(self) -> Models:
+        """Of each text the small models, one a seed."""
+        return self.trained(self.names, range(self.p.seed, self.p.seed + self.p.repeats), self.small_scale)
+
+    @functools.cached_property
+    def long(self) -> Models:
+        """The model that read 33 million tokens of mathematics once; none where the chapter is not the book's."""
+        if not self.book:
+            return {}
+        return language_model.trained([LONG], [0], Closed(scale="paper"), scale="paper", beside=[LONG])
+
+    @functools.cached_property
+    def repeated(self) -> Models:
+        """The models that read two million tokens 20 times; at the scale "smoke" one that read its text three times;
+        else none."""
+        if self.book:
+            return self.trained(REPEATED, [0], "paper", tokens=TWO, epochs=20)
+        if self.p.scale == "smoke":
+            return self.trained(self.names[-1:], [self.p.seed], "smoke", epochs=3)
+        return {}
+
+    def yardsticks(self, models: Models, scale: str | None = None) -> dict[str, Yardsticks]:
+        """The yardsticks of the texts of some models of this chapter."""
+        config = next(iter(models.values()))[0].config
+        texts = Closed(scale="paper") if LONG in models else self._texts(config["scale"])
+        options = {"architecture": self.architecture, "scale": config["scale"], "tokens": config["tokens"]}
+        names = [*models] if LONG in models or config["text"] != STAND_IN else self.names
+        return {name: one for name, one in measured(names, texts, **options).items() if name in models}
+
+    def token_names(self, run: Run, number: int) -> list[str]:
+        """The texts of a run's most frequent tokens; a byte that is a letter or a sign is shown as that."""
+        found = [self.texts.tokenizer.text(int(id)) for id in language_model.data(run, "top")[:number]]
+        return [re.sub(r"^<0x([0-7].)>$", lambda byte: chr(int(byte[1], 16)), text) for text in found]
+
+
+def _said(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def group(run: Run, name: str) -> tuple[list[str], NDArray[np.int64]]:
+    """The members of a group that are tokens, and how often each occurs in the run's text."""
+    return unpack(language_model.data(run, f"names/{name}")), language_model.data(run, f"{name}/count")
