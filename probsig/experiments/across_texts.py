@@ -30,8 +30,10 @@ MOST = 300  # tokens that are compared, at most
 GROUP = 10  # tokens of a similar frequency that a null shuffles among themselves
 
 
-def signatures(names: Sequence[str], texts: Texts, *, narrow: str, scale: str) -> runs.Run:
+def signatures(names: Sequence[str], texts: Texts, *, narrow: str, scale: str, tokens: int | None = None) -> runs.Run:
     """The run of the texts' signatures over the tokens that they share: found, or counted now and stored.
+
+    tokens: of each text, if not the scale's. One text alone shares its tokens with itself.
 
     The piece "tokens" holds ids (C,) of the tokenizer, everywhere (C,) whether `narrow` shares it, and names (their
     texts, UTF-8 JSON); a piece a text, signatures (2, C (C - 1) / 2) the cosines of all pairs (0 for a token that the
@@ -42,13 +44,14 @@ def signatures(names: Sequence[str], texts: Texts, *, narrow: str, scale: str) -
     one_of("narrow", narrow, names)
     one_of("scale", scale, language_model.SCALES)
     how = language_model.SCALES[scale]
-    config = {"texts": [*names], "narrow": narrow, "scale": scale, "tokens": how.tokens, "keep": how.keep}
+    tokens = tokens or how.tokens
+    config = {"texts": [*names], "narrow": narrow, "scale": scale, "tokens": tokens, "keep": how.keep}
     config |= {"held": how.held, "length": how.length, **texts.identity(names)}
     pieces = {"tokens": runs.Piece("probsig.experiments.across_texts:shared_tokens", (narrow,))}
     for name in names:
         maker = "probsig.experiments.across_texts:shared_signatures"
         pieces[name] = runs.Piece(maker, (name, narrow, how.length))
-    inputs = functools.partial(texts.sets, names, how.tokens, how.keep, how.held)
+    inputs = functools.partial(texts.sets, names, tokens, how.keep, how.held)
     return runs.run("across-texts", config, pieces, inputs=inputs)
 
 
@@ -77,7 +80,7 @@ def shared_signatures(name: str, narrow: str, length: int, inputs: Sets) -> dict
 
 
 def _shared(narrow: str, inputs: Sets) -> NDArray[np.int64]:
-    return shared([one for one in inputs.sets if one.name != narrow], MOST)
+    return shared([one for one in inputs.sets if one.name != narrow or len(inputs.sets) == 1], MOST)
 
 
 class Comparison:

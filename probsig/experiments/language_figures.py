@@ -16,7 +16,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 
+from probsig import seeds
 from probsig.experiments.language_model import Models, at, course, data, epoch, last, over
+from probsig.experiments.texts import NAMES as TEXTS
 from probsig.language.yardsticks import Yardsticks
 from probsig.pages import figures
 from probsig.pages.words import visible
@@ -24,7 +26,14 @@ from probsig.runs import Run
 
 NAMES = (r"$W^E$", r"$\phi^{\mathrm{next}}$", r"$W^U$", r"$\varphi^{\mathrm{pre}}$")
 TITLES = (r"$R_{\cos}(W^E,\phi^{\mathrm{next}})$", r"$R_{\cos}(W^U,\varphi^{\mathrm{pre}})$")
+KNOWN = dict(zip(TEXTS, figures.COLOURS, strict=False)) | {f"{TEXTS[1]}-long": figures.COLOURS[5]}
 CHOSEN = (0, 4, 9)  # intervals of the percentile whose distributions the paper shows
+
+
+def colours(names: Sequence[str]) -> list[str]:
+    """A colour for each text: a text of the book has its own on every page."""
+    rest = [colour for colour in figures.COLOURS if colour not in [KNOWN.get(name) for name in names]]
+    return [KNOWN[name] if name in KNOWN else rest.pop(0) for name in names]
 
 
 def tokens_seen(run: Run) -> NDArray[np.int64]:
@@ -32,7 +41,7 @@ def tokens_seen(run: Run) -> NDArray[np.int64]:
     return run.arrays["model/steps"] * int(run.config["batch"]) * int(run.config["length"])
 
 
-def matrices(run: Run, texts: Sequence[str], step: int | None = None, shown: int = 24) -> Figure:
+def matrices(run: Run, texts: Sequence[str], step: int | None = None, shown: int = 22) -> Figure:
     """Four heatmaps of one model: cosines of W_E, phi^next, W_U and varphi^pre over its most frequent tokens.
 
     texts: the tokens' texts, most frequent first. All four have the tokens in one order, that of a clustering of
@@ -49,8 +58,8 @@ def matrices(run: Run, texts: Sequence[str], step: int | None = None, shown: int
         square = np.where(np.eye(shown, dtype=bool), np.nan, matrix)[np.ix_(order, order)]
         ax.imshow(square, interpolation="nearest")
         ax.set_facecolor("#dddddd")
-        ax.set_xticks(range(shown), labels, fontsize=7, rotation=90)
-        ax.set_yticks(range(shown), labels, fontsize=7)
+        ax.set_xticks(range(shown), labels, fontsize=8.5, rotation=90)
+        ax.set_yticks(range(shown), labels, fontsize=8.5)
         ax.grid(False)
         ax.spines[:].set_visible(False)
         ends = f"{np.nanmin(square):.2f} to {np.nanmax(square):.2f}".replace("-", "\u2212")
@@ -61,7 +70,7 @@ def matrices(run: Run, texts: Sequence[str], step: int | None = None, shown: int
 def through_training(models: Models, key: str, index: tuple[int, ...], ax: Axes, labels: bool = True) -> None:
     """A measure of every look against the tokens read, a curve with its band over seeds for each text, named at its
     end; index: where it stands in the array of a look."""
-    for color, found in zip(figures.COLOURS, models.values(), strict=False):
+    for color, found in zip(colours([*models]), models.values(), strict=True):
         values = course(found, key)[1][(slice(None), slice(None), *index)]
         x = tokens_seen(found[0])
         ax.plot(x[1:], values.mean(axis=0)[1:], color=color)
@@ -72,25 +81,37 @@ def through_training(models: Models, key: str, index: tuple[int, ...], ax: Axes,
             (tokens_seen(found[0])[-1], course(found, key)[1][(slice(None), -1, *index)].mean())
             for found in models.values()
         ]
-        figures.end_labels(ax, ends, list(models), figures.COLOURS)
+        figures.end_labels(ax, ends, list(models), colours([*models]))
 
 
-def losses(models: Models, yardsticks: Mapping[str, Yardsticks]) -> Figure:
-    """The held-out loss of each text's models against the tokens read, with the text's two yardsticks."""
-    rows = -(-len(models) // 3)
-    figure, axes = plt.subplots(rows, 3, figsize=(figures.WIDTH, 2.1 * rows), sharex=True, sharey=True, squeeze=False)
+def losses(models: Models, yardsticks: Mapping[str, Yardsticks], training: bool = False) -> Figure:
+    """The held-out loss of each text's models against the tokens read, with the text's two yardsticks, which are named
+    in the first panel; training: also the loss on the batches, dashed."""
+    columns = min(3, len(models))
+    rows = -(-len(models) // columns)
+    size = (figures.WIDTH, 2.3 * rows + 0.3)
+    figure, axes = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
     for ax in axes.ravel()[len(models) :]:
         ax.set_axis_off()
-    for ax, color, (name, found) in zip(axes.ravel(), figures.COLOURS, models.items(), strict=False):
+    for k, (ax, color, (name, found)) in enumerate(zip(axes.ravel(), colours([*models]), models.items(), strict=False)):
         x, values = tokens_seen(found[0]), course(found, "training/held")[1][..., 0]
         ax.plot(x[1:], values.mean(axis=0)[1:], color=color)
-        ax.axhline(yardsticks[name].unigram, color="black", linewidth=1, linestyle=":")
-        ax.axhline(yardsticks[name].bigram, color="black", linewidth=1, linestyle="--")
+        if len(values) > 1:
+            ax.fill_between(x[1:], values.min(axis=0)[1:], values.max(axis=0)[1:], color=color, alpha=0.2, linewidth=0)
+        if training:
+            batches = course(found, "training/loss")[1][..., 0].mean(axis=0)
+            ax.plot(x[1:], batches[1:], "--", color=color, linewidth=1.4)
+        for what, line in (("unigram", ":"), ("bigram", (0, (5, 2)))):
+            level = getattr(yardsticks[name], what)
+            ax.axhline(level, color="black", linewidth=1.1, linestyle=line)
+            if k == 0:
+                ax.annotate(what, (x[1], level), xytext=(0, -3), textcoords="offset points", va="top", fontsize=10)
         ax.set(xscale="log", title=name)
     for ax in axes[:, 0]:
         ax.set_ylabel("nats per token")
-    for ax in axes[-1]:
+    for ax in axes.ravel()[len(models) - columns : len(models)]:
         ax.set_xlabel("tokens read")
+        ax.tick_params(labelbottom=True)
     return figure
 
 
@@ -100,16 +121,16 @@ def by_size(models: Models, step: int | None = None) -> Figure:
     figure, axes = plt.subplots(2, 1, figsize=(figures.WIDTH, 6.0), sharex=True)
     for side, ax, title in zip(("next", "previous"), axes, TITLES, strict=True):
         ends = []
-        for color, found in zip(figures.COLOURS, models.values(), strict=False):
+        for color, found in zip(colours([*models]), models.values(), strict=True):
             sizes, values = data(found[0], "sizes"), over(found, f"{side}/rcos", step)[:, 0]
             ax.plot(sizes, values.mean(axis=0), color=color, marker="o", markersize=3.5)
             ax.fill_between(sizes, values.min(axis=0), values.max(axis=0), color=color, alpha=0.18, linewidth=0)
             ax.plot(sizes, over(found, f"{side}/matched", step).max(axis=(0, 2)), ":", color=color, linewidth=1.2)
             ceiling = data(found[0], "ceilings")[0 if side == "next" else 1]
             ax.plot(sizes, ceiling, color=color, linewidth=0.7, alpha=0.7)
-            ends.append((sizes[-1], values.mean(axis=0)[-1]))
+            ends.append((sizes[0], values.mean(axis=0)[0]))
         ax.set(ylabel=title, xscale="log")
-        figures.end_labels(ax, ends, list(models), figures.COLOURS)
+        figures.end_labels(ax, ends, list(models), colours([*models]), left=True)
     axes[1].set_xlabel("C, the number of tokens, most frequent first")
     return figure
 
@@ -122,7 +143,7 @@ def by_token(models: Models, side: str = "next", step: int | None = None) -> Fig
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, sharex=True, sharey=True)
     for ax in axes.ravel()[len(models) :]:
         ax.set_axis_off()
-    for ax, color, (name, found) in zip(axes.ravel(), figures.COLOURS, models.items(), strict=False):
+    for ax, color, (name, found) in zip(axes.ravel(), colours([*models]), models.items(), strict=False):
         x, y = (over(found[:1], f"{side}/{key}", step)[0] for key in ("similarity", "by_token"))
         ax.plot(x, y, ".", color=color, markersize=2.5, alpha=0.6)
         ax.set_title(name, fontsize=10)
@@ -163,7 +184,7 @@ def distributions(models: Models, chosen: Sequence[int] = CHOSEN, side: str = "n
         for k in chosen:
             ax.stairs(share[k], edges, linewidth=1.6, label=f"{10 * k} to {10 * k + 10} %")
         ax.set(xlabel="percentile of the signature's cosine", ylabel="density", ylim=(0, top))
-        ax.legend(title="percentile of the embedding's", fontsize=9, loc="upper center")
+        ax.legend(title="percentile of the embedding's", loc="upper left", bbox_to_anchor=(0.42, 1.0))
         return figure
     figure, grid = plt.subplots(5, 2, figsize=(figures.WIDTH, 8.0), sharex=True, sharey=True)
     for ax, k in zip(grid.T.ravel(), chosen, strict=True):
@@ -212,3 +233,70 @@ def peak(models: Sequence[Run], key: str, index: tuple[int, ...]) -> tuple[NDArr
     steps, values = course(models, key)
     later = values[(slice(None), slice(None), *index)][:, steps >= epoch(models[0])]
     return later.max(axis=1), later.max(axis=1) - later[:, -1]
+
+
+def groups(run: Run, names: Sequence[str], members: Mapping[str, Sequence[str]], step: int | None = None) -> Figure:
+    """Of each group a row of two heatmaps, the cosines of W_E and of phi^next among its members; one colour scale per
+    panel, which stands above it; a member without a law is grey. Members are texts of tokens."""
+    figure, axes = plt.subplots(len(names), 2, figsize=(figures.WIDTH, 3.1 * len(names)), squeeze=False)
+    at_step = -1 if step is None else int(np.flatnonzero(run.arrays["model/steps"] == step)[0])
+    for row, name in zip(axes, names, strict=True):
+        n, labels = len(members[name]), [visible(one.strip() or one) for one in members[name]]
+        pairs = run.arrays[f"model/{name}/W_E"][at_step], data(run, f"{name}/next")
+        for ax, values, what in zip(row, pairs, NAMES[:2], strict=True):
+            square = np.full((n, n), np.nan)
+            square[np.triu_indices(n, 1)] = values
+            square = np.fmax(square, square.T)
+            ax.imshow(square, interpolation="nearest")
+            ax.set_facecolor("#dddddd")
+            ax.set_xticks(range(n), labels, fontsize=8.5, rotation=90 if max(map(len, labels)) > 2 else 0)
+            ax.set_yticks(range(n), labels, fontsize=8.5)
+            ax.grid(False)
+            ax.tick_params(length=0)
+            ax.spines[:].set_visible(False)
+            ends = f"{np.nanmin(square):.2f} to {np.nanmax(square):.2f}".replace("-", "\u2212")
+            ax.set_title(f"{name}, {what}  ({ends})", fontsize=10)
+    return figure
+
+
+def orders(found: Mapping[str, Sequence[Run]], group: str) -> Figure:
+    """R_order of a group in W_E against the tokens read, a panel for each of some models (title, runs), whose texts
+    have all members; dotted: the order of phi^next. The grey band holds 95 % of the orders of shuffled members."""
+    there = {title: runs for title, runs in found.items() if data(runs[0], f"{group}/count").min() > 0}
+    columns = min(3, len(there))
+    rows = -(-len(there) // columns)
+    size = (figures.WIDTH, 2.2 * rows + 0.3)
+    figure, axes = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
+    for ax in axes.ravel()[len(there) :]:
+        ax.set_axis_off()
+    tints = colours([runs[0].config["corpus"] for runs in there.values()])
+    for ax, color, (title, runs) in zip(axes.ravel(), tints, there.items(), strict=False):
+        values, x = order_of(course(runs, f"{group}/W_E")[1]), tokens_seen(runs[0])
+        ax.axhspan(-(null := null_order(runs[0], group)), null, color="#eeeeee", zorder=0)
+        ax.plot(x[1:], values.mean(axis=0)[1:], color=color)
+        ax.axhline(float(order_of(data(runs[0], f"{group}/next"))), color="black", linestyle=":", linewidth=1.2)
+        ax.set(xscale="log", ylim=(-1, 1))
+        ax.set_title(title, fontsize=10)
+    for ax in axes[:, 0]:
+        ax.set_ylabel(r"$R_{\mathrm{order}}$")
+    for ax in axes.ravel()[len(there) - columns : len(there)]:
+        ax.set_xlabel("tokens read")
+        ax.tick_params(labelbottom=True)
+    return figure
+
+
+def null_order(run: Run, group: str, draws: int = 2000) -> float:
+    """The size below which 95 % of the orders of a group stay when its members are shuffled."""
+    pairs = run.arrays[f"model/{group}/W_E"][-1].astype(float)
+    n = len(data(run, f"{group}/count"))
+    square = np.zeros((n, n))
+    square[np.triu_indices(n, 1)] = pairs
+    square += square.T
+    stream, upper = seeds.stream(0, "order of shuffled members"), np.triu_indices(n, 1)
+    found = [order_of(square[np.ix_(moved, moved)][upper]) for moved in (stream.permutation(n) for _ in range(draws))]
+    return float(np.quantile(np.abs(found), 0.95))
+
+
+def one_epoch(run: Run) -> int:
+    """How many tokens an epoch of a run reads."""
+    return epoch(run) * int(run.config["batch"]) * int(run.config["length"])

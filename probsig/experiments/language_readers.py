@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from probsig import runs
 from probsig.errors import CorpusError, one_of
-from probsig.experiments import language_model
+from probsig.experiments import across_texts, language_model
 from probsig.experiments.language_model import Models
 from probsig.experiments.texts import NAMES, STAND_IN, Sets, Texts, unpack
 from probsig.language.yardsticks import Yardsticks, yardsticks
@@ -111,6 +111,10 @@ class Shown:
         given = any(self.options.values()) or getattr(p, "epochs", 1) != 1
         self.book = not given and (p.text, self.by, p.scale, p.seed) == (STAND_IN, architecture, "paper", 0)
 
+    def title(self, name: str) -> str:
+        """A text's name as a page says it."""
+        return self.texts.title(name)
+
     def _texts(self, scale: str) -> Texts:
         return Texts(self.p.text, scale=scale, tokenizer=self.by, usual=self.architecture)
 
@@ -160,6 +164,20 @@ class Shown:
         options = {"architecture": self.architecture, "scale": config["scale"], "tokens": config["tokens"]}
         names = [*models] if LONG in models or config["text"] != STAND_IN else self.names
         return {name: one for name, one in measured(names, texts, **options).items() if name in models}
+
+    def signatures(self, models: Models) -> Run:
+        """The cosines of the signatures of some of this chapter's texts, over their own most frequent tokens and over
+        those that they share (`across_texts.signatures`)."""
+        config, names = next(iter(models.values()))[0].config, [*models]
+        narrow = REPEATED[0] if REPEATED[0] in names else names[-1]
+        options = {"scale": config["scale"], "tokens": config["tokens"]}
+        return across_texts.signatures(names, self._texts(config["scale"]), narrow=narrow, **options)
+
+    def against(self, models: Models) -> dict[str, list[float]]:
+        """What a claim needs to know of trained models: every model's last loss, and the unigram yardstick of each."""
+        known = self.yardsticks(models)
+        losses = [loss for found in models.values() for loss in held_out(found)[:, -1].tolist()]
+        return {"loss": losses, "yardstick": [known[name].unigram for name, found in models.items() for _ in found]}
 
     def token_names(self, run: Run, number: int) -> list[str]:
         """The texts of a run's most frequent tokens; a byte that is a letter or a sign is shown as that."""

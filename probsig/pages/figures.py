@@ -243,28 +243,46 @@ def residual_orders(
 
 
 def end_labels(
-    ax: Axes, ends: Sequence[tuple[float, float]], names: Sequence[str], colours: Sequence[str], size: float = 9.5
+    ax: Axes,
+    ends: Sequence[tuple[float, float]],
+    names: Sequence[str],
+    colours: Sequence[str],
+    size: float = 10,
+    left: bool = False,
 ) -> None:
-    """Write each line's name at its end (x, y), in its colour, from the top down and never over one another.
+    """Write each line's name at its end (x, y), in its colour, never over one another nor under the axis; left: before
+    its beginning instead.
 
-    Call it when all lines are drawn. The axis is made longer by what the longest name needs.
+    Call it when all lines are drawn. The axis is made longer by what the names need.
     """
     figure = _figure(ax)
-    low, high = ax.get_xlim()
-    room = 0.017 * max(map(len, names), default=0) * size / 9.5
-    if ax.get_xscale() == "log":
-        ax.set_xlim(low, high * (high / low) ** room)
-    else:
-        ax.set_xlim(low, high + (high - low) * room)
     figure.draw_without_rendering()  # so that the layout is known
-    below = np.inf
-    for (x, y), name, colour in sorted(zip(ends, names, colours, strict=False), key=lambda end: -end[0][1]):
-        up = ax.transData.transform((x, y))[1] * 72 / figure.dpi
-        shift = min(0.0, below - size * 1.15 - up)
-        below = up + shift
-        place: dict[str, Any] = {"xytext": (4, shift), "textcoords": "offset points", "va": "center"}
-        place["annotation_clip"] = False
-        ax.annotate(name, (x, y), color=colour, fontsize=size, **place)
+    box, dpi = ax.get_window_extent(), figure.dpi
+    widths = [(0.62 * size * len(name) + 8) * dpi / 72 / box.width for name in names]
+    across = ax.transData + ax.transAxes.inverted()
+    at = [across.transform(end)[0] for end in ends]
+    low, high = ax.transAxes.transform([(0, 0), (1, 1)])[:, 0]
+    if left:
+        room = max([(w - x) / (1 - w) for x, w in zip(at, widths, strict=True)], default=0)
+        far = low - max(room, 0) * (high - low)
+        ax.set_xlim(left=ax.transData.inverted().transform((far, 0))[0])
+    else:
+        room = max([x / (1 - w) for x, w in zip(at, widths, strict=True)], default=1)
+        far = low + max(room, 1) * (high - low)
+        ax.set_xlim(right=ax.transData.inverted().transform((far, 0))[0])
+    figure.draw_without_rendering()
+    step, floor = size * 1.15, ax.get_window_extent().y0 * 72 / dpi + size / 2
+    order = sorted(range(len(ends)), key=lambda i: -ends[i][1])
+    wanted = [ax.transData.transform(ends[i])[1] * 72 / dpi for i in order]
+    placed: list[float] = []
+    for up in wanted:
+        placed.append(min(up, placed[-1] - step) if placed else up)
+    for k in reversed(range(len(placed))):
+        placed[k] = max(placed[k], placed[k + 1] + step if k + 1 < len(placed) else floor)
+    for i, up, real in zip(order, placed, wanted, strict=True):
+        place: dict[str, Any] = {"xytext": (-4 if left else 4, up - real), "textcoords": "offset points"}
+        place |= {"va": "center", "ha": "right" if left else "left", "annotation_clip": False}
+        ax.annotate(names[i], ends[i], color=colours[i], fontsize=size, **place)
 
 
 def _name_powers(ax: Axes, ends: list[tuple[float, float, int]]) -> None:
