@@ -24,6 +24,8 @@ from probsig.experiments.language_model import Models
 from probsig.experiments.texts import NAMES, STAND_IN, Sets, Texts, unpack
 from probsig.language.yardsticks import Yardsticks, yardsticks
 from probsig.runs import Run
+from probsig.text import tokenizers
+from probsig.text.sources.toy import ToyCorpus
 
 LONG = "dm-mathematics-long"
 """33 million tokens of the generator of DM Mathematics, read once; only the run is stored."""
@@ -179,9 +181,14 @@ class Shown:
         losses = [loss for found in models.values() for loss in held_out(found)[:, -1].tolist()]
         return {"loss": losses, "yardstick": [known[name].unigram for name, found in models.items() for _ in found]}
 
+    @functools.cached_property
+    def tokenizer(self) -> Any:
+        """What the texts' tokens are of; no text is opened for it."""
+        return ToyCorpus.of(0).tokenizer if self.texts.made_up else tokenizers.tokenizer(self.by)
+
     def token_names(self, run: Run, number: int) -> list[str]:
         """The texts of a run's most frequent tokens; a byte that is a letter or a sign is shown as that."""
-        found = [self.texts.tokenizer.text(int(id)) for id in language_model.data(run, "top")[:number]]
+        found = [self.tokenizer.text(int(id)) for id in language_model.data(run, "top")[:number]]
         return [re.sub(r"^<0x([0-7].)>$", lambda byte: chr(int(byte[1], 16)), text) for text in found]
 
 

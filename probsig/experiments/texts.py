@@ -148,17 +148,14 @@ class Texts:
         if self.text == STAND_IN:
             place = "package" if name in FURTHER else "file"
         which = self.text if name == YOURS else name
-        found = open_corpus(which, self.tokenizer, max_tokens=self.max_tokens, place=place)
+        found = open_corpus(which, self._tokenizer, max_tokens=self.max_tokens, place=place)
         known = STAND_INS.get(name) if self.text == STAND_IN and self.max_tokens is None else None
         if known and not found.record["text_sha256"].startswith(known):
             raise CorpusError(f"The text {name} that is found is not this book's: pass text='open' to take it.")
         return found
 
     @functools.cached_property
-    def tokenizer(self) -> Any:
-        """What the texts' tokens are of; no text is opened for it."""
-        if self.made_up:
-            return ToyCorpus.of(self.seed).tokenizer
+    def _tokenizer(self) -> tokenizers.Tokenizer:
         return self.by() if callable(self.by) else tokenizers.tokenizer(self.by)
 
     def corpora(self, names: Sequence[str]) -> Corpora:
@@ -171,7 +168,7 @@ class Texts:
         if self.made_up or (self.text == STAND_IN and self.by == self.usual):
             return {"text": STAND_IN}
         if self.text == STAND_IN:
-            return {"text": STAND_IN, "tokenizer": self.tokenizer.digest[:16]}
+            return {"text": STAND_IN, "tokenizer": self._tokenizer.digest[:16]}
         sha = hashlib.sha256()
         for name in names:
             sha.update(content(self.corpus(name)).encode())

@@ -78,7 +78,7 @@ def test_names_of_tokens_and_members_of_groups(shown, sets):
 
 
 def test_a_byte_is_named_by_its_sign(shown):
-    few = SimpleNamespace(texts=SimpleNamespace(tokenizer=SimpleNamespace(text=["<0x2E>", "<0xE2>", " a"].__getitem__)))
+    few = SimpleNamespace(tokenizer=SimpleNamespace(text=["<0x2E>", "<0xE2>", " a"].__getitem__))
     run = SimpleNamespace(arrays={"model/data/top": np.array([0, 1, 2])})
     assert Shown.token_names(few, run, 3) == [".", "<0xE2>", " a"]
 
@@ -147,7 +147,7 @@ def test_stored_rows_give_the_stored_cosines_of_groups(shown):
     run = shown.main["arxiv"][0]
     members, count = group(run, "digits")
     ids = dict(zip(data(run, "kept").tolist(), range(len(data(run, "kept"))), strict=True))
-    rows = language_model.rows(run, "W_E")[[ids[shown.texts.tokenizer.id(one)] for one in members]]
+    rows = language_model.rows(run, "W_E")[[ids[shown.tokenizer.id(one)] for one in members]]
     expected = run.arrays["model/digits/W_E"][-1]
     np.testing.assert_allclose(small.pairs(small.cosine(rows)), expected, atol=0.03)
     assert at(run, last(run), "W_E/rows").dtype == np.int8 and (count >= 0).all()
