@@ -224,7 +224,7 @@ def test_each_process_takes_its_share_and_its_gpu(packed, tmp_path, monkeypatch)
 
     def model(name, sets, **known):
         asked.append((name, known["architecture"], known["seed"], known["epochs"]))
-        return runs_results.Run("none", {}, {}, {"seconds": 0.0}, "new", ())
+        return runs_results.Run("none", {}, {}, {"seconds": 0.0}, "new")
 
     monkeypatch.setattr(language_model, "model", model)
     options = {"minutes": 5, "scale": "smoke", "tokens": 2000}

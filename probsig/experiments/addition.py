@@ -157,7 +157,7 @@ def live(config: dict[str, Any], names: Sequence[str] = ()) -> runs.Run:
     made = {name: chosen[name].make() for name in names or chosen}
     arrays = {f"{name}/{key}": array for name, part in made.items() for key, array in part.items()}
     record = {"seconds": time.perf_counter() - begun, "hardware": hardware()}
-    return runs.Run("live", config, arrays, record, "new", "this")
+    return runs.Run("live", config, arrays, record, "new")
 
 
 def at_stage(found: Sequence[runs.Run], piece: str, name: str, stage: int) -> NDArray[np.float64]:

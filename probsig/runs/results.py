@@ -20,10 +20,11 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -80,18 +81,21 @@ Pieces = Mapping[str, Piece]
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run's name, config, arrays and record (what `run.json` holds).
-
-    origin is "results", "runs" or "new". code is "this" where the definitions that made it are today's, "replayed"
-    where they are others and today's were seen to give the same first steps, else "older".
-    """
+    """A run's name, config, arrays and record (what `run.json` holds), what makes it, and its origin: "results", "runs"
+    or "new"."""
 
     name: str
     config: dict[str, Any]
     arrays: Arrays
     record: dict[str, Any]
     origin: str
-    code: str
+    makers: Sequence[str] = ()
+
+    @cached_property
+    def code(self) -> str:
+        """How the code that made it stands to today's: "this", the same; "replayed", other code, of which today's was seen
+        to give the same first steps; else "older"."""
+        return replays.state(self.record, code.digest(self.makers))
 
 
 def folder() -> Path:
@@ -121,7 +125,7 @@ def find(kind: str, config: Mapping[str, Any], pieces: Pieces) -> Run | None:
             if record.get("config") != config or record.get("kind") != kind:
                 path = place / name / files.RECORD
                 raise files.StorageError(f"{path} is of another config than its name: {files.remedy(path)}.")
-            return Run(name, config, arrays, record, origin, replays.state(record, code.digest(_makers(pieces))))
+            return Run(name, config, arrays, record, origin, _makers(pieces))
     return None
 
 
@@ -201,7 +205,7 @@ def store(
         "seconds": round(sum(seconds for seconds, _ in parts.values()), 1),
     }
     files.write_run(folder() / name, record, arrays)
-    return Run(name, config, arrays, record, "new", "this")
+    return Run(name, config, arrays, record, "new", makers)
 
 
 def _cores() -> int:

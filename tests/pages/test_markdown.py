@@ -61,7 +61,7 @@ def test_the_books_own_names_stay_readable(name):
 
 def made_by(hardware, digest="0123456789abcdef", **config):
     record = {"seconds": 3.0, "hardware": hardware} | ({"code": {"digest": digest}} if digest else {})
-    return runs_results.Run("toy", {"scale": "laptop", "seed": 0} | config, {}, record, "results", "this")
+    return runs_results.Run("toy", {"scale": "laptop", "seed": 0} | config, {}, record, "results")
 
 
 def test_runs_of_this_book_are_described_in_a_line():
