@@ -93,8 +93,8 @@ class Run:
 
     @cached_property
     def code(self) -> str:
-        """How the code that made it stands to today's: "this", the same; "replayed", other code, of which today's was seen
-        to give the same first steps; else "older"."""
+        """How the code that made it stands to today's: "this", the same; "replayed", other code, of whose first steps
+        today's gave the same; else "older"."""
         return replays.state(self.record, code.digest(self.makers))
 
 
