@@ -16,6 +16,7 @@ def pytest_configure(config):
     import matplotlib  # not before: it loads numpy, which reads the number of threads once
 
     os.environ.setdefault("PYTHONHASHSEED", "0")
+    os.environ["TQDM_DISABLE"] = "1"  # a bar that only a slow machine shows would be an output of its own
     config.probsig_runs = tempfile.TemporaryDirectory(prefix="probsig-runs-")
     os.environ["PROBSIG_RUNS"] = config.probsig_runs.name  # a reader's own runs must not decide a test
     matplotlib.use("agg")
