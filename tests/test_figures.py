@@ -111,6 +111,16 @@ def test_scatter_panels_label_some_of_many_tokens():
     assert len(labels) == 8 and labels[0] == "101" and labels[-1] == "140"
 
 
+def test_thin_labels_leave_no_two_names_on_one_spot():
+    points = np.column_stack([np.r_[np.zeros(20), 5.0], np.r_[np.linspace(0, 1e-3, 20), 5.0]])
+    figure = figures.thin_labels(figures.scatter_panels([points], ["a"], range(21)))
+    (ax,) = panels(figure)
+    shown = [text for text in ax.texts if text.get_visible()]
+    assert {"0", "20"} <= {text.get_text() for text in shown} and len(shown) < len(ax.texts)
+    boxes = [text.get_window_extent() for text in shown]
+    assert not any(one.overlaps(two) for i, one in enumerate(boxes) for two in boxes[i + 1 :])
+
+
 def test_dynamics_draws_the_mean_and_the_band_of_the_seeds():
     x, curve = [0, 10, 20], np.array([[0.0, 2.0, 4.0], [2.0, 2.0, 10.0]])
     styles = {"many": {"color": figures.TASK_COLOURS["mod"], "linestyle": figures.MODEL_LINES["ffn"]}}

@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
-from matplotlib.transforms import ScaledTranslation
+from matplotlib.transforms import Bbox, ScaledTranslation
 from numpy.typing import ArrayLike, NDArray
 
 from probsig.theory.orders import Order
@@ -160,6 +160,20 @@ def scatter_panels(
     bar.outline.set_visible(False)
     bar.locator = MaxNLocator(5, integer=bool((values == values.round()).all()))
     bar.update_ticks()
+    return figure
+
+
+def thin_labels(figure: Figure) -> Figure:
+    """Hide the names of points that would overprint others, the first and the last of a panel kept before the rest."""
+    figure.canvas.draw()
+    for ax in figure.axes:
+        kept: list[Bbox] = []
+        for text in sorted(ax.texts, key=lambda text: text not in (ax.texts[0], ax.texts[-1])):
+            box = text.get_window_extent()
+            if any(box.overlaps(other) for other in kept):
+                text.set_visible(False)
+            else:
+                kept.append(box)
     return figure
 
 
