@@ -4,7 +4,7 @@ Data (a law, or a text) has signatures, an embedding-based model follows them by
 two is compared. The names below are the front; each is loaded when it is first used, and `import probsig` loads none.
 Behind the front stand folders, one idea each: `probsig.laws`, `probsig.counts`, `probsig.text`, `probsig.signatures`,
 `probsig.theory`, `probsig.geometry`, `probsig.addition`, `probsig.language`, `probsig.answers`, `probsig.pages`,
-`probsig.runs`.
+`probsig.runs`; and the command `probsig`.
 
 >>> import probsig as ps
 >>> counts = ps.count([0, 1, 0, 2, 0, 1], vocab_size=3)  # the pairs 01, 10, 02, 20, 01

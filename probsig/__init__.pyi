@@ -1,6 +1,7 @@
 from . import geometry, language, laws, runs, signatures
 from .addition.training import train
 from .answers.alignment import align
+from .answers.beside import beside
 from .answers.kinship import group
 from .answers.neighbours import nearest
 from .counts.bigrams import count
@@ -27,6 +28,7 @@ __all__ = [
     "SequenceLaw",
     "TorchModel",
     "align",
+    "beside",
     "claim",
     "compare",
     "cosine",

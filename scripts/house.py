@@ -23,7 +23,7 @@ FLOORS = (
     ("theory", "geometry"),
     ("addition", "language", "pages"),
     ("answers",),
-    ("experiments",),
+    ("cli", "experiments"),
 )
 """From the ground up."""
 BEGIN, END = "<!-- begin: python scripts/house.py -->\n", "<!-- end -->\n"

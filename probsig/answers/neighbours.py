@@ -135,10 +135,10 @@ def nearest(
         raise ValueError(f"number is {number}: pass 1 to {others}, the number of other tokens.")
     names, values = {}, {}
     for side, all_cosines in zip(SIDES, found.cosines(), strict=True):
-        near, by = _nearest(all_cosines, int(at[0]), number)
+        near, by = first_near(all_cosines, int(at[0]), number)
         names[side], values[side] = found.tokens[near], by
     halves = [half.rows(signature, found.tokens.tolist(), kind) for half in source.halves(seed)]
-    lists = [_nearest(cosines(rows, absent="zero"), int(at[0]), number)[0] for rows in halves]
+    lists = [first_near(cosines(rows, absent="zero"), int(at[0]), number)[0] for rows in halves]
     return Nearest(
         name=space.name,
         text=source.name,
@@ -155,7 +155,7 @@ def nearest(
     )
 
 
-def _nearest(c: Cosines, at: int, number: int) -> tuple[given.Ids, NDArray[np.float64]]:
+def first_near(c: Cosines, at: int, number: int) -> tuple[given.Ids, NDArray[np.float64]]:
     """The rows nearest to one, nearest first (of equals the first), and their cosines."""
     own = row(c, at)
     own[at] = -np.inf

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +15,7 @@ from probsig.runs.files import write_whole
 
 
 class Answer:
-    """Something that `str` says in a sentence and `table` gives as columns of one length."""
+    """Something that `str` says in a sentence and `table` gives as columns of one length; a dataclass."""
 
     def __repr__(self) -> str:
         return str(self)
@@ -22,6 +23,11 @@ class Answer:
     def table(self) -> dict[str, NDArray[Any]]:
         """The answer's columns by name, (n,) each."""
         raise NotImplementedError
+
+    def record(self) -> dict[str, Any]:
+        """The sentences, as "says", and all fields as plain JSON: arrays as lists, what is undefined or infinite as
+        None."""
+        return {"says": str(self), **{one.name: _plain(getattr(self, one.name)) for one in fields(cast(Any, self))}}
 
     def to_frame(self) -> Any:
         """`table` as a pandas DataFrame; raises ImportError where pandas is not installed."""
@@ -40,6 +46,16 @@ class Answer:
         writer.writerow(columns)
         writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
         return write_whole(path, lines.getvalue().encode())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def signature_of(signature: str, kind: str, text: str) -> str:

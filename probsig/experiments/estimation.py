@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ def estimation(corpus: Tokens, counts: Bigrams, seed: int) -> Arrays:
     (BANDS,): the median over a band's tokens of 1/|phi|^2, estimated without bias, and the share that occur less often.
     sizes (k,): numbers of tokens C, most frequent first;
     reliability_next and reliability_previous (DRAWS, k): Spearman-Brown reliability of R_cos from random halves of the
-    documents; least (k,): how often the rarest of the C was seen.
+    documents, nan where the text is one; least (k,): how often the rarest of the C was seen.
     """
     stream = seeds.stream(seed, "estimation")
     n = counts.row_totals()
@@ -61,9 +62,10 @@ def estimation(corpus: Tokens, counts: Bigrams, seed: int) -> Arrays:
                     finite = (1 / m[seen] - 1 / n[seen]) * n[seen] / (n[seen] - 1)
                     error[draw, part, band] = found[seen].mean()
                     independent[draw, part, band] = ((1 - square[seen]) * finite).mean()
-        both = [count(half) for half in halves(corpus, order)]
+        first, second = halves(corpus, order)
+        both = count(first), count(second)
         for name, signature in SIGNATURES.items():
-            steady[name][draw] = [reliability.split_half(*both, ranked[:C], signature).reliability for C in sizes]
+            steady[name][draw] = [halved(both, ranked[:C], signature) for C in sizes]
     return {
         "edges": edges,
         "tokens": np.array([tokens.size for tokens in of_band], dtype=np.int64),
@@ -77,6 +79,15 @@ def estimation(corpus: Tokens, counts: Bigrams, seed: int) -> Arrays:
         "least": frequency[ranked[np.array(sizes, dtype=np.int64) - 1]],
         **{f"reliability_{name}": values for name, values in steady.items()},
     }
+
+
+def halved(both: tuple[Bigrams, Bigrams], tokens: NDArray, signature: Callable[..., Any]) -> float:
+    """The reliability of the cosines of a signature from the counts of two halves of a text; nan where fewer than 3 of
+    the tokens are in both, as in a text that is one document."""
+    try:
+        return reliability.split_half(*both, tokens, signature).reliability
+    except ValueError:
+        return float("nan")
 
 
 def _branches(counts: Bigrams, n: NDArray, of_band: Sequence[NDArray]) -> Arrays:

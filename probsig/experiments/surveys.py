@@ -25,9 +25,8 @@ from numpy.typing import NDArray
 
 from probsig import runs, seeds
 from probsig.counts.bigrams import Bigrams, count, frequent
-from probsig.experiments.estimation import SIGNATURES, Arrays, estimation
+from probsig.experiments.estimation import SIGNATURES, Arrays, estimation, halved
 from probsig.experiments.texts import GROUPS, Corpora, Texts, pack
-from probsig.geometry import reliability
 from probsig.geometry.large import correlations, cosines
 from probsig.signatures import tokens as signatures_tokens
 from probsig.text.training_set import Tokens, halves
@@ -139,8 +138,8 @@ def _nearest(counts: Bigrams, frequency: NDArray, wanted: list[int], text: Calla
     known = dict.fromkeys([*wanted, *(int(token) for row in near for token in row)])
     return {
         "nearest_of": np.array(wanted, dtype=np.int64),
-        "nearest": np.array(near, dtype=np.int64).reshape(len(wanted), -1),
-        "nearest_cosine": np.array(cosine, dtype=float).reshape(len(wanted), -1),
+        "nearest": np.array(near, dtype=np.int64).reshape(len(wanted), -1 if wanted else 0),
+        "nearest_cosine": np.array(cosine, dtype=float).reshape(len(wanted), -1 if wanted else 0),
         "known": np.array(list(known), dtype=np.int64),
         "known_texts": pack(map(text, known)),
     }
@@ -190,7 +189,7 @@ def shared_cosines(corpora: Sequence[Tokens], most: int, seed: int) -> Arrays:
     highest in the least of their frequencies, seen LEAST times in each.
 
     next and previous (n, n): the correlation of cosines; on the diagonal the reliability of a corpus's own, from random
-    halves of its documents. tokens (1,): how many were compared; with fewer than 3 the rest is nan.
+    halves of its documents (of one document nan). tokens (1,): how many were compared; with fewer than 3 all is nan.
 
     >>> from probsig.text.sources.toy import ToyCorpus
     >>> found = shared_cosines([ToyCorpus.of(0), ToyCorpus.of(1)], 20, seed=0)
@@ -210,5 +209,5 @@ def shared_cosines(corpora: Sequence[Tokens], most: int, seed: int) -> Arrays:
             out[name][i, j] = out[name][j, i] = correlations(own[i], own[j]).overall
         for i, corpus in enumerate(corpora):
             order = seeds.stream(seed, "halves", str(i)).permutation(len(corpus.offsets) - 1)
-            out[name][i, i] = reliability.split_half(*map(count, halves(corpus, order)), tokens, signature).reliability
+            out[name][i, i] = halved(tuple(map(count, halves(corpus, order))), tokens, signature)
     return out

@@ -170,7 +170,7 @@ def open_checkpoint(source: str | Path, *, which: str = "embedding", revision: s
         return _gguf(path, path.name, which)
     if path.is_dir():
         return _safetensors(path.name, lambda file: path / file if (path / file).is_file() else None, name, which)
-    if path.suffix == ".gguf" or name.count("/") != 1 or name.startswith((".", "/", "~")):
+    if path.suffix == ".gguf" or name.count("/") != 1 or name.strip("./~") != name:
         raise ValueError(
             f"There is no model {name!r}: pass a folder, a .gguf file, 'smollm2', or a repository of the hub such as "
             "'Qwen/Qwen2.5-3B'."

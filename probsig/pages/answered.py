@@ -1,4 +1,4 @@
-"""The pictures of answers: an alignment between its null and its ceiling, nearest tokens, a group in the plane.
+"""The pictures of answers: an alignment between null and ceiling, nearest tokens, a signature, a group in the plane.
 
 Each function takes what a function of `probsig.answers` found, draws on a new figure of the page's width and returns
 its axes; the style is the reader's own, or that of `figures.use_style`. What tokens say is shown, never read as TeX.
@@ -58,6 +58,23 @@ def nearest(found: Any) -> NDArray[Any]:
         ax.set_yticklabels([visible(label) for label in found.labels[side]])
         ax.invert_yaxis()
     figure.suptitle(f"nearest to {visible(found.label)}", fontsize="medium")
+    return axes
+
+
+def beside(found: Any) -> NDArray[Any]:
+    """The largest entries of a token's signature, and the tokens whose signatures are nearest to it, each with its
+    number. Two axes, (2,)."""
+    lines = max(len(found.labels), len(found.near_labels))
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 1.0 + 0.24 * lines), layout="constrained")
+    sides = ((found.labels, found.weights, "share"), (found.near_labels, found.near_cosines, "cosine"))
+    for ax, (labels, values, what) in zip(axes, sides, strict=True):
+        ax.barh(np.arange(len(labels)), values, color=COLOURS[0])
+        ax.set(yticks=np.arange(len(labels)), xlabel=what)
+        ax.set_yticklabels([visible(label) for label in labels])
+        ax.invert_yaxis()
+    axes[0].set_title(_plain(f"{found.signature} of {found.text}"), fontsize="medium")
+    axes[1].set_title("nearest in it", fontsize="medium")
+    figure.suptitle(visible(found.label), fontsize="medium")
     return axes
 
 

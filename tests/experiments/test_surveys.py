@@ -132,6 +132,24 @@ def test_shared_cosines_are_over_the_same_tokens(monkeypatch):
     assert none["tokens"][0] == 0 and np.isnan(none["next"]).all()
 
 
+@pytest.mark.parametrize(("tokens", "documents"), [(None, 1), (60, 1), (60, 3), (3, 1)])
+def test_one_document_and_a_text_of_a_few_words_have_a_survey_and_an_estimation(toy, tokens, documents, monkeypatch):
+    """What the text does not say is nan or empty, and the rest is there."""
+    monkeypatch.setattr(surveys, "LEAST", 50)
+    whole, _ = toy
+    ids = whole.ids[:tokens]
+    offsets = np.linspace(0, len(ids), documents + 1).astype(np.int64)
+    corpus = ToyCorpus(ids, offsets, whole.tokenizer, "few")
+    counts = count(corpus)
+    found, known = surveys.survey(corpus, counts), estimation.estimation(corpus, counts, 0)
+    assert found["size"][:2].tolist() == [len(ids), documents] and known["absent"].shape == known["error"].shape
+    assert len(found["nearest"]) == len(found["nearest_of"]) == len(found["nearest_cosine"])
+    assert len(known["sizes"]) == known["reliability_next"].shape[1]
+    if documents == 1:
+        assert np.isnan(known["reliability_next"]).all()
+        assert np.isnan(surveys.shared_cosines([corpus], 20, 0)["next"]).all()
+
+
 def test_branches_are_those_of_the_law():
     """A token with b equally likely followers has b branches, and its estimate has no bias."""
     rng = np.random.default_rng(0)
