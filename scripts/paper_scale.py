@@ -87,20 +87,20 @@ class Ids:
     vocab_size: int
 
 
-def pack(folder: Path, text: str, limits: Mapping[str, int | None], long: str | None) -> int:
-    """Write the ids of the texts for both tokenizers into a folder, of each text at most limits[architecture] tokens;
-    returns the number of bytes."""
+def pack(folder: Path, scale: str, limits: Mapping[str, int | None], long: str | None) -> int:
+    """Write the ids of a scale's texts for both tokenizers into a folder, of each text the documents up to the
+    one that reaches limits[architecture] tokens; returns the number of bytes."""
     total = 0
     for architecture, by in language_model.ARCHITECTURES.items():
         arrays: dict[str, np.ndarray] = {}
-        opened = Texts(text, scale="paper", tokenizer=by, usual=by)
-        corpora = {name: opened.corpus(name) for name in opened.names(FIVE)}
+        opened = Texts(scale=scale, tokenizer=by, usual=by)
+        corpora = {name: opened.corpus(name) for name in FIVE}
         if long and architecture == "qwen2.5":
-            corpora[LONG] = Texts(long, scale="paper", tokenizer=by).corpus(YOURS)
+            corpora[LONG] = Texts(long, scale=scale, tokenizer=by).corpus(YOURS)
         for name, corpus in corpora.items():
             last, most = len(corpus.offsets) - 1, limits[architecture]
             if most is not None:
-                last = min(last, int(np.searchsorted(corpus.offsets, most)) + 1)
+                last = min(last, int(np.searchsorted(corpus.offsets, most)))
             known, new = np.unique(np.asarray(corpus.ids[: corpus.offsets[last]]), return_inverse=True)
             arrays |= {f"{name}/ids": new.astype(np.uint16 if len(known) <= 1 << 16 else np.uint32)}
             arrays |= {f"{name}/known": known.astype(np.int64), f"{name}/offsets": corpus.offsets[: last + 1]}
@@ -334,15 +334,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("out", type=Path, nargs="?", default=Path("out"), help="where results go")
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--scale", default="paper", choices=tuple(language_model.SCALES))
-    parser.add_argument("--text", default="stand-in", help="where the texts are from, as in the chapters")
     parser.add_argument("--long", help="a file with more of the mathematics, for the long run")
-    parser.add_argument("--llama-tokens", type=int, help="at most so many tokens of each text for Llama-2")
+    parser.add_argument("--llama-tokens", type=int, help="of each text about so many tokens for Llama-2")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--workers", type=int, help="processes that measure; the number of cores less 2 by default")
     given = parser.parse_args(arguments)
     if given.command == "pack":
         limits = {"qwen2.5": None, "llama-2": given.llama_tokens}
-        size = pack(given.packed, given.text, limits, given.long)
+        size = pack(given.packed, given.scale, limits, given.long)
         print(f"{given.packed}: {size / 2**20:.1f} MiB")
         return
     chosen = {name: getattr(given, name) for name in ("minutes", "scale", "device", "workers")}

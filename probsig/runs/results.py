@@ -175,7 +175,7 @@ def run(
         if found is None:
             opened = inputs() if inputs else None
             seen = opened.digest() if opened is not None else None
-            parts = _made(pieces, unfinished, seen, {"inputs": opened, "means": means}, stop or threading.Event())
+            parts = _made(pieces, unfinished, seen, {"inputs": opened, "means": means}, _Stop(stop))
             found = store(kind, config, pieces, parts, seen)
         shutil.rmtree(unfinished, ignore_errors=True)
         with contextlib.suppress(OSError):
@@ -210,6 +210,17 @@ def store(
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Stop(threading.Event):
+    """Set for the pieces of one run where one of them fails, and for all runs of a caller where the caller's own is."""
+
+    def __init__(self, outer: threading.Event | None):
+        super().__init__()
+        self.outer = outer
+
+    def is_set(self) -> bool:
+        return super().is_set() or (self.outer is not None and self.outer.is_set())
 
 
 def _made(

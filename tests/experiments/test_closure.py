@@ -3,7 +3,6 @@
 `runs.code` finds by reading what a maker uses. Here each maker is entered at the smallest scale under a tracer.
 """
 
-import functools
 import importlib
 import sys
 import threading
@@ -19,6 +18,7 @@ from probsig.experiments import (
     equal_pairs,
     heads,
     language_model,
+    pretrained,
     rivals,
     surveys,
     sweeps,
@@ -66,12 +66,7 @@ READERS = {
     "language-equal-pairs": lambda: equal_pairs.course(scale="smoke", seed=0),
     "language-survey": lambda: surveys.stored("cc", SMOKE),
     "language-shared": lambda: surveys.stored_shared(["cc", "arxiv"], SMOKE),
-    "language-pretrained": lambda: runs.run(
-        "language-pretrained",
-        {},
-        {"survey": Piece("probsig.experiments.pretrained:surveyed", ("smollm2", ["cc", "arxiv"], "smoke", 0))},
-        inputs=functools.partial(SMOKE.corpora, ["cc", "arxiv"]),
-    ),
+    "language-pretrained": lambda: pretrained.stored(pretrained.Model(), SMOKE),
     "language-cost": lambda: costs.stored(["cc", "arxiv"], SMOKE),
 }
 

@@ -113,7 +113,7 @@ def test_the_residual_is_what_a_loop_over_sequences_gives():
     law = shifted.shifted(*shifted.WORLDS["rivals"])
     config = {"seed": 2, "steps": 30, "every": 30, "learning_rate": 1e-2, "batch": 20, "samples": 200, "hidden_size": 8}
     for model in training.MODELS:
-        kept, (W_E, W_U) = rivals._follow(config, law, model, None)
+        kept, (W_E, W_U) = rivals.follow(config, law, model, None)
         total, slots, right = np.zeros(10), np.zeros(10), 0
         for X, y in zip(law.X, law.y, strict=True):
             hidden = W_E[X].astype(float).sum(axis=0)

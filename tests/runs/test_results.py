@@ -261,6 +261,13 @@ def test_work_is_stopped_from_outside(house, log):
     assert runs.run("toy", CONFIG, pieces(log, slow="slow")).arrays["slow/x"].tolist() == [0, 1]
 
 
+def test_one_run_that_fails_does_not_stop_its_callers_others(house, log):
+    stop = threading.Event()
+    with pytest.raises(KeyboardInterrupt):
+        runs.run("toy", CONFIG, pieces(log, one="interrupted"), stop=stop)
+    assert not stop.is_set()
+
+
 def test_several_seeds_are_read_together(house, log):
     both = [runs.run("toy", CONFIG | {"seed": seed}, pieces(log, "one")) for seed in (0, 1)]
     assert runs.over(both, "one/loss").tolist() == [[2.0, 1.0]] * 2
