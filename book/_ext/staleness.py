@@ -43,7 +43,7 @@ from probsig.runs.code import Definitions
 ROOT = Path(__file__).resolve().parents[2]
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS")
 QUIET = ["--IPKernelApp.log_level=ERROR"]  # a kernel warns that it talks to us over a local socket
-DIGESTS = ("source", "code", "results")
+DIGESTS = {"source": str, "code": dict, "results": dict}
 FRESH = "Every chapter is fresh."
 
 
@@ -95,6 +95,8 @@ class Book:
         record = self.records().get(name)
         if record is None:
             return [f"{name} was never executed"]
+        if not all(isinstance(record.get(key), kind) for key, kind in DIGESTS.items()):
+            return ["its record in executed.json is not of today's form"]
         now = self.digests(name, list(record["results"]))
         found = [] if self.notebook(name).is_file() else ["the notebook file is missing"]
         if now["source"] != record["source"]:

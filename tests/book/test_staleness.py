@@ -142,6 +142,14 @@ def test_not_stale(book, name, old, new):
     assert book.reasons("part/chapter") == []
 
 
+@pytest.mark.parametrize("change", [{"code": None}, {"code": "9f86d081"}, {"results": []}, {"source": {}}])
+def test_a_record_of_another_form_is_stale_in_one_sentence(book, change):
+    records = book.records()
+    record = {key: value for key, value in (records["part/chapter"] | change).items() if value is not None}
+    book.ledger.write_text(json.dumps(records | {"part/chapter": record}))
+    assert book.reasons("part/chapter") == ["its record in executed.json is not of today's form"]
+
+
 def test_a_new_result_makes_nothing_stale(book):
     (book.root / "results" / "new").mkdir()
     (book.root / "results" / "new" / "numbers.txt").write_text("six", encoding="utf-8")
