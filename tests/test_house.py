@@ -130,6 +130,24 @@ def sources():
         yield path.relative_to(ROOT).as_posix(), "\n".join(cells)
 
 
+def test_whatever_is_imported_of_the_package_is_there():
+    """Also from what no test runs; an old name may still be found where an older copy is installed."""
+    package, gone = Definitions(silent=()), []
+    others = [path for folder in ("tests", "book", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
+    for name, source in [
+        *sources(),
+        *((path.relative_to(ROOT).as_posix(), path.read_text("utf-8")) for path in others),
+    ]:
+        folder = name.rpartition("/")[0].replace("/", ".") if name.startswith("probsig/") else ""
+        for node in ast.walk(ast.parse(source)):
+            plain = [alias.name for alias in node.names] if isinstance(node, ast.Import) else None
+            for path in plain or syntax.imports([node], folder).values():
+                home, rest = package.resolve(path)
+                if path.partition(".")[0] == "probsig" and (rest or (home[1] == WHOLE and home[0] != path)):
+                    gone.append(f"{name} imports {path}")
+    assert gone == []
+
+
 def test_every_maker_resolves_and_is_of_a_known_kind():
     package, named = Definitions(), {}
     for name, source in sources():
