@@ -39,7 +39,9 @@ def known(sets, place):
     made = across_texts.signatures(NAMES, texts, narrow="few", scale="smoke")
     again = across_texts.signatures(NAMES, closed, narrow="few", scale="smoke")
     assert again.name == made.name and again.origin == "runs"
-    with pytest.raises(ValueError, match=r"^narrow is 'none' \(did you mean 'one'\?\): pass one of 'one', 'two', 'few'\.$"):
+    with pytest.raises(
+        ValueError, match=r"^narrow is 'none' \(did you mean 'one'\?\): pass one of 'one', 'two', 'few'\.$"
+    ):
         across_texts.signatures(NAMES, closed, narrow="none", scale="smoke")
     return again
 

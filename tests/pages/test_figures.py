@@ -207,7 +207,7 @@ SCRIPT = """
 import hashlib, io, matplotlib
 matplotlib.use("agg")
 import numpy as np
-from probsig import figures
+from probsig.pages import figures
 figures.use_style()
 for figure in (
     figures.heatmaps([np.eye(4) + np.arange(16).reshape(4, 4)], [r"$\\phi^y$"]),
@@ -232,7 +232,7 @@ import matplotlib
 matplotlib.use("agg")
 from IPython.core.interactiveshell import InteractiveShell
 shell = InteractiveShell.instance()
-from probsig import figures
+from probsig.pages import figures
 figures.use_style()
 data, metadata = shell.display_formatter.format(figures.dynamics([0, 1], {"a": [0, 1]}, "x", "y"))
 print(*sorted(set(data) - {"text/plain"}), metadata["image/png"]["width"])
