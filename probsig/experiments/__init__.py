@@ -11,6 +11,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "rivals": ("probsig.experiments.rivals:piece",),
     "language-model": ("probsig.experiments.makers:language_model",),
     "language-velocity": ("probsig.experiments.makers:velocity",),
+    "language-shuffles": ("probsig.experiments.velocity_shuffles:made",),
     "language-heads": ("probsig.experiments.makers:heads",),
     "language-edit": ("probsig.experiments.makers:edit", "probsig.experiments.makers:edited_model"),
     "across-texts": (

@@ -176,7 +176,8 @@ class Texts:
 
     def sets(self, names: Sequence[str], tokens: int | None, keep: int | None, held: int = 0) -> Sets:
         """The training sets of these texts (documents drawn with seed 0, whatever the model's seed), and for each of
-        GROUPS its members that are tokens, with their ids.
+        GROUPS its members that are tokens, with their ids. Of a reader's text at most a tenth is held out, and one of
+        fewer than ten documents is taken in pieces of that size.
 
         Raises ValueError for `tokens` below 2 and what opening and `training_set` raise.
         """
@@ -185,8 +186,31 @@ class Texts:
         opened = [self.corpus(name) for name in names]
         groups = groups_of(opened[0].tokenizer)
         named = [id for members in groups.values() for id in members.values()]
+        if self.own and held:
+            held = max(1, min(held, *(len(one.ids) // 10 for one in opened)))
+            opened = [in_pieces(one, held) if len(one.offsets) <= 10 else one for one in opened]
         made = [training_set(one, tokens, keep, 0, name, named, held) for name, one in zip(names, opened, strict=True)]
         return Sets(made, groups, opened[0].tokenizer.text)
+
+
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """A corpus with other borders of its documents."""
+
+    ids: NDArray
+    offsets: NDArray[np.int64]
+    vocab_size: int
+    tokenizer: Any
+
+
+def in_pieces(corpus: Tokens, size: int) -> Pieces:
+    """A corpus whose documents end after every `size` tokens of it, too.
+
+    >>> in_pieces(Pieces(np.arange(5), np.array([0, 3, 5]), 5, None), 2).offsets.tolist()
+    [0, 2, 3, 4, 5]
+    """
+    offsets = np.union1d(corpus.offsets, np.arange(0, len(corpus.ids), size)).astype(np.int64)
+    return Pieces(corpus.ids, offsets, corpus.vocab_size, corpus.tokenizer)
 
 
 def groups_of(tokenizer: Any) -> dict[str, dict[str, int]]:
