@@ -61,9 +61,7 @@ READERS = {
         velocity.velocities("cc", SMOKE, architecture=name, norms=norms, scale="smoke", seed=0)
         for name, norms in (("qwen2.5", True), ("llama-2", False))
     ],
-    "language-shuffles": lambda: velocity_shuffles.shuffled(
-        "cc", SMOKE, architecture="qwen2.5", scale="smoke", seed=0
-    ),
+    "language-shuffles": lambda: velocity_shuffles.shuffled("cc", SMOKE, architecture="qwen2.5", scale="smoke", seed=0),
     "language-heads": lambda: heads.trained("cc", SMOKE, distances=[1, 2], scale="smoke", seed=0),
     "language-edit": lambda: edited.trained("cc", SMOKE, scale="smoke", seed=0),
     "across-texts": lambda: across.signatures(["cc", "arxiv"], SMOKE, narrow="arxiv", scale="smoke"),
