@@ -1,10 +1,13 @@
 """What nbval does not see: pairs agree, every cell ran, nothing is stale, each chapter runs with other parameters."""
 
+import base64
+import io
 import json
 import re
 
 import jupytext
 import nbformat
+import numpy as np
 import panels
 import papermill
 import pytest
@@ -12,6 +15,9 @@ import rerun
 import staleness
 from jupytext.compare import compare_notebooks
 from papermill.exceptions import PapermillExecutionError
+from PIL import Image
+
+from probsig.pages import claims, errata
 
 BOOK = staleness.Book()
 NAMES = BOOK.names()
@@ -30,7 +36,7 @@ def test_there_are_chapters():
 
 def test_every_notebook_has_a_text():
     folder = BOOK.root / "notebooks"
-    assert {path.relative_to(folder).with_suffix("").as_posix() for path in folder.glob("*/*.ipynb")} == set(NAMES)
+    assert {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.ipynb")} == set(NAMES)
     assert set(BOOK.records()) == set(NAMES)
 
 
@@ -56,6 +62,46 @@ def test_outputs_are_complete_and_clean(name):
             assert output.get("name") != "stderr", output.get("text")
             shown = json.dumps([output.get("text", ""), output.get("data", {}).get("text/plain", "")])
             assert not re.search(r"(?<![\w.])/(home|root|tmp|opt|work|Users)/|0x[0-9a-f]{6,}", shown), shown
+
+
+KINDS = {
+    *("text/plain", "text/markdown", "image/png", "application/papermill.record/text/plain"),
+    *(claims.MIME, errata.MIME),
+}
+TAGS = {"parameters", "hide-input", "hide-cell", "hide-output"}
+
+
+@chapters
+def test_outputs_are_of_kinds_that_something_compares(name):
+    """nbval and the collected claims compare texts, the ledger pictures; nothing is left out by a tag or a comment."""
+    for cell in code_cells(name):
+        assert set(cell["metadata"].get("tags", [])) <= TAGS and "NBVAL" not in "".join(cell["source"]).upper()
+        for output in cell["outputs"]:
+            assert output["output_type"] in ("stream", "execute_result", "display_data")
+            assert set(output.get("data", {})) <= KINDS
+
+
+def quickest_with_figures(number):
+    """Chapters whose figures are drawn again by every test run; `make execute` draws all of them."""
+    seconds = {name: BOOK.records().get(name, {}).get("seconds", 1e9) for name in NAMES}
+    return sorted((name for name in NAMES if panels.figures(BOOK.notebook(name))), key=seconds.get)[:number]
+
+
+def pictures(cells):
+    """The pictures of some cells, each as the mean colours of squares of 16 pixels."""
+    data = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    found = [Image.open(io.BytesIO(base64.b64decode(one["image/png"]))) for one in data if "image/png" in one]
+    return [np.asarray(picture.convert("RGB").reduce(16), dtype=int) for picture in found]
+
+
+@pytest.mark.parametrize("name", quickest_with_figures(3))
+def test_figures_are_those_of_an_execution(name):
+    """To the bit on one machine; on another a line may be drawn a little otherwise."""
+    again = pictures(BOOK.executed(name)[0].cells)
+    stored = pictures(code_cells(name))
+    assert len(stored) == len(again) > 0
+    for one, other in zip(stored, again, strict=True):
+        assert one.shape == other.shape and np.abs(one - other).max() < 24
 
 
 @chapters

@@ -8,6 +8,7 @@ Here a notebook is made from three things, and `notebooks/executed.json` keeps t
 - the definitions of `probsig` that it uses, with all that they lead to, docstrings and comments left out;
 - the result files it read, as `probsig.runs.files` notes them in the file that PROBSIG_READ_LOG names.
 
+A fourth digest is that of the notebook as it was written, with all its outputs and figures.
 A notebook whose digests differ today is stale, and `Book.reasons` says why in words.
 An execution that changes nothing, neither a digest nor an output, changes no file.
 
@@ -43,7 +44,7 @@ from probsig.runs.code import Definitions
 ROOT = Path(__file__).resolve().parents[2]
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS")
 QUIET = ["--IPKernelApp.log_level=ERROR"]  # a kernel warns that it talks to us over a local socket
-DIGESTS = {"source": str, "code": dict, "results": dict}
+DIGESTS = {"source": str, "code": dict, "results": dict, "written": str}
 FRESH = "Every chapter is fresh."
 
 
@@ -99,6 +100,8 @@ class Book:
             return ["its record in executed.json is not of today's form"]
         now = self.digests(name, list(record["results"]))
         found = [] if self.notebook(name).is_file() else ["the notebook file is missing"]
+        if not found and runs_files.digest_text(self.notebook(name).read_text(encoding="utf-8")) != record["written"]:
+            found.append("the notebook file is not as its execution wrote it")
         if now["source"] != record["source"]:
             found.append("the text changed")
         found += [f"{name} changed" for name in _differing(record["code"], now["code"])]
@@ -110,25 +113,34 @@ class Book:
         """The stale notebooks and why."""
         return {name: reasons for name in self.names() if (reasons := self.reasons(name))}
 
-    def execute(self, name: str, timeout: int = 3600) -> bool:
-        """Run a chapter's text in a fresh kernel and write its notebook and record; True if a file changed.
+    def executed(self, name: str, timeout: int = 3600) -> tuple[nbformat.NotebookNode, list[str]]:
+        """A chapter's text run in a fresh kernel, and the result files that it read.
 
         The kernel starts in the notebook's folder, on one thread, with an empty folder for new runs, so that neither
         the caller's folder nor an earlier run shows in the outputs.
-        Raises `ExecutionError` where a cell fails, and then writes nothing.
+        Raises `ExecutionError` where a cell fails.
         """
         if not self.text(name).is_file():
             known = ", ".join(self.names()) or "none"
             raise ExecutionError(f"There is no chapter {name!r}; the chapters are: {known}.")
         nb = _prepared(self.text(name))
-        began = time.monotonic()
         read = _run(nb, name, self.notebook(name).parent, timeout)
-        seconds = time.monotonic() - began
         _lighten(nb)
         nb.metadata.get("language_info", {}).pop("version", None)
+        return nb, read
+
+    def execute(self, name: str, timeout: int = 3600) -> bool:
+        """Execute a chapter and write its notebook and record; True if a file changed.
+
+        Raises `ExecutionError` where a cell fails, and then writes nothing.
+        """
+        began = time.monotonic()
+        nb, read = self.executed(name, timeout)
+        seconds = time.monotonic() - began
         content = nbformat.writes(nb) + "\n"
         record = self.digests(name, read) | {
             **{key: value for key, value in parameters(nb).items() if key in ("seed", "scale")},
+            "written": runs_files.digest_text(content),
             "seconds": round(seconds, 1),
             "hardware": machine.hardware(),
             "versions": machine.versions(),

@@ -142,7 +142,7 @@ def test_not_stale(book, name, old, new):
     assert book.reasons("part/chapter") == []
 
 
-@pytest.mark.parametrize("change", [{"code": None}, {"code": "9f86d081"}, {"results": []}, {"source": {}}])
+@pytest.mark.parametrize("change", [{"code": None}, {"code": "9f86d081"}, {"results": []}, {"written": None}])
 def test_a_record_of_another_form_is_stale_in_one_sentence(book, change):
     records = book.records()
     record = {key: value for key, value in (records["part/chapter"] | change).items() if value is not None}
@@ -176,6 +176,15 @@ def test_missing_files_are_named(book):
         "the notebook file is missing",
         "the result results/run/numbers.txt is missing",
     ]
+
+
+@pytest.mark.parametrize("forged", ['"4 four', '"cell_type": "code"', '"name": "stdout"'])
+def test_a_notebook_that_no_execution_wrote_is_stale(book, forged):
+    path = book.notebook("part/chapter")
+    text = path.read_text(encoding="utf-8")
+    assert forged in text
+    path.write_text(text.replace(forged, forged.replace("o", "0")), encoding="utf-8")
+    assert book.reasons("part/chapter") == ["the notebook file is not as its execution wrote it"]
 
 
 def test_what_is_recorded(book):
