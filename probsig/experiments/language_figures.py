@@ -115,6 +115,31 @@ def losses(models: Models, yardsticks: Mapping[str, Yardsticks], training: bool 
     return figure
 
 
+def by_progress(drawn: Sequence[tuple[Models, Mapping[str, Yardsticks], str]], size: int) -> Figure:
+    """R_cos of both sides at every look against how far the held-out loss is from the unigram yardstick (0) towards the
+    bigram's (1), of the first seed: models, their yardsticks and a line's style; size: where C stands among `watched`.
+    A dot is the end of training."""
+    figure, axes = plt.subplots(2, 1, figsize=(figures.WIDTH, 6.4), sharex=True)
+    named = {}
+    for side, (ax, title) in enumerate(zip(axes, TITLES, strict=True)):
+        for models, known, style in drawn:
+            for (name, found), color in zip(models.items(), colours([*models]), strict=True):
+                loss = course(found[:1], "training/held")[1][0, :, 0]
+                x = (known[name].unigram - loss) / (known[name].unigram - known[name].bigram)
+                y = course(found[:1], "rcos")[1][0, :, side, 0, size]
+                ax.plot(x, y, style, color=color)
+                ax.plot(x[-1], y[-1], "o", color=color)
+                named.setdefault(name, color)
+        for at_line, what in ((0, "unigram"), (1, "bigram")):
+            ax.axvline(at_line, color="black", linewidth=0.8)
+            ax.annotate(what, (at_line, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=10)
+        ax.set(ylabel=title, xlim=(-0.4, None))
+    for k, (name, color) in enumerate(named.items()):
+        axes[0].annotate(name, (1.02, 0.9 - 0.12 * k), xycoords="axes fraction", color=color, fontsize=10)
+    axes[1].set_xlabel("way of the held-out loss between the two yardsticks")
+    return figure
+
+
 def by_size(models: Models, step: int | None = None) -> Figure:
     """R_cos against the number of tokens C, with the null of a shuffle among tokens of a similar frequency (dotted) and
     the ceiling of the signature's own noise (thin)."""

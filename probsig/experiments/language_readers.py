@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 from probsig import runs
 from probsig.errors import CorpusError, one_of
 from probsig.experiments import across_texts, language_model
-from probsig.experiments.language_model import Models
+from probsig.experiments.language_model import Models, data
 from probsig.experiments.texts import NAMES, STAND_IN, Sets, Texts, unpack
+from probsig.language.signatures import LEAST
 from probsig.language.yardsticks import Yardsticks, yardsticks
+from probsig.pages.parameters import ParameterError
 from probsig.runs import Run
 from probsig.text import tokenizers
 from probsig.text.sources.toy import ToyCorpus
@@ -32,6 +34,13 @@ LONG = "dm-mathematics-long"
 REPEATED, TWO = ("dm-mathematics", "arxiv", "cc"), 2_000_000
 OPTIONS = {"tokens": "tokens", "shape": "shape", "lr": "learning_rate"}
 """What `language_model.trained` calls some of a chapter's parameters."""
+SHAPES = {
+    "smoke": "2 layers of 32",
+    "laptop": "4 layers of 128",
+    "middle": "6 layers of 256",
+    "paper": "the paper's shape",
+}
+DOCUMENTS, FEWEST = 40, 12  # of a text of one's own, at least: documents, tokens seen often enough
 
 
 class Closed(Texts):
@@ -95,30 +104,62 @@ def progress(loss: float, known: Yardsticks) -> float:
     return (known.unigram - loss) / (known.unigram - known.bigram)
 
 
+class Pieces(Texts):
+    """Texts of which one of a reader's own, where it has few documents, is cut into some of one length, so that some
+    can be held out and halves compared."""
+
+    def _corpus(self, name: str) -> Any:
+        found = super()._corpus(name)
+        if not self.own or len(found.offsets) > DOCUMENTS:
+            return found
+        cuts = np.linspace(0, len(found.ids), DOCUMENTS + 1).round().astype(np.int64)
+        return replace(found, offsets=np.unique(np.concatenate([found.offsets, cuts])))
+
+
 class Shown:
     """The models that a chapter shows: of each text one (`main`), and several seeds of small ones (`small`).
 
     p: the chapter's parameters, of which text, tokenizer, scale, seed, repeats, tokens, epochs, shape, learning_rate
-    and device are looked at; 0 and "" leave one to the scale. `small` is of the scale "laptop", or of the chapter's
-    where that is smaller. `book`: whether the models are the book's, so that `long` and `repeated` are stored too.
+    and device are looked at; 0 and "" leave one to the scale, and the scale "" is "paper" where that is stored, else
+    "laptop". `small` is of the scale "laptop", or of the chapter's where that is smaller. `book`: whether the models
+    are the book's, so that `long` and `repeated` are stored too. made_up: how many texts there are at "smoke".
+    Raises ParameterError for a text that is too short to measure a model on.
     """
 
-    def __init__(self, p: Any, architecture: str = "qwen2.5"):
+    def __init__(self, p: Any, architecture: str = "qwen2.5", made_up: int = 2):
         self.architecture, self.p = architecture, p
         self.by = getattr(p, "tokenizer", "") or architecture
-        self.small_scale = "laptop" if p.scale == "paper" else p.scale
-        self.texts = self._texts(p.scale)
-        self.names = [*self.texts.names(NAMES[:2] if self.texts.made_up else NAMES)]
         self.options = {option: getattr(p, name, 0) or None for option, name in OPTIONS.items()}
         given = any(self.options.values()) or getattr(p, "epochs", 1) != 1
-        self.book = not given and (p.text, self.by, p.scale, p.seed) == (STAND_IN, architecture, "paper", 0)
+        usual = not given and (p.text, self.by, p.seed) == (STAND_IN, architecture, 0)
+        self.scale = p.scale or ("paper" if usual else "laptop")
+        self.book = usual and self.scale == "paper"
+        self.small_scale = "laptop" if self.scale == "paper" else self.scale
+        self.texts = self._texts(self.scale)
+        self.names = [*self.texts.names(NAMES[:made_up] if self.texts.made_up else NAMES)]
+        if self.texts.own:
+            self._enough()
+
+    def _enough(self) -> None:
+        how, advice = language_model.SCALES[self.scale], "take more text, or look at it in language/corpora"
+        try:
+            own = self.texts.sets(self.names, self.options["tokens"] or how.tokens, how.keep, how.held).sets[0]
+        except ValueError:
+            needed = f"to hold {how.held:,} tokens out and train on others"
+            raise ParameterError(f"The text {self.p.text!r} is too short {needed}: {advice}.") from None
+        often = int(np.count_nonzero(own.frequency >= LEAST))
+        if often < FEWEST:
+            told = (
+                f"The text {self.p.text!r} has {often} tokens seen {LEAST} times, and models are compared on {FEWEST}"
+            )
+            raise ParameterError(f"{told} or more: {advice}.")
 
     def title(self, name: str) -> str:
         """A text's name as a page says it."""
         return self.texts.title(name)
 
     def _texts(self, scale: str) -> Texts:
-        return Texts(self.p.text, scale=scale, tokenizer=self.by, usual=self.architecture)
+        return Pieces(self.p.text, scale=scale, tokenizer=self.by, usual=self.architecture)
 
     def trained(self, names: Sequence[str], seeds: Sequence[int], scale: str, **options: Any) -> Models:
         """Models of the chapter's architecture, found or trained now."""
@@ -134,8 +175,8 @@ class Shown:
     @functools.cached_property
     def main(self) -> Models:
         """Of each text the model of the first seed at the chapter's scale."""
-        few = {"tokens": TWO} if self.architecture == "llama-2" and self.p.scale == "paper" else {}
-        return self.trained(self.names, [self.p.seed], self.p.scale, **few | _said(self.options))
+        few = {"tokens": TWO} if self.architecture == "llama-2" and self.scale == "paper" else {}
+        return self.trained(self.names, [self.p.seed], self.scale, **few | _said(self.options))
 
     @functools.cached_property
     def small(self) -> Models:
@@ -155,7 +196,7 @@ class Shown:
         else none."""
         if self.book:
             return self.trained(REPEATED, [0], "paper", tokens=TWO, epochs=20)
-        if self.p.scale == "smoke":
+        if self.scale == "smoke":
             return self.trained(self.names[-1:], [self.p.seed], "smoke", epochs=3)
         return {}
 
@@ -180,6 +221,15 @@ class Shown:
         known = self.yardsticks(models)
         losses = [loss for found in models.values() for loss in held_out(found)[:, -1].tolist()]
         return {"loss": losses, "yardstick": [known[name].unigram for name, found in models.items() for _ in found]}
+
+    def setting(self, models: Models) -> dict[str, str]:
+        """What a claim of the paper says of its setting, from some models' configs."""
+        config, sizes = next(iter(models.values()))[0].config, [data(found[0], "size")[0] for found in models.values()]
+        low, high = (f"{size / 1e6:.1f}" if size >= 1e5 else f"{size / 1e6:.2g}" for size in (min(sizes), max(sizes)))
+        amount = low if low == high else f"{low} to {high}"
+        texts = "of texts like the Pile's" if self.p.text == STAND_IN and self.scale != "smoke" else "of another text"
+        differs = f"{SHAPES[config['shape']]}, {amount} million tokens {texts}"
+        return {"setting": "stand-in text" if self.p.text == STAND_IN else "reduced", "differs": differs}
 
     @functools.cached_property
     def tokenizer(self) -> Any:
