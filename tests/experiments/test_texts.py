@@ -256,6 +256,16 @@ def test_training_sets_at_smoke():
     assert 100 <= len(held.held.ids) < 600 and len(held.ids) == 900
 
 
+@pytest.mark.parametrize("words", [30, 4_000])
+def test_of_one_document_a_tenth_at_most_is_held_out(words, tmp_path):
+    file = jsonl(tmp_path / "one.jsonl", [" ".join(f"w{i % 7}" for i in range(words))])
+    texts = Texts(file, scale="smoke", tokenizer=letters, usual="letters")
+    whole = texts.corpus("yours").ids
+    found = texts.sets(["yours"], None, None, held=500).of("yours")
+    assert len(found.held.ids) == min(500, len(whole) // 10)
+    assert sorted([*found.ids, *found.held.ids]) == sorted(found.new_ids(np.asarray(whole)))
+
+
 def test_documents_are_the_same_whatever_else_is_asked_for():
     together, alone = (Texts(scale="smoke").sets(names, 900, 75, 100).of("cc") for names in (["arxiv", "cc"], ["cc"]))
     assert together.digest() == alone.digest()
