@@ -49,7 +49,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> Line:
     """
     head = list(head)
     lines = [head, *map(list, rows)]
-    told = [f"| {' | '.join(map(str, line))} |" for line in lines]
+    told = [f"| {' | '.join(map(str, line))} |" for line in lines]  # type: ignore[call-overload]
     return Line("\n".join([told[0], "|" + "---|" * len(head), *told[1:]]))
 
 

@@ -18,6 +18,7 @@ from probsig.experiments import (
     equal_pairs,
     heads,
     language_model,
+    language_readers,
     pretrained,
     rivals,
     surveys,
@@ -62,6 +63,7 @@ READERS = {
         for name, norms in (("qwen2.5", True), ("llama-2", False))
     ],
     "language-shuffles": lambda: velocity_shuffles.shuffled("cc", SMOKE, architecture="qwen2.5", scale="smoke", seed=0),
+    "language-yardsticks": lambda: language_readers.measured(["cc"], SMOKE, scale="smoke"),
     "language-heads": lambda: heads.trained("cc", SMOKE, distances=[1, 2], scale="smoke", seed=0),
     "language-edit": lambda: edited.trained("cc", SMOKE, scale="smoke", seed=0),
     "across-texts": lambda: across.signatures(["cc", "arxiv"], SMOKE, narrow="arxiv", scale="smoke"),
