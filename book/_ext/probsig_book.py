@@ -1,7 +1,7 @@
 """The book's Sphinx extension: honest pages, computed tables, no script that needs a network.
 
 What a cell put out is shown sign by sign: typographic quotes and dashes are for prose.
-The box of a claim or an erratum is a line that opens.
+The box of a claim or an erratum is a line that opens, and so is a proof of class `dropdown`.
 
 A page whose notebook is stale (see `staleness`) is a warning, so that `-W` fails, and says so at its top.
 A page made by papermill, with other parameters than the book's, says that instead, and leaves out what stands in a
@@ -127,6 +127,25 @@ class FoldedBoxes(SphinxTransform):
         )
 
 
+class FoldedProofs(SphinxTransform):
+    """Fold the proofs of class `dropdown`; their directive gives them no title that a theme could fold under."""
+
+    default_priority = 699
+
+    def apply(self) -> None:
+        """Called by Sphinx for each page."""
+        for proof in list(self.document.findall(nodes.admonition)):
+            if {"proof", "dropdown"} <= set(proof["classes"]):
+                proof.parent.replace(proof, self.fold(proof))
+
+    @staticmethod
+    def fold(proof: nodes.admonition) -> nodes.Element:
+        """The word "Proof" as a summary, and the proof without it."""
+        first = next(proof.findall(nodes.Text))
+        first.parent.replace(first, nodes.Text(first.removeprefix("Proof. ")))
+        return reproduction.folded([nodes.Text("Proof")], proof.children, classes=["box", "folded-proof"])
+
+
 def drop_thebe(app: Sphinx, config: Config) -> None:
     """Silence sphinx-thebe, which Jupyter Book always loads: live cells need a server and a script of another host."""
     for event in ("env-before-read-docs", "doctree-resolved"):
@@ -155,6 +174,7 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("api-module", reference.Module)
     app.add_transform(PlainOutputs)
     app.add_transform(FoldedBoxes)
+    app.add_transform(FoldedProofs)
     app.connect("env-get-outdated", reread)
     app.connect("doctree-read", mark)
     if Records not in load_mime_renders():  # the list that myst-nb keeps; its other door is an entry point of a package

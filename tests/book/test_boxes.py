@@ -1,7 +1,7 @@
-"""The boxes of claims and errata on a page: one line that stays, and the rest, which opens."""
+"""The boxes of claims, errata and proofs on a page: one line that stays, and the rest, which opens."""
 
 from docutils import nodes
-from probsig_book import FoldedBoxes
+from probsig_book import FoldedBoxes, FoldedProofs
 
 
 def folded(*paragraphs):
@@ -28,3 +28,8 @@ def test_the_first_paragraph_of_an_erratum_stays_and_its_formulas_open():
 
 def test_one_line_alone_opens_on_nothing():
     assert len(folded(nodes.paragraph("", "The paper: holds. That is all.")).children) == 1
+
+
+def test_a_folded_proof_says_its_word_once():
+    proof = nodes.admonition("", nodes.paragraph("", "Proof. Expand."), nodes.paragraph("", "Sum."))
+    assert [child.astext() for child in FoldedProofs.fold(proof).children] == ["Proof", "Expand.", "Sum."]
