@@ -86,9 +86,9 @@ def main() -> None:
 
     \b
     Examples:
-      probsig align my-texts/ my-model/
-      probsig signatures my-texts/ --token " the" --token 7
-      probsig report my-texts.jsonl.gz Qwen/Qwen2.5-0.5B -o report.html
+    probsig align my-texts/ my-model/
+    probsig signatures my-texts/ --token " the" --token 7
+    probsig report my-texts.jsonl.gz Qwen/Qwen2.5-0.5B -o report.html
     """
 
 

@@ -73,8 +73,8 @@ def corollary_4_unembedding(
 ) -> Array:
     r"""The flow of the unembedding rows, (V, d), by one of ``FORMS_U``.
 
-    Third order: ``(N - n/V)^T W^E + (A - a/V)^T W^E W^OV^T + (N - n/V)^T W^E W^MLP^T
-    - (1/V)(W^U - mean) W^E^T diag(n) W^E``, residual O(eps^5). Raises ValueError on an unknown form.
+    Third order: ``(N - n/V)^T W^E + (A - a/V)^T W^E W^OV^T + (N - n/V)^T W^E W^MLP^T`` less
+    ``(1/V)(W^U - mean) W^E^T diag(n) W^E``, residual O(eps^5). Raises ValueError on an unknown form.
     """
     one_of("form", form, FORMS_U)
     N = law.bigrams()

@@ -3,6 +3,7 @@
 `runs.code` finds by reading what a maker uses. Here each maker is entered at the smallest scale under a tracer.
 """
 
+import contextlib
 import importlib
 import sys
 import threading
@@ -85,7 +86,8 @@ def calls(kind, monkeypatch):
 
     monkeypatch.setattr(runs, "run", run)
     monkeypatch.setattr(runs, "find", lambda *_: None)
-    READERS[kind]()
+    with contextlib.suppress(AttributeError):  # of a reader that goes on with a run, where there is none
+        READERS[kind]()
     return found
 
 
