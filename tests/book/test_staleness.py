@@ -270,7 +270,7 @@ def test_a_kernel_has_the_callers_folders_and_nothing_else_that_shows(book, monk
     )
     assert book.execute("part/chapter")
     shown = nbformat.read(book.notebook("part/chapter"), as_version=4).cells[-1].outputs
-    said = f"module://matplotlib_inline.backend_inline {tmp_path}/texts {tmp_path}/home/kept 1 part\n4 four\n"
+    said = f"module://matplotlib_inline.backend_inline {tmp_path}/texts {tmp_path / 'home' / 'kept'} 1 part\n4 four\n"
     assert [output.text for output in shown] == [said]
     assert os.environ["MPLBACKEND"] == "agg"
 
