@@ -277,6 +277,6 @@ def test_pages_of_the_reference_are_short_and_a_link_opens_its_line(site, browse
         reader.open(path)
         assert reader.page.evaluate("document.querySelector('main').scrollHeight") < 12_000, path.name
     reader.open(site / "book" / "api" / "laws.html", f"#{name}")
-    reader.page.wait_for_function("document.querySelectorAll('details[open]').length === 1")
+    reader.page.wait_for_function("document.querySelectorAll('main details[open]').length === 1")
     assert reader.page.is_visible(f"[id='{name}']")
     assert reader.wrong == []
