@@ -30,6 +30,19 @@ def pytest_unconfigure(config):
         config.probsig_runs.cleanup()
 
 
+@pytest.fixture(autouse=True)
+def environment():
+    """A test leaves what decides a page as it found it: kernels that are started later inherit the environment."""
+
+    def deciding():
+        ours = {name: value for name, value in os.environ.items() if name.startswith(("PROBSIG_", "TQDM_", "HF_"))}
+        return ours | {name: os.environ.get(name) for name in (*THREADS, "PYTHONHASHSEED", "MPLBACKEND", "PATH")}
+
+    before = deciding()
+    yield
+    assert deciding() == before, "the test changed the environment: use monkeypatch, or put it back"
+
+
 @pytest.fixture
 def stops():
     """A draft that is asked to stop at its `at`-th look at the clock: stops(folder, at)."""

@@ -5,7 +5,6 @@ Sections that a text has nothing for are left out, and the page says which.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -49,7 +48,7 @@ class Settings:
 def report(corpus: Corpus, W: Any, tokens: Sequence[str], settings: Settings) -> str:
     """The page, HTML, about a text and where `W` is not None about an embedding on it; `tokens`: what is told of
     beside the most frequent ones. Raises ValueError for a token that is none, and for what `align` refuses."""
-    os.environ.setdefault("MPLBACKEND", "agg")
+    figures.without_windows()
     figures.use_style()
     source = given.text(corpus)
     parts: list[str] = [_facts(corpus, source, settings)]

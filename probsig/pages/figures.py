@@ -33,6 +33,11 @@ MODEL_LINES = {"linear": "-", "ffn": "--"}
 MARKERS = "osD^vPX"
 
 
+def without_windows() -> None:
+    """Draw in memory for the rest of this process, whatever display there is; for a command, not for a notebook."""
+    plt.switch_backend("agg")
+
+
 def use_style() -> None:
     """Set the style for this process; in a notebook, also sharp pictures without a program's name."""
     plt.rcdefaults()

@@ -114,19 +114,20 @@ def test_generated_text_is_made_once_and_kept(tmp_path, monkeypatch):
 
 SCRIPT = """
 import pathlib, time
-from probsig import mathematics, packaged_text, storage
+from probsig.runs import files
+from probsig.text.sources import mathematics, packages
 
 def generate(path, characters, seed):
     with open("calls", "a") as file:
         file.write("once ")
     time.sleep(1)
-    storage.write_whole(path, b'')
+    files.write_whole(path, b'')
 
-mathematics.generate, packaged_text.missing = generate, lambda name: None
+mathematics.generate, packages.missing = generate, lambda name: None
 pathlib.Path("ready-{number}").touch()
 while not pathlib.Path("ready-{other}").exists():
     time.sleep(0.01)
-packaged_text.read("dm-mathematics", pathlib.Path("cache"))
+packages.read("dm-mathematics", pathlib.Path("cache"))
 """
 
 
