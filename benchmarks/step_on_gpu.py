@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from probsig.language import networks, training
+from probsig.language import networks, training, updates
 from probsig.text.training_set import TrainingSet
 
 V, LENGTH, ROWS, STEPS = 30_000, 2048, 64, 30
@@ -52,7 +52,7 @@ def operations(model: Any, batch: int) -> float:
     return (6 * weights + 3 * scores) * batch * LENGTH
 
 
-def usual(model: Any, rows: training.Rows, recipe: training.Recipe) -> Update:
+def usual(model: Any, rows: updates.Rows, recipe: updates.Recipe) -> Update:
     """A trainer's update."""
     ids, goals = (torch.from_numpy(part.astype(np.int64)).cuda() for part in rows)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
@@ -72,9 +72,9 @@ def usual(model: Any, rows: training.Rows, recipe: training.Recipe) -> Update:
     return update
 
 
-def book(model: Any, rows: training.Rows, recipe: training.Recipe) -> Update:
+def book(model: Any, rows: updates.Rows, recipe: updates.Recipe) -> Update:
     """The book's update."""
-    update = training._Compiled(model, rows, recipe, torch.device("cuda"))
+    update = updates.CompiledUpdate(model, rows, recipe, torch.device("cuda"))
     update.ready()
     return update
 
@@ -92,7 +92,7 @@ def main() -> None:
             torch.cuda.reset_peak_memory_stats()
             model = networks.build("qwen2.5", networks.SHAPES["paper"], V, seed=0).to("cuda").train()
             begun = time.perf_counter()
-            update = way(model, rows, training.Recipe(batch=batch, length=LENGTH))
+            update = way(model, rows, updates.Recipe(batch=batch, length=LENGTH))
             order = np.random.default_rng(1).permutation(ROWS)
             losses = (
                 torch.cat([update(np.roll(order, -batch * s)[:batch].copy(), 1e-4) for s in range(12)]).cpu().numpy()

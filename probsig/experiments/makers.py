@@ -25,7 +25,7 @@ from probsig.experiments.velocity import looks as velocity_looks
 from probsig.geometry import reliability
 from probsig.geometry import small as geometry_small
 from probsig.geometry.large import Cosines, correlations, cosines
-from probsig.language import networks, training
+from probsig.language import networks, training, updates
 from probsig.language.measures import DRAWS, Measures, small
 from probsig.language.shares import Judge
 from probsig.language.signatures import LEAST, SIDES, TextSignatures
@@ -49,9 +49,9 @@ class Means:
     until: int | None = None
 
 
-def recipe_of(config: Mapping[str, Any]) -> training.Recipe:
+def recipe_of(config: Mapping[str, Any]) -> updates.Recipe:
     """The recipe of a config."""
-    return training.Recipe(**{name: config[name] for name in ("epochs", "batch", "length", "lr") if name in config})
+    return updates.Recipe(**{name: config[name] for name in ("epochs", "batch", "length", "lr") if name in config})
 
 
 def network_of(config: Mapping[str, Any], data: Any, **options: Any) -> Any:

@@ -19,7 +19,7 @@ from probsig.experiments.edited_text import CHOSEN, SIGNATURES, TEXTS
 from probsig.experiments.language_model import SCALES, looks
 from probsig.experiments.texts import Texts, unpack
 from probsig.geometry import small
-from probsig.language import training
+from probsig.language import training, updates
 from probsig.language.networks import SHAPES, build, embeddings
 from probsig.language.signatures import TextSignatures
 from probsig.language.training import Recipe
@@ -160,7 +160,7 @@ def test_a_run_is_found_again_without_its_text(stored):
 
 def test_an_interrupted_run_goes_on_to_the_same_numbers(stored, tmp_path, monkeypatch):
     """Cut off in the middle of the trainings, with the state saved at every step: each text takes up its own."""
-    plain, taken = training._Update.__call__, []
+    plain, taken = updates.Update.__call__, []
 
     def step(update, *parts):
         taken.append(1)
@@ -170,7 +170,7 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(stored, tmp_path, monkey
 
     monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path))
     monkeypatch.setattr(drafts, "EVERY", -1.0)
-    monkeypatch.setattr(training._Update, "__call__", step)
+    monkeypatch.setattr(updates.Update, "__call__", step)
     with pytest.raises(KeyError, match="power"):
         edited_text.trained("cc", TEXT, scale="smoke", seed=0)
     before = len(taken)

@@ -8,7 +8,7 @@ from probsig.experiments import heads
 from probsig.experiments.language_model import SCALES
 from probsig.experiments.texts import Texts
 from probsig.geometry import small
-from probsig.language import networks, training
+from probsig.language import networks, training, updates
 from probsig.language.networks import SHAPES, build
 from probsig.language.signatures import TextSignatures
 
@@ -87,7 +87,7 @@ def test_the_last_look_is_that_of_a_training_of_ones_own(stored, text):
     """R_cos of W_E with every signature and of each head's W_U with what stands before a token, in dense matrices."""
     data = text.data
     model = build("qwen2.5", SHAPES["smoke"], data.vocab_size, seed=1, original=data.original, heads=2)
-    recipe = training.Recipe(batch=HOW.batch, length=HOW.length, lr=HOW.lr)
+    recipe = updates.Recipe(batch=HOW.batch, length=HOW.length, lr=HOW.lr)
     training.train(model, data, recipe, seed=1, distances=[1, 4], device="cpu")
     W_E, *W_U = networks.rows(model, text.tokens, heads=True)
     got = arrays(stored[1])

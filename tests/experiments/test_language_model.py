@@ -15,7 +15,7 @@ from probsig.experiments import language_model, makers
 from probsig.experiments.language_model import at, course, data, epoch, last, looks, over, place, rows, trained
 from probsig.experiments.makers import Means
 from probsig.experiments.texts import GROUPS, Texts
-from probsig.language import training
+from probsig.language import training, updates
 from probsig.language.measures import LEADERS, Measures, small
 from probsig.language.networks import SHAPES, build, embeddings
 from probsig.runs import drafts
@@ -149,7 +149,7 @@ def test_the_start_is_that_of_the_initial_weights(models, sets, measures):
 def test_the_end_is_that_of_a_training_of_ones_own(models, sets, measures):
     own = sets.of("arxiv")
     model = build("qwen2.5", SHAPES["smoke"], own.vocab_size, seed=0, original=own.original)
-    recipe = training.Recipe(epochs=2, batch=4, length=32, lr=1e-2)
+    recipe = updates.Recipe(epochs=2, batch=4, length=32, lr=1e-2)
     training.train(model, own, recipe, seed=0, device="cpu")
     for key, W in zip(("W_E", "W_U"), embeddings(model), strict=True):
         rounded, scale = small(W[measures.kept_rows])
@@ -257,7 +257,7 @@ def test_a_model_of_a_text_of_none_is_crossed_with_its_own_texts(monkeypatch):
 def test_interrupted_a_run_goes_on_to_the_same_bits(place, tmp_path, texts, models, monkeypatch):
     monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path))
     monkeypatch.setattr(drafts, "EVERY", -1.0)  # save before every step
-    steps, plain = [], training._Update.__call__
+    steps, plain = [], updates.Update.__call__
 
     def step(update, *arguments):
         steps.append(len(steps))
@@ -265,7 +265,7 @@ def test_interrupted_a_run_goes_on_to_the_same_bits(place, tmp_path, texts, mode
             raise KeyboardInterrupt
         return plain(update, *arguments)
 
-    monkeypatch.setattr(training._Update, "__call__", step)
+    monkeypatch.setattr(updates.Update, "__call__", step)
     with pytest.raises(KeyboardInterrupt):
         trained(["arxiv"], [0], texts, epochs=2, **SMOKE)
     assert not (tmp_path / models[0].name).exists()

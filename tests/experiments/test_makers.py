@@ -15,7 +15,7 @@ from probsig.experiments import makers
 from probsig.experiments.language_model import looks
 from probsig.experiments.makers import Means
 from probsig.experiments.texts import Texts
-from probsig.language import networks, training
+from probsig.language import networks, training, updates
 from probsig.language.measures import Measures, small
 from probsig.language.networks import SHAPES, build
 from probsig.language.shares import Judge
@@ -139,7 +139,7 @@ def test_a_language_model_is_measured_at_the_steps_it_says(sets, found):
     ours = found["language_model"]
     measures = Measures(data, sets.sets, sets.groups, config["length"], config["seed"])
     model = build("qwen2.5", SHAPES["smoke"], data.vocab_size, seed=2, original=data.original)
-    recipe = training.Recipe(epochs=2, batch=4, length=16, lr=1e-2)
+    recipe = updates.Recipe(epochs=2, batch=4, length=16, lr=1e-2)
     assert recipe.epoch(data) == EPOCH and ours["data/epoch"].tolist() == [EPOCH]
     expected = {}
 

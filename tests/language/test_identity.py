@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from probsig.language import networks, training
+from probsig.language import networks, training, updates
 from probsig.runs import drafts
 from probsig.runs.drafts import Draft
 from probsig.text.sources.toy import ToyCorpus
@@ -13,7 +13,7 @@ from probsig.text.training_set import training_set
 
 DATA = training_set(ToyCorpus.of(0), 400, 150, 0, "toy", held=40)
 SHAPE = networks.Shape(layers=1, heads=2, head_dim=4, hidden=8, ffn=8)
-RECIPE = training.Recipe(batch=2, length=16, lr=1e-2)
+RECIPE = updates.Recipe(batch=2, length=16, lr=1e-2)
 OTHER = replace(DATA, ids=np.roll(DATA.ids, 1))
 CHANGES = {
     "another text of that name and size": {"data": OTHER},

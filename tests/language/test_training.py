@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from probsig import seeds
-from probsig.language import training
+from probsig.language import training, updates
 from probsig.language.networks import Shape, build, chunked_loss, embeddings, unembeddings
 from probsig.runs import drafts
 from probsig.text.training_set import IGNORED, renumbered
 
 V, TINY = 10, Shape(layers=2, heads=2, head_dim=4, hidden=8, ffn=12)
-RECIPE = training.Recipe(epochs=2, batch=4, length=6, lr=1e-2)
+RECIPE = updates.Recipe(epochs=2, batch=4, length=6, lr=1e-2)
 STEPS = 24
 
 
@@ -146,7 +146,7 @@ def test_a_batch_too_large_for_the_memory_is_cut_and_gives_the_same(monkeypatch,
     """Documents of 25 tokens leave the parts of a batch unequally many targets; a part that is refused after another
     was differentiated leaves nothing behind."""
     one, whole = trained(double=True, distances=distances, **EVERY_STEP)
-    sizes, plain = [], training.losses
+    sizes, plain = [], updates.losses
 
     def small(model, ids, goals):
         sizes.append(len(ids))
@@ -154,7 +154,7 @@ def test_a_batch_too_large_for_the_memory_is_cut_and_gives_the_same(monkeypatch,
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return plain(model, ids, goals)
 
-    monkeypatch.setattr(training, "losses", small)
+    monkeypatch.setattr(updates, "losses", small)
     other, log = trained(double=True, distances=distances, **EVERY_STEP)
     assert sizes[0] == 4 and set(sizes[6:]) == {4 // 2 ** len(refused)}
     np.testing.assert_allclose(log.arrays()["training/loss"], whole.arrays()["training/loss"], rtol=1e-6)
@@ -198,7 +198,7 @@ def test_losses_and_gradients_against_all_logits_at_once():
     model, data = network(heads=3), words()
     ids = torch.from_numpy(data.rows(6)[0][:4]).long()
     goals = torch.from_numpy(training.targets(data, 6, [1, 3, 4])[:4]).long()
-    found = training.losses(model, ids, goals)
+    found = updates.losses(model, ids, goals)
     found.mean().backward()
     mine = {name: weight.grad.clone() for name, weight in model.named_parameters()}
     model.zero_grad()
@@ -212,7 +212,7 @@ def test_losses_and_gradients_against_all_logits_at_once():
 def test_a_head_that_predicts_nothing_in_a_batch_adds_nothing():
     """Documents of 25 tokens have no pair at distance 25: the loss of that head is 0 and its matrix only decays."""
     found, log = trained(distances=[1, 25], look_at=[0, STEPS])
-    alone, _ = trained(recipe=training.Recipe(**{**vars(RECIPE), "weight_decay": 0}), distances=[1, 25])
+    alone, _ = trained(recipe=updates.Recipe(**{**vars(RECIPE), "weight_decay": 0}), distances=[1, 25])
     start = weights(network(heads=2))["more_heads.0.weight"]
     assert log.arrays()["training/loss"][1, 1] == 0
     assert np.array_equal(alone["more_heads.0.weight"], start)
@@ -252,7 +252,7 @@ def test_the_held_out_loss_is_that_of_all_its_places(monkeypatch, at_once):
 
 
 def test_the_order_is_anew_in_each_epoch_and_by_seed():
-    rows, recipe = 49, training.Recipe(epochs=3, batch=4, length=6)
+    rows, recipe = 49, updates.Recipe(epochs=3, batch=4, length=6)
     batches = list(training._batches(rows, recipe, 0, 0, 36))
     assert len(batches) == 36 and {len(batch) for batch in batches} == {4}
     epochs = [np.concatenate(batches[12 * e : 12 * e + 12]) for e in range(3)]
@@ -265,7 +265,7 @@ def test_the_order_is_anew_in_each_epoch_and_by_seed():
 
 
 def test_a_text_of_less_than_a_batch_is_one_step_an_epoch():
-    data, recipe = words(20), training.Recipe(epochs=3, batch=8, length=6, lr=1e-3)
+    data, recipe = words(20), updates.Recipe(epochs=3, batch=8, length=6, lr=1e-3)
     assert (recipe.epoch(data), recipe.steps(data)) == (1, 3)
     arrays = trained(recipe, data=data, look_at=[3])[1].arrays()
     assert arrays["steps"].tolist() == [3] and np.isfinite(arrays["training/loss"]).all()
@@ -274,8 +274,8 @@ def test_a_text_of_less_than_a_batch_is_one_step_an_epoch():
 def test_steps_of_a_recipe():
     data = words()  # 300 tokens: 49 rows of 6
     numbers = ((1, 1), (1, 4), (3, 10))
-    assert [training.Recipe(epochs=e, batch=b, length=6).steps(data) for e, b in numbers] == [49, 12, 12]
-    last = training.Recipe(batch=1, length=299)
+    assert [updates.Recipe(epochs=e, batch=b, length=6).steps(data) for e, b in numbers] == [49, 12, 12]
+    last = updates.Recipe(batch=1, length=299)
     assert last.steps(data) == len(data.rows(299)[0]) == 1
 
 
@@ -525,7 +525,7 @@ def test_broken_off_after_some_steps_a_run_has_taken_those(whole):
     assert same(trained(until=0)[0], weights(network()))
 
 
-@pytest.mark.parametrize("other", [{"seed": 1}, {"recipe": training.Recipe(2, 4, 6, 1e-3)}, {"distances": [2]}])
+@pytest.mark.parametrize("other", [{"seed": 1}, {"recipe": updates.Recipe(2, 4, 6, 1e-3)}, {"distances": [2]}])
 def test_the_state_of_another_run_is_not_taken_up(tmp_path, stops, other):
     with pytest.raises(drafts.Stopped):
         trained(draft=stops(tmp_path / "state", 9))
@@ -541,7 +541,7 @@ def test_the_optimizer_keeps_the_rate_that_is_set_before_each_update(tmp_path, s
     model, data, recipe = network(), words(), RECIPE
     rows = data.rows(recipe.length)[0], training.targets(data, recipe.length, [1])
     monkeypatch.setattr(torch.nn.Module, "compile", lambda layer: None)  # not for a CPU
-    update = training._Compiled(model, rows, recipe, torch.device("cpu"))
+    update = updates.CompiledUpdate(model, rows, recipe, torch.device("cpu"))
     training._load(arrays, model, update.optimizer)
     update.rate.fill_(0.25)
     assert [group["lr"].item() for group in update.optimizer.param_groups] == [0.25]
@@ -595,7 +595,7 @@ def wrong(**options):
         (wrong(look_at=[3, 25]), r"step 25 is outside 0\.\.24: ask for steps of the run\."),
         (wrong(look_at=[-1, 3]), r"step -1 is outside 0\.\.24: ask for steps of the run\."),
         (
-            wrong(recipe=training.Recipe(length=300), look_at=[]),
+            wrong(recipe=updates.Recipe(length=300), look_at=[]),
             "made up has 300 tokens, shorter than one sequence of 300: take more text or a shorter sequence",
         ),
         (wrong(held=words(6, "aside")), "aside has 6 tokens, shorter than one sequence of 6: take more text"),
@@ -635,7 +635,7 @@ def test_too_small_a_memory_is_one_sentence(monkeypatch):
         sizes.append(len(ids))
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr(training, "losses", full)
+    monkeypatch.setattr(updates, "losses", full)
     with pytest.raises(MemoryError, match="too small for one row of 6 tokens: pass shorter rows or a smaller mod") as e:
         trained()
     assert isinstance(e.value.__cause__, torch.OutOfMemoryError) and sizes == [4, 2, 1]
@@ -657,5 +657,5 @@ def test_too_small_a_memory_is_one_sentence(monkeypatch):
 )
 def test_recipes_that_are_refused(numbers, message):
     with pytest.raises(ValueError, match=message):
-        training.Recipe(**numbers)
-    assert training.Recipe(weight_decay=0).weight_decay == 0
+        updates.Recipe(**numbers)
+    assert updates.Recipe(weight_decay=0).weight_decay == 0
