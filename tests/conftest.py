@@ -1,5 +1,6 @@
 """What tests share: one thread, no window, a folder of its own for new runs; work that stops in the middle."""
 
+import errno
 import os
 import tempfile
 
@@ -60,6 +61,27 @@ def stops():
             return self.stop.is_set()
 
     return Stops
+
+
+@pytest.fixture
+def full():
+    """A disk that is full at one of several calls: wrap, seen = full(at), and `wrap(call)` fails at the `at`-th."""
+
+    def disk(at):
+        seen = []
+
+        def wrap(true):
+            def call(*arguments, **options):
+                seen.append(true)
+                if len(seen) == at + 1:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+                return true(*arguments, **options)
+
+            return call
+
+        return wrap, seen
+
+    return disk
 
 
 @pytest.fixture(scope="module")

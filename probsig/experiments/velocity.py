@@ -7,6 +7,7 @@ identity in their place. It is looked at ever further apart, and keeps what `lan
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -45,6 +46,18 @@ def held_until(steps: ArrayLike, shares: ArrayLike) -> float:
     return float(steps[under[0]]) if under.size else float("inf")
 
 
+def asked(
+    name: str, texts: Texts, *, architecture: str, scale: str, seed: int, init: str | float
+) -> tuple[dict[str, Any], Callable[[], Any]]:
+    """The config of a model of the text `name` whose velocity is looked at, and the promise of its training sets."""
+    one_of("architecture", architecture, ARCHITECTURES)
+    one_of("scale", scale, ROWS)
+    how = SCALES[scale]
+    config = {"corpus": name, "architecture": architecture, "scale": scale, "seed": seed, "init": init}
+    config |= asdict(how) | {"rows": ROWS[scale], **texts.identity([name])}
+    return config, functools.partial(texts.sets, [name], how.tokens, how.keep, how.held)
+
+
 def velocities(
     name: str,
     texts: Texts,
@@ -63,11 +76,7 @@ def velocities(
     target).
     Raises ValueError for an unknown architecture, scale or text, and what training raises.
     """
-    one_of("architecture", architecture, ARCHITECTURES)
-    one_of("scale", scale, ROWS)
-    how = SCALES[scale]
-    config = {"corpus": name, "architecture": architecture, "norms": norms, "scale": scale, "seed": seed, "init": init}
-    config |= asdict(how) | {"rows": ROWS[scale], **texts.identity([name])}
+    config, inputs = asked(name, texts, architecture=architecture, scale=scale, seed=seed, init=init)
+    config["norms"] = norms
     pieces = {"velocity": runs.Piece("probsig.experiments.makers:velocity", (config,))}
-    inputs = functools.partial(texts.sets, [name], how.tokens, how.keep, how.held)
     return runs.run("language-velocity", config, pieces, inputs=inputs, means=means)

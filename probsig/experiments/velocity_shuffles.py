@@ -7,19 +7,15 @@ whole velocity and its two parts (`language.velocity`), and again after shuffles
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from probsig import runs, seeds
-from probsig.errors import one_of
-from probsig.experiments.language_model import ARCHITECTURES, SCALES
 from probsig.experiments.makers import Means, network_of, recipe_of
 from probsig.experiments.texts import Sets, Texts
-from probsig.experiments.velocity import ROWS, looks
+from probsig.experiments.velocity import asked, looks
 from probsig.geometry import reliability
 from probsig.geometry.large import correlations, cosines
 from probsig.language import training
@@ -49,13 +45,9 @@ def shuffled(
     training/held (m, 1).
     Raises ValueError for an unknown architecture, scale or text, and what training raises.
     """
-    one_of("architecture", architecture, ARCHITECTURES)
-    one_of("scale", scale, ROWS)
-    how = SCALES[scale]
-    config = {"corpus": name, "architecture": architecture, "scale": scale, "seed": seed, "init": init, "last": LAST}
-    config |= asdict(how) | {"rows": ROWS[scale], **texts.identity([name])}
+    config, inputs = asked(name, texts, architecture=architecture, scale=scale, seed=seed, init=init)
+    config["last"] = LAST
     pieces = {"shuffles": runs.Piece("probsig.experiments.velocity_shuffles:made", (config,))}
-    inputs = functools.partial(texts.sets, [name], how.tokens, how.keep, how.held)
     return runs.run("language-shuffles", config, pieces, inputs=inputs, means=means)
 
 

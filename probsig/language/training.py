@@ -1,7 +1,7 @@
 r"""The optimiser loop of language models: next-token prediction on rows of a training set, measured and resumable.
 
-A model has one head per distance: the first is its own unembedding, and the usual model has that one, at distance 1. The
-loss is the mean over heads of their mean cross entropies; no head predicts a token of another document.
+A model has one head per distance: the first is its own unembedding, and the usual model has that one, at distance 1.
+The loss is the mean over heads of their mean cross entropies; no head predicts a token of another document.
 
 On a CPU all is float32 on one thread, so the bits do not depend on the number of threads, and several runs go side by
 side. How an update is made, on a CPU and on a GPU, is in `updates`.

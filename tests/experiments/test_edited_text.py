@@ -31,13 +31,6 @@ SHAPE = (4, OF["groups"], OF["size"])
 EPOCH = 46  # steps
 
 
-class Untouched(Texts):
-    """Texts that must not be opened."""
-
-    def _corpus(self, name):
-        raise AssertionError("a text was opened")
-
-
 TEXT = Texts(scale="smoke")
 
 
@@ -145,8 +138,8 @@ def test_the_attention_signature_moves_less_than_the_next_token(stored):
     assert moved["next"] > 0.1 and abs(moved["attention"]) < moved["next"] / 2 and abs(moved["previous"]) < 0.01
 
 
-def test_a_run_is_found_again_without_its_text(stored):
-    untouched = Untouched(scale="smoke")
+def test_a_run_is_found_again_without_its_text(stored, untouched):
+    untouched = untouched(scale="smoke")
     again = edited_text.trained("cc", untouched, scale="smoke", seed=0)
     assert again.origin == "runs" and again.name == stored.name
     with pytest.raises(AssertionError, match="a text was opened"):
@@ -187,9 +180,9 @@ def test_scales_fit_their_texts():
         assert 4 * of["groups"] * of["size"] <= of["last"] - of["first"] and of["size"] % 2 == 0
 
 
-def test_an_unknown_scale_is_one_sentence():
+def test_an_unknown_scale_is_one_sentence(untouched):
     with pytest.raises(ValueError, match=r"^scale is 'paper': pass one of 'smoke', 'laptop'\.$"):
-        edited_text.trained("cc", Untouched(scale="smoke"), scale="paper", seed=0)
+        edited_text.trained("cc", untouched(scale="smoke"), scale="paper", seed=0)
 
 
 ARMS = (4, 3, 4)

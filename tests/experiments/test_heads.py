@@ -6,7 +6,6 @@ import pytest
 from probsig import seeds
 from probsig.experiments import heads
 from probsig.experiments.language_model import SCALES
-from probsig.experiments.texts import Texts
 from probsig.geometry import small
 from probsig.language import networks, training, updates
 from probsig.language.networks import SHAPES, build
@@ -14,18 +13,6 @@ from probsig.language.signatures import TextSignatures
 
 HOW = SCALES["smoke"]
 STEPS = 46
-
-
-class Untouched(Texts):
-    """Texts that must not be opened."""
-
-    def _corpus(self, name):
-        raise AssertionError("a text was opened")
-
-
-@pytest.fixture(scope="module")
-def texts():
-    return Texts(scale="smoke")
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +29,13 @@ def arrays(run):
     return {name.removeprefix("heads/"): array for name, array in run.arrays.items()}
 
 
-def test_a_run_is_made_once_and_found_without_its_text(stored):
+def test_a_run_is_made_once_and_found_without_its_text(stored, untouched):
     one, two = stored
     assert [run.origin for run in stored] == ["new", "new"] and one.name != two.name
-    again = heads.trained("cc", Untouched(scale="smoke"), distances=(2,), scale="smoke", seed=1)
+    again = heads.trained("cc", untouched(scale="smoke"), distances=(2,), scale="smoke", seed=1)
     assert (again.origin, again.name) == ("runs", one.name)
     with pytest.raises(AssertionError, match="a text was opened"):
-        heads.trained("cc", Untouched(scale="smoke"), distances=[2], scale="smoke", seed=2)
+        heads.trained("cc", untouched(scale="smoke"), distances=[2], scale="smoke", seed=2)
     assert two.config == {
         "corpus": "cc", "architecture": "qwen2.5", "scale": "smoke", "seed": 1, "distances": [1, 4], "tokens": 6_000,
         "held": 500, "keep": 200, "shape": "smoke", "batch": 4, "length": 32, "lr": 0.01, "looks": 4,

@@ -27,18 +27,6 @@ SMOKE = {"scale": "smoke", "tokens": TOKENS, "beside": BESIDE}
 EPOCH = 19  # steps
 
 
-class Untouched(Texts):
-    """Texts that must not be opened."""
-
-    def _corpus(self, name):
-        raise AssertionError("a text was opened")
-
-
-@pytest.fixture(scope="module")
-def texts():
-    return Texts(scale="smoke")
-
-
 @pytest.fixture(scope="module")
 def models(place, texts):
     return trained(["arxiv"], [0, 1], texts, epochs=2, **SMOKE)["arxiv"]
@@ -194,8 +182,8 @@ def test_two_seeds_differ_in_weights_and_order_and_not_in_the_text(models):
     assert (one["model/training/loss"][1:] != other["model/training/loss"][1:]).all()
 
 
-def test_a_run_is_found_again_without_opening_a_text(models):
-    again = trained(["arxiv"], [0], Untouched(scale="smoke"), epochs=2, **SMOKE)["arxiv"][0]
+def test_a_run_is_found_again_without_opening_a_text(models, untouched):
+    again = trained(["arxiv"], [0], untouched(scale="smoke"), epochs=2, **SMOKE)["arxiv"][0]
     assert again.origin == "runs" and again.name == models[0].name and again.code == "this"
     for name, array in models[0].arrays.items():
         assert np.array_equal(again.arrays[name], array, equal_nan=array.dtype.kind == "f"), name
@@ -232,7 +220,7 @@ def run_name(name, seed, **options):
     """The name that a run would have."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(language_model.runs, "run", lambda kind, config, *_, **__: runs_results.name_of(kind, config))
-        return trained([name], [seed], Untouched(scale="smoke"), **options)[name][0]
+        return trained([name], [seed], Texts(scale="smoke"), **options)[name][0]
 
 
 def test_a_model_of_a_text_of_none_is_crossed_with_its_own_texts(monkeypatch):
@@ -337,10 +325,10 @@ def test_a_file_of_ones_own_is_found_by_what_stands_in_it(place, tmp_path, monke
 
 @pytest.mark.parametrize("scale", ["laptop", "paper"])
 @pytest.mark.parametrize("says", ["1", "true"])
-def test_ci_trains_nothing_long(place, monkeypatch, scale, says):
+def test_ci_trains_nothing_long(place, monkeypatch, scale, says, untouched):
     monkeypatch.setenv("CI", says)
     with pytest.raises(runs_results.MissingRun, match=f"language-model-{scale}-seed0-.* is not in results/"):
-        trained(["arxiv"], [0], Untouched(scale=scale), scale=scale)
+        trained(["arxiv"], [0], untouched(scale=scale), scale=scale)
 
 
 @pytest.mark.parametrize(

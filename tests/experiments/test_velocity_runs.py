@@ -5,24 +5,11 @@ import pytest
 
 from probsig.experiments import velocity
 from probsig.experiments.language_model import SCALES
-from probsig.experiments.texts import Texts
 from probsig.language.networks import SHAPES, build
 from probsig.language.shares import Judge
 from probsig.language.velocity import FORMS, without_norms
 
 HOW = SCALES["smoke"]
-
-
-class Untouched(Texts):
-    """Texts that must not be opened."""
-
-    def _corpus(self, name):
-        raise AssertionError("a text was opened")
-
-
-@pytest.fixture(scope="module")
-def texts():
-    return Texts(scale="smoke")
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +34,11 @@ def test_looks_double(last, steps):
     assert velocity.looks(last) == steps
 
 
-def test_a_run_is_made_once_and_found_without_its_text(stored):
+def test_a_run_is_made_once_and_found_without_its_text(stored, untouched):
     normed, bare = stored
     assert [run.origin for run in stored] == ["new", "new"] and normed.name != bare.name
     options = {"architecture": "llama-2", "scale": "smoke", "seed": 3}
-    again = velocity.velocities("cc", Untouched(scale="smoke"), norms=True, **options)
+    again = velocity.velocities("cc", untouched(scale="smoke"), norms=True, **options)
     assert (again.origin, again.name) == ("runs", normed.name)
     assert bare.config == {
         "corpus": "cc", "architecture": "llama-2", "norms": False, "scale": "smoke", "seed": 3, "init": "vocab",
@@ -99,10 +86,10 @@ def test_without_norms_the_stack_explains_the_start(stored):
     assert all(above[FORMS.index(form)] for form in ("centred", "third_order", "stack"))
 
 
-def test_errors_name_the_culprit(place):
+def test_errors_name_the_culprit(place, untouched):
     def asked(**changed):
         options = {"architecture": "qwen2.5", "norms": True, "scale": "smoke", "seed": 0} | changed
-        return velocity.velocities("cc", Untouched(scale="smoke"), **options)
+        return velocity.velocities("cc", untouched(scale="smoke"), **options)
 
     with pytest.raises(ValueError, match=r"^scale is 'paper': pass one of 'smoke', 'laptop'\.$"):
         asked(scale="paper")

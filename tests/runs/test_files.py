@@ -154,19 +154,9 @@ def test_a_lock_below_a_plain_file_is_refused_in_a_sentence(tmp_path):
 
 @pytest.mark.parametrize("write", ["run", "draft"])
 @pytest.mark.parametrize("at", range(6))
-def test_wherever_the_disk_is_full_the_old_state_loads(at, write, tmp_path, monkeypatch):
+def test_wherever_the_disk_is_full_the_old_state_loads(full, at, write, tmp_path, monkeypatch):
     """Two files are opened, brought to the disk and renamed: six points, each of which fails."""
-    seen = []
-
-    def fails(true):
-        def call(*arguments, **options):
-            seen.append(true)
-            if len(seen) == at + 1:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            return true(*arguments, **options)
-
-        return call
-
+    fails, seen = full(at)
     save, load = writer(write, tmp_path / "run")
     save(1, 3)
     before = sorted(os.listdir(tmp_path / "run"))
@@ -235,7 +225,7 @@ for last in range(1, 20):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.parametrize("write", ["run", "draft"])
-def test_wherever_it_is_killed_the_old_state_loads_or_the_new_one(write, tmp_path):
+def test_wherever_it_is_killed_the_old_state_loads_or_the_new_one(full, write, tmp_path):
     command = [sys.executable, "-c", KILLS, str(Path(__file__).parent), write, str(tmp_path)]
     made = subprocess.run(command, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr

@@ -1,6 +1,5 @@
 """What is promoted is what it says that it is, and is in results/ whole or not at all."""
 
-import errno
 import json
 import os
 import shutil
@@ -152,19 +151,9 @@ def test_what_is_there_stays(run, capsys):
 
 
 @pytest.mark.parametrize("at", range(8))
-def test_wherever_it_breaks_off_results_has_the_run_or_nothing(at, run, monkeypatch, capsys):
+def test_wherever_it_breaks_off_results_has_the_run_or_nothing(full, at, run, monkeypatch, capsys):
     """Two files are opened, brought to the disk and renamed, then their folder is renamed, then the old one goes."""
-    seen = []
-
-    def fails(true):
-        def call(*arguments, **options):
-            seen.append(true)
-            if len(seen) == at + 1:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            return true(*arguments, **options)
-
-        return call
-
+    fails, seen = full(at)
     with monkeypatch.context() as patch:
         for home, name in [(os, "fsync"), (os, "replace"), (os, "rename"), (promote.shutil, "rmtree")]:
             patch.setattr(home, name, fails(getattr(home, name)))
