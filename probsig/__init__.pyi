@@ -4,6 +4,7 @@ from .answers.alignment import align
 from .answers.beside import beside
 from .answers.kinship import group
 from .answers.neighbours import nearest
+from .answers.windows import windows
 from .counts.bigrams import count
 from .geometry.small import cosine, cosine_correlation, order_correlation, pca, permutation_null
 from .language.checkpoints import load_embeddings
@@ -53,4 +54,5 @@ __all__ = [
     "train",
     "training_set",
     "velocity",
+    "windows",
 ]

@@ -33,6 +33,17 @@ class Near:
     rows: NDArray[np.float64]
     ends: NDArray[np.float64]
 
+    def __add__(self, other: Near) -> Near:
+        """What stands near the same tokens in two texts together."""
+        if not np.array_equal(self.tokens, other.tokens):
+            raise ValueError("Two tallies are of different tokens: add those of the same.")
+        return Near(self.tokens, self.rows + other.rows, self.ends + other.ends)
+
+    def of(self, tokens: Sequence[int]) -> Near:
+        """The rows of some of its tokens."""
+        place = {int(token): at for at, token in enumerate(self.tokens)}
+        return Near(np.asarray(tokens, dtype=np.int64), self.rows[[place[int(token)] for token in tokens]], self.ends)
+
 
 def near(
     corpus: Countable, tokens: Sequence[int], distances: tuple[int, int], weights: ArrayLike | None = None

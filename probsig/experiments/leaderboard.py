@@ -29,8 +29,8 @@ class Standing:
 
     each (seeds, n): R_cos of every seed; null (n,): 97.5 % of shuffles among tokens of a similar frequency, the mean
     over seeds; ceiling (n,): the joint ceiling of one seed, from the text's halves and from what seeds share, nan where
-    there is one seed. together and single (seeds,): held-out R_cos of all statistics by `fitted`, and of the best one; weights
-    (seeds, n). tokens: C.
+    there is one seed. together and single (seeds,): held-out R_cos of all statistics by `fitted`, and of the best one;
+    weights (seeds, n). tokens: C.
     """
 
     tokens: int

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probsig import runs, seeds
-from probsig.counts.windows import near
+from probsig.counts.windows import Near, near
 from probsig.experiments import language_model
 from probsig.experiments.pretrained import Model, Opened, made_up
 from probsig.experiments.texts import NAMES, Sets, Texts, groups_of, pack
@@ -82,10 +82,9 @@ def gaps(at: NDArray[np.int64], ring: int) -> NDArray[np.int64]:
     return np.minimum(line, ring - line) if ring else line
 
 
-def signature_cosines(data: Any, tokens: Sequence[int], window: tuple[int, int], kind: str) -> NDArray[np.float64]:
+def own_cosines(found: Near, tokens: Sequence[int], kind: str) -> NDArray[np.float64]:
     """The cosines (k, k) of some tokens' window signatures, centred, without their own columns."""
-    found = near(data, tokens, window)
-    return cosines(together(found, kind, tokens), absent="zero").square().astype(float)
+    return cosines(together(found.of(tokens), kind, tokens), absent="zero").square().astype(float)
 
 
 def parts_of(corpus: Tokens, seed: int) -> list[Part]:
@@ -99,20 +98,21 @@ def groups(data: Any, members: dict[str, dict[str, int]], far: int, seed: int) -
     pairs), order (kinds, windows) and parts (kinds, PARTS, windows), R_order of the whole and of each part, and null
     (kinds, windows, 2), 2.5 and 97.5 % of shuffled orders."""
     seen = np.bincount(data.ids, minlength=data.vocab_size)
-    divided, windows, out = parts_of(data, seed), within(far), {}
-    for name, ids in members.items():
-        known = [(text, id) for text, id in ids.items() if id >= 0 and seen[id] >= LEAST]
-        if len(known) < FEWEST:
-            continue
+    often = {
+        name: [(text, id) for text, id in ids.items() if id >= 0 and seen[id] >= LEAST] for name, ids in members.items()
+    }
+    often = {name: known for name, known in often.items() if len(known) >= FEWEST}
+    every = np.unique([id for known in often.values() for _, id in known]).tolist()
+    divided, windows = parts_of(data, seed) if every else [], within(far)
+    found = [[near(part, every, window) for window in windows] for part in divided]
+    whole = [sum(column[1:], start=column[0]) for column in zip(*found, strict=True)]
+    out: Arrays = {}
+    for name, known in often.items():
         tokens = [id for _, id in known]
         at = np.array([EVERY[name].index(text) for text, _ in known])
-        gap = gaps(at, GROUPS[name])
-        squares = np.array([[signature_cosines(data, tokens, window, kind) for window in windows] for kind in KINDS])
-        parts = [
-            [[ordered(signature_cosines(part, tokens, window, kind), gap) for window in windows] for part in divided]
-            for kind in KINDS
-        ]
-        upper = np.triu_indices(len(tokens), 1)
+        gap, upper = gaps(at, GROUPS[name]), np.triu_indices(len(tokens), 1)
+        squares = np.array([[own_cosines(one, tokens, kind) for one in whole] for kind in KINDS])
+        parts = [[[ordered(own_cosines(one, tokens, kind), gap) for one in part] for part in found] for kind in KINDS]
         one = {
             "texts": pack(text for text, _ in known),
             "count": seen[tokens],
@@ -143,27 +143,28 @@ def spread_of(draws: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.quantile(draws, [0.025, 0.975])
 
 
-def statistic(text: TextSignatures, tokens: Sequence[int], name: str, kind: str, far: int) -> NDArray[np.float32]:
-    """The cosines of all pairs of one of STATISTICS of some tokens; a window ends at `far`."""
+def statistic(texts: Sequence[TextSignatures], tokens: Sequence[int], name: str, kind: str, far: int) -> list[NDArray]:
+    """The cosines of all pairs of one of STATISTICS of some tokens in a text and its two halves; a window ends at
+    `far`."""
     which, _, rest = name.partition(" ")
     if which not in ("uniform", "harmonic"):
-        return cosines(text.rows(name, tokens, kind), absent="zero").pairs
+        return [cosines(text.rows(name, tokens, kind), absent="zero").pairs for text in texts]
     low, high = (min(int(number), far) for number in rest.split("-"))
-    found = near(text.data, tokens, (low, high), weights(which, (low, high)))
-    return cosines(together(found, kind), absent="zero").pairs
+    halves = [near(half.data, tokens, (low, high), weights(which, (low, high))) for half in texts[1:]]
+    found = [sum(halves[1:], start=halves[0]), *halves]
+    return [cosines(together(one, kind), absent="zero").pairs for one in found]
 
 
 def leaders(data: TrainingSet, length: int, far: int) -> Arrays:
     """Of the MOST most frequent tokens: tokens (C,) of the tokenizer, frequency (C,), pairs (statistics, pairs) in 8
     bits and scale (statistics,), and ceilings (statistics,), the square root of the reliability from two halves."""
-    text = TextSignatures(data, length)
-    tokens = text.tokens[:MOST]
-    halves = [TextSignatures(half, length) for half in data.halves(0)]
+    texts = [TextSignatures(one, length) for one in (data, *data.halves(0))]
+    tokens = texts[0].tokens[:MOST]
     whole, ceilings = [], []
     for name, kind in statistics(far):
-        pairs = statistic(text, tokens.tolist(), name, kind, far).astype(float)
-        whole.append(pairs - pairs.mean())
-        r = geometry_small.pearson(*(statistic(half, tokens.tolist(), name, kind, far) for half in halves))
+        pairs, *halves = statistic(texts, tokens.tolist(), name, kind, far)
+        whole.append(pairs - pairs.mean(dtype=float))
+        r = geometry_small.pearson(*halves)
         ceilings.append(np.sqrt(2 * r / (1 + r)) if r > 0 else np.nan)
     rows, scale = small(np.array(whole))
     return {

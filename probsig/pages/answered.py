@@ -94,6 +94,26 @@ def group(found: Any) -> NDArray[Any]:
     return axes
 
 
+def windows(found: Any) -> NDArray[Any]:
+    """R_order by window, and with an embedding R_cos by window, each over the range of its shuffles. Axes (1,) or
+    (2,)."""
+    panels = [(found.order, found.null, "order of the group", found.text)]
+    if found.name:
+        panels.append((found.r_cos, found.r_null, "correlation of cosines", found.name))
+    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.0), layout="constrained", squeeze=False)
+    at = np.arange(len(found.within))
+    for ax, (values, null, what, name) in zip(axes[0], panels, strict=True):
+        low, high = np.array([_ends(one) for one in null]).T
+        ax.bar(at, high - low, 0.6, low, color=GREY)
+        ax.plot(at, values, "o-", color=COLOURS[0])
+        ax.axhline(0, color="black", linewidth=0.8)
+        ax.set(xticks=at, xlabel="distance in tokens", ylabel=what)
+        ax.set_xticklabels(found.names)
+        ax.set_title(_plain(name), fontsize="medium")
+    figure.suptitle(_plain(f"{len(found.tokens)} {found.group}"), fontsize="medium")
+    return axes[0]
+
+
 def _plane(ax: Axes, points: NDArray[np.float64], shares: NDArray[np.float64], names: list[str]) -> None:
     ax.plot(points[:, 0], points[:, 1], color=GREY, linewidth=0.8, zorder=1)
     ax.scatter(points[:, 0], points[:, 1], s=14, color=COLOURS[0], zorder=2)
