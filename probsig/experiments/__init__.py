@@ -23,7 +23,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "language-survey": ("probsig.experiments.surveys:surveyed", "probsig.experiments.surveys:estimated"),
     "language-shared": ("probsig.experiments.surveys:compared",),
     "language-pretrained": ("probsig.experiments.pretrained:surveyed",),
-    "language-windows": ("probsig.experiments.windows:of_text", "probsig.experiments.windows:of_pretrained"),
+    "language-windows": ("probsig.experiments.windows:of_text",),
+    "language-follows": ("probsig.experiments.windows:of_pretrained",),
     "language-cost": ("probsig.experiments.costs:measured",),
 }
 """What makes each kind of run, as "module:function"."""

@@ -2,8 +2,8 @@ r"""Windows of growing distance: the order of groups in a text, and which statis
 
 A run of the kind "language-windows" trains nothing. It holds, of each text, the cosines of 16 statistics over its most
 frequent tokens, with what the text's noise allows, and the cosines of five groups of tokens in four windows, over the
-whole text and over four parts of its documents. With a pretrained model the texts are pooled, and its rows are held
-against the same.
+whole text and over four parts of its documents. One of the kind "language-follows" has the same of all texts pooled,
+read by a pretrained model's tokenizer, and the model's rows held against it.
 
 A pair's cosine is stored in 8 bits, minus the mean over all pairs, which no correlation sees.
 
@@ -38,6 +38,7 @@ KINDS = ("mstar", "ppmi")
 GROUPS = {"months": 12, "weekdays": 7, "numbers": 0, "digits": 0, "letters": 0}
 """The groups, and how many members a group has that comes back to its start; 0 for a line."""
 PARTS, DRAWS, MOST, LEAST, FEWEST = 4, 999, 150, 50, 4
+DOCUMENTS = 40  # at least, for parts of a text
 STATISTICS = (
     *(("next", kind) for kind in ("raw", "centred", "ppmi", "support")),
     ("previous", "centred"),
@@ -221,7 +222,19 @@ def of_model(model: Model, texts: Texts, *, furthest: int = 64) -> runs.Run:
         return Opened(made_up(corpora.counts(names[0]), corpora.corpora[names[0]].tokenizer, texts.seed), corpora)
 
     pieces = {"model": runs.Piece("probsig.experiments.windows:of_pretrained", (list(names), furthest, texts.seed))}
-    return runs.run("language-windows", config, pieces, inputs=opened)
+    return runs.run("language-follows", config, pieces, inputs=opened)
+
+
+def pooled(each: Sequence[Tokens]) -> TrainingSet:
+    """Texts of one tokenizer one after the other, their documents kept apart; where these are fewer than DOCUMENTS they
+    are cut, so that the text has parts."""
+    ids = np.concatenate([np.asarray(one.ids, dtype=np.uint32) for one in each])
+    starts = np.cumsum([0, *(len(one.ids) for one in each)])
+    offsets = np.concatenate([[0], *(one.offsets[1:] + start for one, start in zip(each, starts, strict=False))])
+    if len(offsets) <= DOCUMENTS:
+        offsets = np.union1d(offsets, np.linspace(0, len(ids), DOCUMENTS + 1).round())
+    every = np.arange(each[0].vocab_size)
+    return TrainingSet("pooled", ids, offsets.astype(np.int64), every, len(every))
 
 
 def of_pretrained(names: Sequence[str], far: int, seed: int, inputs: Opened) -> Arrays:
@@ -229,11 +242,7 @@ def of_pretrained(names: Sequence[str], far: int, seed: int, inputs: Opened) -> 
     tokens of `leaders`; of each group W (pairs,), W_order, W_null (2,), follows (kinds, windows), R_cos with each
     window, and follows_null (kinds, windows, 2)."""
     each = [inputs.corpora.corpora[name] for name in names]
-    ids = np.concatenate([np.asarray(one.ids, dtype=np.uint32) for one in each])
-    starts = np.cumsum([0, *(len(one.ids) for one in each)])
-    offsets = np.concatenate([[0], *(one.offsets[1:] + start for one, start in zip(each, starts, strict=False))])
-    every = np.arange(each[0].vocab_size)
-    data = TrainingSet("pooled", ids, offsets.astype(np.int64), every, len(every))
+    data = pooled(each)
     members = {name: ids for name, ids in groups_of(each[0].tokenizer).items() if name in GROUPS}
     size = inputs.checkpoint.shape[0]
     members = {name: {text: id for text, id in ids.items() if id < size} for name, ids in members.items()}

@@ -1,5 +1,7 @@
 """The runs of windows: against loops and closed cases on made-up text; the leaderboard's numbers by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -98,3 +100,11 @@ def test_a_standing_of_two_like_seeds_has_the_ceiling_of_the_text():
 def test_pairs_of_tokens_that_are_left_out_are_left_out():
     there = np.array([True, True, False, True])
     assert leaderboard.kept_pairs(there).tolist() == [True, False, True, False, True, False]
+
+
+def test_one_long_document_is_cut_so_that_it_has_parts():
+    corpus = ToyCorpus.of(0, documents=60)
+    one = replace(corpus, offsets=np.array([0, len(corpus.ids)]))
+    assert len(windows.pooled([one]).offsets) == 41 and len(windows.pooled([corpus]).offsets) == 61
+    both = windows.pooled([corpus, corpus])
+    assert both.offsets[60] == len(corpus.ids) and both.offsets[-1] == 2 * len(corpus.ids)
