@@ -1,7 +1,8 @@
-"""Heatmaps with every token's name, large enough to read on a telephone.
+"""Heatmaps and planes with every token's name, large enough to read on a telephone.
 
 `figures.heatmaps` writes a few ticks and suits numbered tokens. Here the rows say which tokens they are: each line of
-panels is as high as its names need, and columns stand in the order of the rows.
+panels is as high as its names need, and columns stand in the order of the rows. In a plane the names stand around the
+points, where near points don't make them run into each other.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from probsig.pages.figures import WIDTH
 from probsig.pages.words import visible
@@ -79,3 +81,41 @@ def heatmaps(
             bar.locator = MaxNLocator(4)
             bar.update_ticks()
     return figure
+
+
+def around(ax: Axes, points: ArrayLike, names: Sequence[str], closed: bool = True) -> None:
+    """Points (n, 2) joined in their order, `closed` back to the first, on an axis without ticks; each name stands on a
+    circle about them, in the direction of its point as far as the others leave room, and a thin line leads to it."""
+    dots = np.asarray(points, dtype=float)
+    dots = dots - dots.mean(axis=0)
+    dots = dots / (np.abs(dots).max() * 2**0.5 or 1.0)
+    angles = apart(np.arctan2(dots[:, 1], dots[:, 0]), min(0.45, 2 * np.pi / max(len(dots), 1)))
+    ax.plot(*(np.vstack([dots, dots[:1]]) if closed else dots).T, color="#999999", linewidth=1)
+    ax.plot(*dots.T, ".", color="#333333", markersize=5)
+    for dot, angle, name in zip(dots, angles, names, strict=True):
+        place = 1.22 * np.array([np.cos(angle), np.sin(angle)])
+        ax.plot(*np.array([dot, 0.86 * place]).T, color="#cccccc", linewidth=0.6, zorder=0)
+        ax.text(*place, visible(name), ha="center", va="center", fontsize=SIZE)
+    ax.set(xticks=[], yticks=[], xlim=(-1.5, 1.5), ylim=(-1.35, 1.35), aspect="equal")
+    ax.spines[:].set_visible(False)
+
+
+def apart(angles: ArrayLike, gap: float) -> NDArray[np.float64]:
+    """Angles (n,), moved as little as some pushing needs so that neighbours around the circle are `gap` apart.
+
+    >>> apart([0.0, 0.0, 3.0], 0.4).round(2).tolist()
+    [-0.2, 0.2, 3.0]
+    """
+    out = np.array(angles, dtype=float)
+    order = np.argsort(out, kind="stable")
+    for _ in range(500):
+        moved = False
+        for a, b in zip(order, np.roll(order, -1), strict=True):
+            between = (out[b] - out[a]) if b != order[0] else (out[b] - out[a] + 2 * np.pi)
+            if a != b and between < gap - 1e-9:
+                out[a] -= (gap - between) / 2
+                out[b] += (gap - between) / 2
+                moved = True
+        if not moved:
+            break
+    return out

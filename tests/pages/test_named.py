@@ -78,3 +78,27 @@ def test_what_is_no_number_is_grey_and_limits_hold():
 def test_what_does_not_fit_is_refused(call, said):
     with pytest.raises(ValueError, match=said):
         call()
+
+
+def test_names_around_points_do_not_run_into_each_other_and_keep_their_order():
+    stream = np.random.default_rng(0)
+    for points in (stream.standard_normal((12, 2)), np.repeat(stream.standard_normal((4, 2)), 3, axis=0)):
+        figure, ax = plt.subplots(figsize=(2.1, 2.3))
+        named.around(ax, points, [f"m{i:02}" for i in range(12)])
+        figure.draw_without_rendering()
+        boxes = [text.get_window_extent() for text in ax.texts]
+        assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+        assert [text.get_text() for text in ax.texts][3] == "m03"
+
+
+def test_angles_that_are_apart_stay_and_others_are_moved_apart():
+    assert named.apart([0.0, 1.0, 2.0], 0.5).tolist() == [0.0, 1.0, 2.0]
+    crowd = named.apart(np.zeros(12), 2 * np.pi / 12)
+    turns = np.sort(crowd % (2 * np.pi))
+    assert np.diff(np.append(turns, turns[0] + 2 * np.pi)).min() > 0.5
+
+
+def test_a_line_is_not_closed():
+    _, ax = plt.subplots()
+    named.around(ax, [[0, 0], [1, 0], [1, 1]], "abc", closed=False)
+    assert len(ax.lines[0].get_xdata()) == 3
