@@ -129,4 +129,4 @@ def fitted(
         single = max(range(len(X)), key=lambda s: geometry_small.pearson(X[s, train], y[train]))
         scores = (geometry_small.pearson(w @ X[:, test], y[test]), geometry_small.pearson(X[single, test], y[test]))
         found.append((w, *scores))
-    return tuple(np.mean([one[k] for one in found], axis=0) for k in range(3))  # type: ignore[return-value]
+    return tuple(np.mean([one[k] for one in found], axis=0) for k in range(3))
