@@ -95,7 +95,7 @@ def around(ax: Axes, points: ArrayLike, names: Sequence[str], closed: bool = Tru
     for dot, angle, name in zip(dots, angles, names, strict=True):
         place = 1.22 * np.array([np.cos(angle), np.sin(angle)])
         ax.plot(*np.array([dot, 0.86 * place]).T, color="#cccccc", linewidth=0.6, zorder=0)
-        ax.text(*place, visible(name), ha="center", va="center", fontsize=SIZE)
+        ax.text(place[0], place[1], visible(name), ha="center", va="center", fontsize=SIZE)
     ax.set(xticks=[], yticks=[], xlim=(-1.5, 1.5), ylim=(-1.35, 1.35), aspect="equal")
     ax.spines[:].set_visible(False)
 
