@@ -58,7 +58,7 @@ replay: .venv/installed  ## make the first steps of stored runs of older code ag
 	@$(BIN)/python scripts/replay.py $(RUN)
 
 test: .venv/installed  ## unit tests, doctests, every notebook by strict nbval, the built pages in a browser
-	$(BIN)/python -m pytest --nbval -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest --nbval -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed  ## ruff on code and notebooks, types, spelling, the pairs
 	$(BIN)/pre-commit run --all-files

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -77,8 +78,16 @@ class Comparison:
     orders: dict[str, theory_orders.Order]
 
     def matches(self, form: str) -> int:
-        """The highest order in eps through which the form agrees with the flow; 0 when it misses the leading one."""
-        return round(self.orders[form].slope) - 1
+        """The highest order in eps through which the form agrees with the flow, one below that of its residual.
+
+        0 where the form misses the leading order, so that the residual falls no faster than the velocity or is above
+        it, and where the residual's slope is no whole number: then the map is not smooth at zero, or the weights are
+        not small.
+        """
+        residual, velocity = self.orders[form], self.orders["velocity"]
+        order = round(residual.slope)
+        smaller = (residual.values < velocity.values).all() and residual.slope > velocity.slope + 0.5
+        return order - 1 if smaller and abs(residual.slope - order) < 0.1 else 0
 
     def __str__(self) -> str:
         lines = [
@@ -109,6 +118,29 @@ def _hadamard(law: Distribution, W_E: Array, W_U: Array, module: HiddenMap) -> A
     return result
 
 
+def _look(module: HiddenMap, law: Distribution, W_E: Array) -> None:
+    """Raise ValueError where the module is no differentiable map of one sequence's embeddings to one hidden vector."""
+    embeddings = torch.as_tensor(W_E[law.X]).requires_grad_()
+    given = embeddings * 1  # a leaf may not be changed, and torch says so in other words
+    H = module(given)
+    shape = (len(law.X), W_E.shape[1])
+    if not isinstance(H, torch.Tensor):
+        raise ValueError(f"The module returns a {type(H).__name__}: it must return a tensor (n, d), here {shape}.")
+    if H.shape != shape or H.dtype != torch.float64:
+        found = f"a tensor {tuple(H.shape)} of {str(H.dtype).removeprefix('torch.')}"
+        raise ValueError(f"The module returns {found}: it must return (n, d), here {shape}, in float64.")
+    if not torch.equal(given, embeddings):
+        raise ValueError("The module changes the embeddings that it is given: let it work on a copy of them.")
+    if not H.requires_grad or torch.autograd.grad(H.sum(), embeddings, allow_unused=True)[0] is None:
+        raise ValueError("What the module returns has no gradient with respect to the embeddings: leave out detach().")
+    again, more = (module(part * 1).detach() for part in (embeddings, torch.cat([embeddings, 2 * embeddings])))
+    if torch.equal(H, again) and not torch.allclose(H, more[: len(H)], rtol=1e-9, atol=1e-12):
+        raise ValueError(
+            "A sequence's hidden vector depends on the other sequences of the batch, as with BatchNorm in training: "
+            "call module.eval() first."
+        )
+
+
 @sdpa_kernel(SDPBackend.MATH)  # torch's fused attention has no second derivative
 def compare(
     law: Distribution,
@@ -122,7 +154,8 @@ def compare(
     The module is converted to float64 in place; its own weights stay fixed while W_E and W_U are ``scale`` times a
     standard normal direction per seed.
     A map that draws random numbers, such as dropout in training mode, is no function of its input and fails.
-    Raises ValueError where the module does not return (n, d) and as ``residual_order`` does.
+    Raises ValueError where the module does not return (n, d) in float64, has no gradient, changes its input or mixes
+    the sequences of a batch, and as ``residual_order`` does.
 
     >>> from probsig.laws.distribution import Distribution
     >>> law = Distribution(X=[[0, 1], [1, 2]], y=[2, 0], weight=[1, 2], vocab_size=3)
@@ -134,8 +167,15 @@ def compare(
     labels: residual of order 3.00, matches through order 2
     labels and pairs: residual of order 3.00, matches through order 2
     """
+    if not callable(module):
+        raise ValueError(f"module is {module!r}: pass a torch module or a function of tensors")
+    if isinstance(hidden_size, bool) or not isinstance(hidden_size, Integral) or hidden_size < 1:
+        raise ValueError(f"hidden_size is {hidden_size!r}: pass an integer of at least 1")
+    if len(seeds) == 0:
+        raise ValueError("seeds is empty: pass at least one seed")
     module = TorchModel(module).module
     W_E, W_U = theory_orders.directions(law, hidden_size, seeds[0])
+    _look(module, law, W_E)
     ours = flow.velocity(law, W_E, W_U, TorchModel(module))
     exact = by_autograd(law, W_E, W_U, module)
     errors = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(ours, exact, strict=True)]

@@ -80,3 +80,83 @@ def test_unknown_form():
     W_E, W_U = orders.directions(law, 4, 0)
     with pytest.raises(ValueError, match=r"form is 'pairs'.*: pass one of 'labels', 'labels and pairs'"):
         selection.expansion(law, W_E, W_U, lambda E: E.sum(dim=1), "pairs")
+
+
+class Norm(torch.nn.Module):
+    """A sum of embeddings behind a normalisation."""
+
+    def __init__(self, norm):
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, E):
+        return self.norm(E.sum(dim=1))
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (
+            lambda E: 2 * E,
+            r"The module returns a tensor \(9, 3, 8\) of float64: it must return \(n, d\), here \(9, 8\)",
+        ),
+        (lambda E: E.sum(dim=1)[:, :3], r"returns a tensor \(9, 3\) of float64"),
+        (lambda E: E.sum(dim=1).float(), r"returns a tensor \(9, 8\) of float32: .*, in float64"),
+        (
+            lambda E: (E.sum(dim=1), None),
+            r"The module returns a tuple: it must return a tensor \(n, d\), here \(9, 8\)",
+        ),
+        (lambda E: E.sum(dim=1).detach().numpy(), "returns a ndarray"),
+        (lambda E: E.sum(dim=1).detach(), "has no gradient with respect to the embeddings"),
+        (lambda E: torch.ones(len(E), 8, dtype=E.dtype, requires_grad=True), "has no gradient with respect"),
+        (lambda E: E.mul_(2).sum(dim=1), "changes the embeddings"),
+        (Norm(torch.nn.BatchNorm1d(8)), "depends on the other sequences of the batch, .* call module.eval"),
+        (lambda E: E.sum(dim=1) - E.sum(dim=1).mean(dim=0), "depends on the other sequences"),
+        ("gpt2", "module is 'gpt2': pass a torch module or a function"),
+    ],
+)
+def test_what_is_no_map_of_one_sequence_is_refused_in_one_sentence(module, message):
+    law = tasks.TASKS["mod"](range(3), range(5, 8), vocab_size=16)
+    law = type(law)(law.X[:9], law.y[:9], law.weight[:9], 16)
+    with pytest.raises(ValueError, match=message) as caught:
+        selection.compare(law, module, 8)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, "8", True])
+def test_a_hidden_size_is_a_whole_number(size):
+    with pytest.raises(ValueError, match="hidden_size is .*: pass an integer of at least 1"):
+        selection.compare(small(), lambda E: E.sum(dim=1), size)
+
+
+def test_no_seed_is_named():
+    with pytest.raises(ValueError, match="seeds is empty: pass at least one seed"):
+        selection.compare(small(), lambda E: E.sum(dim=1), 8, seeds=[])
+
+
+@pytest.mark.parametrize(
+    ("module", "matched"),
+    [
+        (Norm(torch.nn.LayerNorm(8)), (0, 0)),  # at small weights it is no function of them: no order is seen
+        (Norm(torch.nn.BatchNorm1d(8).eval()), (2, 2)),  # a linear map
+        (lambda E: torch.exp(E.sum(dim=1)), (1, 2)),
+        (lambda E: E.sum(dim=1) ** 2, (0, 4)),  # the flow is of order 2, and of labels alone nothing is seen
+        (lambda E: E.sum(dim=1) ** 3, (0, 0)),  # a residual that is the velocity itself
+        (lambda E: E.abs().sum(dim=1), (0, 0)),
+    ],
+    ids=["LayerNorm", "BatchNorm", "exp", "square", "cube", "abs"],
+)
+def test_a_match_is_a_residual_of_whole_order_below_the_velocity(module, matched):
+    found = selection.compare(small(), module, 8)
+    assert tuple(found.matches(form) for form in selection.FORMS) == matched
+    assert found.proposition_1 < 1e-10
+
+
+def test_fused_attention_has_second_derivatives_here():
+    torch.manual_seed(0)
+    attention = torch.nn.MultiheadAttention(8, 2, batch_first=True)
+    module = torch.nn.Sequential()
+    module.forward = lambda E: attention.double()(E, E, E, need_weights=False)[0].mean(dim=1)
+    found = selection.compare(small(), module, 8)
+    assert abs(found.orders["labels and pairs"].slope - 3) < 0.02
+    assert found.matches("labels and pairs") == 2
