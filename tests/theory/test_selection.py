@@ -104,7 +104,7 @@ class Norm(torch.nn.Module):
         (lambda E: E.sum(dim=1).float(), r"returns a tensor \(9, 8\) of float32: .*, in float64"),
         (
             lambda E: (E.sum(dim=1), None),
-            r"The module returns a tuple: it must return a tensor \(n, d\), here \(9, 8\)",
+            r"returns a tuple: it must return a tensor \(n, d\), here \(9, 8\)",
         ),
         (lambda E: E.sum(dim=1).detach().numpy(), "returns a ndarray"),
         (lambda E: E.sum(dim=1).detach(), "has no gradient with respect to the embeddings"),
@@ -125,7 +125,7 @@ def test_what_is_no_map_of_one_sequence_is_refused_in_one_sentence(module, messa
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, "8", True])
 def test_a_hidden_size_is_a_whole_number(size):
-    with pytest.raises(ValueError, match="hidden_size is .*: pass an integer of at least 1"):
+    with pytest.raises(ValueError, match=r"hidden_size is .*: pass an integer of at least 1"):
         selection.compare(small(), lambda E: E.sum(dim=1), size)
 
 
