@@ -6,6 +6,7 @@ import difflib
 import importlib
 import warnings
 from collections.abc import Iterable
+from numbers import Integral
 from typing import Any
 
 
@@ -27,6 +28,18 @@ def one_of(what: str, value: object, allowed: Iterable[object], otherwise: str =
     if value not in allowed:
         hint = closest(value, [each for each in allowed if isinstance(each, str)]) if isinstance(value, str) else ""
         raise ValueError(f"{what} is {value!r}{hint}: pass one of {', '.join(map(repr, allowed))}{otherwise}.")
+
+
+def whole(what: str, value: object, least: int) -> int:
+    """A whole number of at least `least`, numpy's too, as a Python integer; raises ValueError for anything else.
+
+    >>> whole("distance", 1.5, 1)
+    Traceback (most recent call last):
+    ValueError: distance is 1.5: pass a whole number of at least 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{what} is {value!r}: pass a whole number of at least {least}.")
+    return int(value)
 
 
 def closest(name: str, names: list[str]) -> str:

@@ -12,11 +12,12 @@ The interpreter with its libraries, and the pages of mapped files, which the sys
 come on top.
 
 The folder holds `plan.json` (what is counted and how it is cut), a folder for each node while the work goes on, and at
-the end `counts`, a table as `counts.files` describes it. One call at a time may work in a folder.
+the end `counts`, a table as `counts.files` describes it. One call at a time works in a folder, and others wait.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -34,9 +35,10 @@ from probsig.counts.bigrams import Bigrams, checked_ids, checked_offsets
 from probsig.counts.files import RECORD, write_table
 from probsig.counts.kernels import pair_counts
 from probsig.counts.merging import ENTRIES, FAN_IN, merged_blocks
-from probsig.runs.files import StorageError, write_whole
+from probsig.errors import whole
+from probsig.runs.files import StorageError, lock, write_whole
 
-PLAN, RESULT = "plan.json", "counts"
+PLAN, RESULT, LOCK = "plan.json", "counts", "lock"
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ def count_sharded(
     earlier call finished in this folder are not done again. Progress is shown by nodes of the tree.
 
     Raises ValueError for bad sources, a distance below 1, a budget below what a row needs or below what the folder was
-    begun with, and a folder that holds other counts; StorageError when a disk is full; ImportError without Dask.
+    begun with, and a folder that holds other counts; StorageError when a disk is full and when the finished table is
+    damaged; ImportError without Dask.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -115,28 +118,32 @@ def count_sharded(
     ...     pairs.to_scipy().toarray().tolist()
     [[0, 2, 0], [1, 0, 1], [0, 0, 0]]
     """
-    if distance < 1 or threads < 1:
-        raise ValueError(f"distance is {distance} and threads is {threads}: pass whole numbers of at least 1.")
+    distance, threads, memory = whole("distance", distance, 1), whole("threads", threads, 1), whole("memory", memory, 1)
     folder, sources = Path(folder).absolute(), _checked(sources)
     vocab_size = sources[0].vocab_size
     local = cluster == "local"
     share = memory // threads if local else memory
     places, entries = budget(share, vocab_size, 1 if local else threads)
-    plan = _planned(folder, sources, distance, places)
-    if not (folder / RESULT / RECORD).exists():
-        if cluster is not None:
-            sources = [_in_files(source, folder / f"ids-{i}") for i, source in enumerate(sources)]
-        nodes = tree(sources, plan["places"], distance)
-        work = [node for node in nodes if not done(folder, node)]
-        kernel_threads = threads if cluster is None else 1
-        task = (str(folder), vocab_size, distance, kernel_threads, entries)
-        finished = _here(task, work) if cluster is None else _on_dask(task, work, cluster, threads)
-        for _ in tqdm(finished, "counting", len(nodes), initial=len(nodes) - len(work), mininterval=1, delay=3):
-            pass
-    for path in folder.iterdir():
-        if path.name not in (PLAN, RESULT):
-            shutil.rmtree(path, ignore_errors=True)
-    return Bigrams.load(folder / RESULT, check=False)
+    taken = folder / LOCK
+    with lock(taken):
+        plan = _planned(folder, sources, distance, places)
+        found = (folder / RESULT / RECORD).exists()
+        if not found:
+            if cluster is not None:
+                sources = [_in_files(source, folder / f"ids-{i}") for i, source in enumerate(sources)]
+            nodes = tree(sources, plan["places"], distance)
+            work = [node for node in nodes if not done(folder, node)]
+            kernel_threads = threads if cluster is None else 1
+            task = (str(folder), vocab_size, distance, kernel_threads, entries)
+            finished = _here(task, work) if cluster is None else _on_dask(task, work, cluster, threads)
+            for _ in tqdm(finished, "counting", len(nodes), initial=len(nodes) - len(work), mininterval=1, delay=3):
+                pass
+        for path in folder.iterdir():
+            if path.name not in (PLAN, RESULT, LOCK):
+                shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            taken.unlink()  # whoever waits for it finds the table
+    return Bigrams.load(folder / RESULT, check=found)
 
 
 def budget(memory: int, vocab_size: int, threads: int = 1) -> tuple[int, int]:
@@ -268,14 +275,15 @@ def _on_dask(task: tuple[str, int, int, int, int], nodes: Sequence[Node], cluste
 def _checked(sources: Any) -> list[Ids]:
     """The sources as `Ids` of checked arrays; raises ValueError for none, for bad ones, for different vocabularies."""
     sources = [sources] if hasattr(sources, "ids") else list(sources)
-    if len({source.vocab_size for source in sources}) != 1:
-        sizes = sorted({source.vocab_size for source in sources})
-        raise ValueError(f"The sources have the vocabulary sizes {sizes}: pass one or more sources of one tokenizer.")
+    sizes = {whole("vocab_size", source.vocab_size, 1) for source in sources}
+    if len(sizes) != 1:
+        found = f"The sources have the vocabulary sizes {sorted(sizes)}"
+        raise ValueError(f"{found}: pass one or more sources of one tokenizer.")
     checked = []
     for source in sources:
         ids = checked_ids(source.ids)
         offsets = checked_offsets(source.offsets, len(ids))
-        checked.append(Ids(ids, source.vocab_size, offsets, getattr(source, "digest", None)))
+        checked.append(Ids(ids, int(source.vocab_size), offsets, getattr(source, "digest", None)))
     return checked
 
 

@@ -16,14 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from probsig.errors import one_of
+from probsig.errors import one_of, whole
 from probsig.laws.distribution import Distribution
 from probsig.theory import flow, softmax
 from probsig.theory import orders as theory_orders
@@ -169,8 +168,7 @@ def compare(
     """
     if not callable(module):
         raise ValueError(f"module is {module!r}: pass a torch module or a function of tensors")
-    if isinstance(hidden_size, bool) or not isinstance(hidden_size, Integral) or hidden_size < 1:
-        raise ValueError(f"hidden_size is {hidden_size!r}: pass an integer of at least 1")
+    hidden_size = whole("hidden_size", hidden_size, 1)
     if len(seeds) == 0:
         raise ValueError("seeds is empty: pass at least one seed")
     module = TorchModel(module).module

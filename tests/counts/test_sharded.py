@@ -1,5 +1,6 @@
 """Sharded counts: the one-shot table whatever the budget, the cluster, the order, a death in the middle or a rerun."""
 
+import json
 import os
 import signal
 import sys
@@ -118,6 +119,43 @@ def test_a_rerun_does_only_what_is_missing(tmp_path, monkeypatch):
     assert count_sharded(source, tmp_path) == whole(source)
 
 
+@pytest.mark.parametrize("file", ["indptr.i64", "columns.u32", "counts.i64"])
+def test_one_flipped_bit_of_a_finished_table_is_named(file, tmp_path):
+    source = corpus(2000)
+    count_sharded(source, tmp_path)
+    path = tmp_path / "counts" / file
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+    with pytest.raises(StorageError, match=rf"{file} is not the file that bigrams\.json describes .* count again"):
+        count_sharded(source, tmp_path)
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    source = corpus(2000)
+    given = {"distance": np.int64(2), "threads": np.int8(1), "memory": np.int64(LEAST + 10**6)}
+    found = count_sharded(Ids(source.ids, np.int64(V), source.offsets), tmp_path, **given)
+    assert found == whole(source, distance=2) and json.loads((tmp_path / "plan.json").read_text())["distance"] == 2
+
+
+def test_two_counts_at_once_in_one_folder_are_one_after_the_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(sharded, "budget", lambda *_: (1000, 4000))
+    source, real, names, found = corpus(20_000), sharded.run_node, [], []
+
+    def slowly(task, node, *children):
+        names.append(node.name)
+        time.sleep(0.005)
+        return real(task, node, *children)
+
+    monkeypatch.setattr(sharded, "run_node", slowly)
+    threads = [threading.Thread(target=lambda: found.append(count_sharded(source, tmp_path))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 3 and all(table == whole(source) for table in found)
+    assert len(names) == len(set(names)) == 24
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["counts", "plan.json"]
+
+
 def test_two_attempts_at_once_leave_one_result(tmp_path, monkeypatch):
     """A worker that was given up may still write: the slower attempt is thrown away."""
     source, real = corpus(3000), sharded.write_table
@@ -154,6 +192,7 @@ def test_a_full_disk_says_so_and_the_rest_is_kept(tmp_path, monkeypatch):
     with pytest.raises(StorageError, match="the disk is full"):
         count_sharded(source, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "lock",
         "plan.json",
         "shard-000000",
         "shard-000001",
@@ -185,7 +224,11 @@ def test_bad_sources_get_one_sentence(tmp_path, monkeypatch):
     for call, message in (
         (lambda: count_sharded([], tmp_path), "pass one or more sources of one tokenizer"),
         (lambda: count_sharded([corpus(5), corpus(5, vocab_size=9)], tmp_path), r"vocabulary sizes \[9, 500\]"),
-        (lambda: count_sharded(corpus(5), tmp_path, distance=0), "distance is 0 and threads is 1"),
+        (lambda: count_sharded(corpus(5), tmp_path, distance=0), "distance is 0: pass a whole number of at least 1"),
+        (lambda: count_sharded(corpus(5), tmp_path, distance=1.5), r"distance is 1\.5: pass a whole number"),
+        (lambda: count_sharded(corpus(5), tmp_path, threads=True), "threads is True: pass a whole number"),
+        (lambda: count_sharded(corpus(5), tmp_path, memory=1e9), r"memory is 1000000000\.0: pass a whole number"),
+        (lambda: count_sharded(Ids([0], 2.5), tmp_path), r"vocab_size is 2\.5: pass a whole number"),
         (lambda: count_sharded(Ids(bad, V), tmp_path), "The token id 500 at place 57 is not below"),
         (lambda: count_sharded(Ids(bad, V, [0, 9]), tmp_path), "offsets must be integers that rise from 0"),
     ):

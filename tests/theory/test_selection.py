@@ -125,7 +125,7 @@ def test_what_is_no_map_of_one_sequence_is_refused_in_one_sentence(module, messa
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, "8", True])
 def test_a_hidden_size_is_a_whole_number(size):
-    with pytest.raises(ValueError, match=r"hidden_size is .*: pass an integer of at least 1"):
+    with pytest.raises(ValueError, match=r"hidden_size is .*: pass a whole number of at least 1"):
         selection.compare(small(), lambda E: E.sum(dim=1), size)
 
 
