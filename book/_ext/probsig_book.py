@@ -103,6 +103,19 @@ class PlainOutputs(SphinxTransform):
                 node["support_smartquotes"] = False
 
 
+class ShortEntries(SphinxTransform):
+    """Mark the short entries of tables, so that no number is broken at its minus sign."""
+
+    default_priority = 699
+    longest = 18
+
+    def apply(self) -> None:
+        """Called by Sphinx for each page."""
+        for entry in self.document.findall(nodes.entry):
+            if len(entry.astext()) <= self.longest and not any(entry.findall(nodes.math)):
+                entry["classes"].append("short")
+
+
 class FoldedBoxes(SphinxTransform):
     """Fold the boxes of claims and errata: the verdict and the statement stay, the rest opens."""
 
@@ -153,6 +166,12 @@ def drop_thebe(app: Sphinx, config: Config) -> None:
         listeners[:] = [one for one in listeners if one.handler.__module__ != "sphinx_thebe"]
 
 
+def name_roles(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
+    """Entries of the bibliography are items of its list: docutils gives them a role that a list must not hold."""
+    if "body" in context:
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
 class Records:
     """A renderer for the records of claims and errata: the reader sees the Markdown that stands beside each."""
 
@@ -173,9 +192,11 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("api-names", reference.Names)
     app.add_directive("api-module", reference.Module)
     app.add_transform(PlainOutputs)
+    app.add_transform(ShortEntries)
     app.add_transform(FoldedBoxes)
     app.add_transform(FoldedProofs)
     app.connect("env-get-outdated", reread)
+    app.connect("html-page-context", name_roles)
     app.connect("doctree-read", mark)
     if Records not in load_mime_renders():  # the list that myst-nb keeps; its other door is an entry point of a package
         load_mime_renders().append(Records)

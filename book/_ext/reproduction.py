@@ -160,6 +160,25 @@ class PaperStatements(Judged):
         return [text(found[word] or "") for word in verdicts.PAPER]
 
 
+class Score(Judged):
+    """`{score}`: how many of the paper's statements came out how, and of this book's own, in a row of a table each."""
+
+    def run(self) -> list[nodes.Node]:
+        """Called by docutils."""
+        made = self.collected()[0]
+        shown: list[nodes.Node] = []
+        for whose, title, words in (
+            ("paper", "The paper's statements", verdicts.PAPER),
+            ("book", "This book's own", verdicts.BOOK),
+        ):
+            found = Counter(claim["verdict"] for claim in made if claim["whose"] == whose)
+            parts = [[nodes.strong("", str(found[word])), nodes.Text(f" {word}")] for word in words if found[word]]
+            items = [nodes.list_item("", nodes.paragraph("", "", *part)) for part in parts]
+            head = nodes.paragraph("", "", nodes.strong("", f"{title}: {sum(found.values())}"))
+            shown.append(nodes.container("", head, nodes.bullet_list("", *items), classes=["score-side"]))
+        return [nodes.container("", *shown, classes=["score"])]
+
+
 class ClaimsTable(Judged):
     """`{claims-table}`: every claim of the book, a folded table per chapter, with a column for the paper's statements
     and one for this book's own."""
@@ -174,10 +193,11 @@ class ClaimsTable(Judged):
             for whose, name, words in (("paper", "the paper", verdicts.PAPER), ("book", "this book", verdicts.BOOK)):
                 if told := self.counts([claim for claim in claims if claim["whose"] == whose], words):
                     sides.append(f"{name}: {told}")
-            title = [*self.chapter(notebook)[0].children, nodes.inline("", f" {'; '.join(sides)}", classes=["counts"])]
+            title = [*self.title(notebook), nodes.inline("", f" {'; '.join(sides)}", classes=["counts"])]
             headers = ["Statement", "We measure", "Setting", "The paper's", "This book's"]
             rows = [self.row(claim) for claim in claims]
-            shown.append(folded(title, [table(headers, rows, [42, 28, 10, 10, 10])], classes=["claims"]))
+            inside = [*self.chapter(notebook), table(headers, rows, [42, 28, 10, 10, 10])]
+            shown.append(folded(title, inside, classes=["claims"]))
         return [nodes.container("", *shown, classes=["all-claims"])]
 
     def row(self, claim: dict) -> nodes.row:
@@ -270,6 +290,7 @@ def visit(tag: str):
 def setup(app: Sphinx) -> dict:
     """Called by Sphinx."""
     app.add_directive("paper-statements", PaperStatements)
+    app.add_directive("score", Score)
     app.add_directive("claims-table", ClaimsTable)
     app.add_directive("errata-table", ErrataTable)
     app.add_node(Details, html=visit("details"))

@@ -7,6 +7,7 @@ Each directive notes the notebooks and the ledger as dependencies, so that a cha
 """
 
 import json
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -72,6 +73,13 @@ class BookDirective(SphinxDirective):
     def chapter(self, notebook: str) -> Cell:
         """A cell that links a chapter, given as `part/chapter`."""
         return self.myst(f"{{doc}}`/notebooks/{notebook}`")
+
+    def title(self, notebook: str) -> Cell:
+        """The title of a chapter, given as `part/chapter`, without a link."""
+        cells = json.loads(self.book.notebook(notebook).read_text(encoding="utf-8"))["cells"]
+        sources = ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+        heads = (re.search(r"^# (.+)$", source, re.MULTILINE) for source in sources)
+        return self.myst(next((head[1] for head in heads if head), notebook))[0].children
 
 
 class PanelIndex(BookDirective):

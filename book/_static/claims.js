@@ -66,17 +66,6 @@
     form.addEventListener("reset", () => setTimeout(apply));
     all.before(form);
     apply();
-
-    const unfold = () => {
-      const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-      const part = target && target.closest("details");
-      if (part) {
-        part.open = true;
-        target.scrollIntoView();
-      }
-    };
-    window.addEventListener("hashchange", unfold);
-    unfold();
   }
 
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
