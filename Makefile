@@ -15,7 +15,7 @@ export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install book execute execute-one stale rerun promote replay test lint clean
+.PHONY: help install book pdf execute execute-one stale rerun promote replay test lint clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ book: .venv/installed  ## execute what is stale, build the book, print the page 
 	@rm -rf _build/html
 	$(BOOK)
 	@echo "Open $(CURDIR)/_build/html/index.html"
+
+pdf: book  ## the built book as _build/pdf/book.pdf, and its first page as summary.pdf
+	@$(BIN)/python scripts/pdf.py
 
 execute: .venv/installed  ## execute every notebook anew
 	@$(STALENESS) --all

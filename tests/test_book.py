@@ -5,14 +5,19 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
+import play
 import pytest
 import rerun
 import staleness
 
 import probsig
+from probsig.laws import tasks
+from probsig.theory.trajectory import LinearPopulation, gram
 
 BOOK = staleness.Book()
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -62,6 +67,16 @@ JUDGE = r"""() => {
   }
   return problems;
 }"""
+HIGHEST = 13_000
+AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+ACCESSIBLE = """async (rules) => {
+  const context = { include: [['body']], exclude: [['mjx-container']] };  // MathJax speaks for itself
+  const { violations } = await axe.run(context, { resultTypes: ['violations'], runOnly: rules });
+  return violations.filter(v => ['serious', 'critical'].includes(v.impact))
+    .map(v => `${v.id}: ${v.nodes.map(n => n.target.join(' ')).slice(0, 3).join('; ')}`);
+}"""
+RULES = {"light": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "dark": ["color-contrast"]}
+STILL = "*, *::before, *::after { transition: none !important; animation: none !important; }"
 LIGHTNESS = r"""(selector) => [...document.querySelectorAll(selector)].map(e => {
   const [r, g, b] = getComputedStyle(e).backgroundColor.match(/[\d.]+/g).map(Number);
   return (r + g + b) / 765;
@@ -179,11 +194,18 @@ def test_pages_read_well(pages, site, browser, width):
     for page in pages:
         reader = Reader(browser, width)
         reader.open(page)
+        if width == WIDTHS[0]:
+            reader.page.add_style_tag(content=STILL)
+            reader.page.evaluate(AXE)
+            high = reader.page.evaluate("(document.querySelector('main') || document.body).scrollHeight")
+            problems += [f"{page.relative_to(site)} is {high} px high"] if high > HIGHEST else []
         for scheme in SCHEMES:
             reader.page.emulate_media(color_scheme=scheme)
             reader.page.wait_for_function("scheme => document.documentElement.dataset.theme === scheme", arg=scheme)
             where = f"{page.relative_to(site)} {scheme}"
             problems += [f"{where} {kind}: {what}" for kind, what in reader.page.evaluate(JUDGE).items()]
+            if width == WIDTHS[0]:
+                problems += [f"{where} {found}" for found in reader.page.evaluate(ACCESSIBLE, RULES[scheme])]
             (ground,) = reader.page.evaluate(LIGHTNESS, "body")
             if (ground < 0.5) != (scheme == "dark"):
                 problems.append(f"{where} has a background of lightness {ground:.2f}")
@@ -271,12 +293,96 @@ def test_every_name_of_the_front_is_in_the_reference():
 
 
 @pytest.mark.browser
-def test_pages_of_the_reference_are_short_and_a_link_opens_its_line(site, browser):
+def test_a_link_to_a_name_of_the_reference_opens_its_line(site, browser):
     reader, name = Reader(browser, WIDTHS[0]), "probsig.laws.distribution.Distribution.sample"
-    for path in [site / "book" / "api.html", *sorted((site / "book" / "api").glob("*.html"))]:
-        reader.open(path)
-        assert reader.page.evaluate("document.querySelector('main').scrollHeight") < 12_000, path.name
     reader.open(site / "book" / "api" / "laws.html", f"#{name}")
     reader.page.wait_for_function("document.querySelectorAll('main details[open]').length === 1")
     assert reader.page.is_visible(f"[id='{name}']")
+    assert reader.wrong == []
+
+
+@pytest.mark.browser
+def test_a_link_previews_what_it_leads_to(site, browser):
+    reader = Reader(browser, WIDTHS[0])
+    reader.open(site / "notebooks" / "theory" / "feedforward.html")
+    reader.page.focus(".bd-article .admonition a.internal[href*='#prop-embedding-flow']")
+    reader.page.wait_for_selector(".tippy-box")
+    assert "For every differentiable" in reader.page.inner_text(".tippy-box")
+    assert reader.wrong == []
+
+
+def test_the_first_use_of_a_word_leads_to_the_glossary(site):
+    text = (site / "notebooks" / "theory" / "idea.html").read_text(encoding="utf-8")
+    assert len(re.findall(r'href="[./]*book/glossary.html#term-label-signature"', text)) == 1
+
+
+@pytest.mark.browser
+def test_a_figure_opens_large_by_keyboard(site, browser):
+    reader = Reader(browser, WIDTHS[1])
+    reader.open(site / "notebooks" / "theory" / "idea.html")
+    reader.page.focus("figure img")
+    reader.page.keyboard.press("Enter")
+    reader.page.wait_for_selector(".medium-zoom-image--opened")
+    reader.page.wait_for_timeout(600)  # it takes 0.3 s to open, and closes only then
+    reader.page.keyboard.press("Escape")
+    reader.page.wait_for_selector(".medium-zoom--opened", state="detached")
+    assert reader.wrong == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", WIDTHS)
+def test_two_tokens_say_their_cosines(site, browser, width):
+    reader = Reader(browser, width)
+    reader.open(site / "book" / "play.html")
+    task, model, first, second = reader.page.query_selector_all("[data-piece=two-tokens] select")
+    task.select_option("mod")
+    model.select_option("ffn")
+    first.select_option("12")
+    second.focus()
+    reader.page.keyboard.press("End")  # 20
+    found = play.two_tokens()["tasks"]["mod"]
+    said = reader.page.inner_text("[data-piece=two-tokens] output")
+    assert said.startswith("12 and 20: the cosine of their label signatures is 1.00")
+    numbers = [float(number) for number in re.findall(r"-?\d\.\d\d", said)]
+    cosines = [found["cosine"][kind][1][9] for kind in ("label", "companion", "joint")]
+    assert np.allclose(numbers, [*cosines, found["models"]["ffn"]["cosine"][1][9]], atol=0.0051)
+    assert reader.page.locator("[data-piece=two-tokens] circle").count() == 10
+    assert reader.wrong == []
+
+
+@pytest.mark.browser
+def test_trajectories_follow_their_sliders(site, browser):
+    reader = Reader(browser, WIDTHS[1])
+    reader.open(site / "book" / "play.html")
+    time, scale, size = reader.page.query_selector_all("[data-piece=trajectories] input")
+    time.focus()
+    for _ in range(3):
+        reader.page.keyboard.press("ArrowRight")
+    size.focus()
+    reader.page.keyboard.press("End")
+    expected = gram(LinearPopulation.of(tasks.addition(vocab_size=5000)).centred_joint(), 43.0)[11:21, 11:21]
+    norm = np.sqrt(np.diag(expected))
+    cosines = expected / np.outer(norm, norm)
+    said = reader.page.inner_text("[data-piece=trajectories] output")
+    assert said.startswith("At time 43")
+    near, far = map(float, re.search(r"a cosine of (\S+) and those of 11 and 20 one of (\S+)\. ", said).groups())
+    assert abs(near - cosines[0, 1]) < 0.0051 and abs(far - cosines[0, 9]) < 0.0051
+    holds = [float(re.search(r"time (\d+)\.", said)[1])]
+    scale.focus()
+    reader.page.keyboard.press("Home")
+    said = reader.page.inner_text("[data-piece=trajectories] output")
+    holds.append(float(re.search(r"time (\d+)\.", said)[1]))
+    assert holds[1] > holds[0]  # a smaller start, a longer time
+    assert reader.wrong == []
+
+
+@pytest.mark.browser
+def test_verdicts_are_filtered(site, browser):
+    reader = Reader(browser, WIDTHS[1])
+    reader.open(site / "book" / "reproduction.html")
+    reader.page.select_option(".claims-filter select >> nth=1", label="fails")
+    shown = reader.page.locator("tr.claim:visible")
+    said = reader.page.inner_text(".claims-filter output")
+    assert said.split()[0] == str(shown.count()) != "0"
+    assert all("fails" in row for row in shown.all_inner_texts())
     assert reader.wrong == []
