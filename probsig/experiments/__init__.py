@@ -25,6 +25,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "language-pretrained": ("probsig.experiments.pretrained:surveyed",),
     "language-windows": ("probsig.experiments.windows:of_text",),
     "language-follows": ("probsig.experiments.windows:of_pretrained",),
+    "language-shape": ("probsig.experiments.shape:made",),
     "language-cost": ("probsig.experiments.costs:measured",),
 }
 """What makes each kind of run, as "module:function"."""
