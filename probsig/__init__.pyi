@@ -4,6 +4,7 @@ from .answers.alignment import align
 from .answers.beside import beside
 from .answers.kinship import group
 from .answers.neighbours import nearest
+from .answers.symmetry import symmetry
 from .answers.windows import windows
 from .counts.bigrams import count
 from .geometry.small import cosine, cosine_correlation, order_correlation, pca, permutation_null
@@ -51,6 +52,7 @@ __all__ = [
     "residual_order",
     "runs",
     "signatures",
+    "symmetry",
     "train",
     "training_set",
     "velocity",
