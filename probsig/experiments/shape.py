@@ -26,14 +26,13 @@ from probsig.counts.bigrams import count
 from probsig.counts.windows import near
 from probsig.experiments.pretrained import Model, Opened
 from probsig.experiments.texts import NAMES, Corpora, Texts, pack
-from probsig.experiments.windows import parts_of
+from probsig.experiments.windows import parts_of, pooled
 from probsig.geometry.large import cosines
 from probsig.language.checkpoints import Checkpoint, open_checkpoint
 from probsig.signatures.tokens import Centred, centred, skip
 from probsig.signatures.windows import together
 from probsig.text.groups import GROUPS
 from probsig.text.tokenizers import packaged
-from probsig.text.training_set import TrainingSet
 
 Arrays = dict[str, NDArray[Any]]
 WORDS = "all-minilm-l6"  # the book's model: numbers and years are single tokens of its vocabulary
@@ -134,12 +133,8 @@ def made(names: Sequence[str], seed: int, inputs: Opened) -> Arrays:
     """Of each group with FEWEST members: texts, at (k,), count (k,) and counts (parts, k), squares (signatures, pairs),
     parts (parts, signatures, pairs) and W (pairs,), cosines in float16."""
     each = [inputs.corpora.corpora[name] for name in names]
-    ids = np.concatenate([np.asarray(one.ids, dtype=np.uint32) for one in each])
-    starts = np.cumsum([0, *(len(one.ids) for one in each)])
-    offsets = np.concatenate([[0], *(one.offsets[1:] + start for one, start in zip(each, starts, strict=False))])
-    every = np.arange(each[0].vocab_size)
-    data = TrainingSet("pooled", ids, offsets.astype(np.int64), every, len(every))
-    size = min(inputs.checkpoint.shape[0], len(every))
+    data = pooled(each)
+    size = min(inputs.checkpoint.shape[0], data.vocab_size)
     divided, out = parts_of(data, seed), {}
     for name in ORDERED:
         at, tokens = members(name, each[0].tokenizer, data.frequency[:size])
@@ -153,7 +148,7 @@ def made(names: Sequence[str], seed: int, inputs: Opened) -> Arrays:
             "texts": pack(ORDERED[name][place].strip() for place in at),
             "at": np.array(at),
             "count": data.frequency[tokens],
-            "counts": np.array([np.bincount(part.ids, minlength=len(every))[tokens] for part in divided]),
+            "counts": np.array([np.bincount(part.ids, minlength=data.vocab_size)[tokens] for part in divided]),
             "squares": np.array(whole, dtype=np.float16),
             "parts": np.array(parts, dtype=np.float16),
             "W": cosines(rows - rows.mean(axis=0)).square()[upper].astype(np.float16),
