@@ -48,6 +48,30 @@ def kernel(square: ArrayLike, gap: ArrayLike) -> Array:
     return means[at].reshape(d.shape)
 
 
+def exponential(square: ArrayLike, gap: ArrayLike) -> tuple[Array, float]:
+    """The kernel a exp(-d / xi) + c that is nearest to a square off its diagonal, as a square with its diagonal, and
+    xi: three numbers in the place of one per distance. xi is one of 200 from 0.2 to 10 times the largest distance.
+
+    >>> gap = np.abs(np.subtract.outer(np.arange(6), np.arange(6)))
+    >>> found, xi = exponential(0.8 * np.exp(-gap / 2) - 0.1 + 0.3 * np.eye(6), gap)
+    >>> bool(1.9 < xi < 2.1), found[0].round(2).tolist()
+    (True, [1.0, 0.39, 0.19, 0.08, 0.01, -0.03])
+    """
+    S, d = np.asarray(square, dtype=float), np.asarray(gap, dtype=float)
+    x, distance = pairs(S), pairs(d)
+    best: tuple[float, Array, float] | None = None
+    for xi in np.geomspace(0.2, 10 * distance.max(), 200):
+        design = np.stack([np.exp(-distance / xi), np.ones_like(distance)], axis=1)
+        weights = np.linalg.lstsq(design, x, rcond=None)[0]
+        left = float(((design @ weights - x) ** 2).sum())
+        if best is None or left < best[0]:
+            best = left, weights, float(xi)
+    assert best is not None
+    out = best[1][0] * np.exp(-d / best[2]) + best[1][1]
+    np.fill_diagonal(out, np.diagonal(S))
+    return out, best[2]
+
+
 def explained_by_distance(square: ArrayLike, gap: ArrayLike) -> float:
     """The share of the variance of the cosines, over all pairs, that the distance alone explains, whatever the kernel.
 

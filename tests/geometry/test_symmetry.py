@@ -135,3 +135,13 @@ def test_what_they_refuse_in_one_sentence():
         symmetry.spike(np.eye(12), 10)
     with pytest.raises(ValueError, match="one group"):
         symmetry.residue_kappa(np.eye(10), np.arange(10), 2)
+
+
+def test_an_exponential_kernel_is_found_again_under_noise():
+    gap = ring_gap(12)
+    stream = np.random.default_rng(8)
+    noise = 0.02 * stream.standard_normal((12, 12))
+    K = 0.9 * np.exp(-gap / 3) - 0.2 + noise + noise.T
+    found, xi = symmetry.exponential(K, gap)
+    assert xi == pytest.approx(3, rel=0.3) and np.abs(small.pairs(found - 0.9 * np.exp(-gap / 3) + 0.2)).max() < 0.03
+    np.testing.assert_array_equal(np.diagonal(found), np.diagonal(K))
