@@ -49,13 +49,14 @@ def kernel(square: ArrayLike, gap: ArrayLike) -> Array:
 
 
 def exponential(square: ArrayLike, gap: ArrayLike) -> tuple[Array, float]:
-    """The kernel a exp(-d / xi) + c that is nearest to a square off its diagonal, as a square with its diagonal, and
-    xi: three numbers in the place of one per distance. xi is one of 200 from 0.2 to 10 times the largest distance.
+    """The kernel a exp(-d / xi) + c that is nearest to a square off its diagonal, as a square, and xi: three
+    numbers in the place of one per distance. Its diagonal a + c is what a row shares with others at no distance; what
+    is more on the square's own diagonal, a row has for itself alone. xi is one of 200 from 0.2 to 10 times the largest distance.
 
     >>> gap = np.abs(np.subtract.outer(np.arange(6), np.arange(6)))
     >>> found, xi = exponential(0.8 * np.exp(-gap / 2) - 0.1 + 0.3 * np.eye(6), gap)
     >>> bool(1.9 < xi < 2.1), found[0].round(2).tolist()
-    (True, [1.0, 0.39, 0.19, 0.08, 0.01, -0.03])
+    (True, [0.7, 0.39, 0.19, 0.08, 0.01, -0.03])
     """
     S, d = np.asarray(square, dtype=float), np.asarray(gap, dtype=float)
     x, distance = pairs(S), pairs(d)
@@ -67,9 +68,7 @@ def exponential(square: ArrayLike, gap: ArrayLike) -> tuple[Array, float]:
         if best is None or left < best[0]:
             best = left, weights, float(xi)
     assert best is not None
-    out = best[1][0] * np.exp(-d / best[2]) + best[1][1]
-    np.fill_diagonal(out, np.diagonal(S))
-    return out, best[2]
+    return best[1][0] * np.exp(-d / best[2]) + best[1][1], best[2]
 
 
 def explained_by_distance(square: ArrayLike, gap: ArrayLike) -> float:

@@ -144,4 +144,4 @@ def test_an_exponential_kernel_is_found_again_under_noise():
     K = 0.9 * np.exp(-gap / 3) - 0.2 + noise + noise.T
     found, xi = symmetry.exponential(K, gap)
     assert xi == pytest.approx(3, rel=0.3) and np.abs(small.pairs(found - 0.9 * np.exp(-gap / 3) + 0.2)).max() < 0.03
-    np.testing.assert_array_equal(np.diagonal(found), np.diagonal(K))
+    assert found[0, 0] == pytest.approx(0.7, abs=0.1)
