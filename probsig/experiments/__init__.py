@@ -26,6 +26,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "language-windows": ("probsig.experiments.windows:of_text",),
     "language-follows": ("probsig.experiments.windows:of_pretrained",),
     "language-shape": ("probsig.experiments.shape:made",),
+    "language-unembedding": ("probsig.experiments.unembedding:held",),
     "language-cost": ("probsig.experiments.costs:measured",),
 }
 """What makes each kind of run, as "module:function"."""

@@ -24,6 +24,7 @@ from probsig.experiments import (
     rivals,
     surveys,
     sweeps,
+    unembedding,
     velocity,
     velocity_shuffles,
 )
@@ -36,7 +37,12 @@ from probsig.runs.drafts import Draft
 SMOKE = Texts(scale="smoke")
 POINT = addition.addition_config("smoke", 0)
 OPTIONS = {"seed": 0, "steps": 6, "learning_rate": 1e-3, "batch": 10, "samples": 100, "hidden_size": 8}
-INPUTS = ("probsig.text.sources.toy", "probsig.text.tokenizers", "probsig.experiments.pretrained.made_up")
+INPUTS = (
+    "probsig.text.sources.toy",
+    "probsig.text.tokenizers",
+    "probsig.experiments.pretrained.made_up",
+    "probsig.experiments.unembedding.made_up",
+)
 """What the objects of a text or of a model are of, which come with a run's inputs and their digest."""
 READERS = {
     "addition": lambda: addition.addition_runs([POINT | {"steps": 8, "hidden_size": 8}]),
@@ -72,6 +78,7 @@ READERS = {
     "language-survey": lambda: surveys.stored("cc", SMOKE),
     "language-shared": lambda: surveys.stored_shared(["cc", "arxiv"], SMOKE),
     "language-pretrained": lambda: pretrained.stored(pretrained.Model(), SMOKE),
+    "language-unembedding": lambda: unembedding.stored(SMOKE),
     "language-cost": lambda: costs.stored(["cc", "arxiv"], SMOKE),
 }
 
