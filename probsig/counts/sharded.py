@@ -140,7 +140,7 @@ def count_sharded(
                 pass
         for path in folder.iterdir():
             if path.name not in (PLAN, RESULT, LOCK):
-                shutil.rmtree(path, ignore_errors=True)
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             taken.unlink()  # whoever waits for it finds the table
     return Bigrams.load(folder / RESULT, check=found)

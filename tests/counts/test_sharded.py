@@ -112,6 +112,7 @@ def test_a_rerun_does_only_what_is_missing(tmp_path, monkeypatch):
     first, names[:] = list(names), []
     assert "sum-1-000000" in first and "shard-000009" in first and not (tmp_path / "shard-000000").exists()
     (tmp_path / "draft-shard-000015-1-ff").mkdir()  # what a kill leaves
+    (tmp_path / ".plan.json.12.3f").touch()
     assert count_sharded(source, tmp_path) == whole(source)
     assert not set(names) & set(first) and names[-1] == "counts" and len(names) == 20 + 3 + 1 - 12
     assert sorted(path.name for path in tmp_path.iterdir()) == ["counts", "plan.json"]
