@@ -15,7 +15,7 @@ export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install book pdf execute execute-one stale rerun promote replay test lint clean
+.PHONY: help install book pdf execute execute-one stale rerun promote replay test test-quick lint clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ replay: .venv/installed  ## make the first steps of stored runs of older code ag
 
 test: .venv/installed  ## unit tests, doctests, every notebook by strict nbval, the built pages in a browser
 	$(BIN)/python -m pytest --nbval -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test-quick: .venv/installed  ## the unit tests that are quick: no notebook is executed and no page built
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed  ## ruff on code and notebooks, types, spelling, the pairs
 	$(BIN)/pre-commit run --all-files

@@ -19,6 +19,8 @@ import probsig
 from probsig.laws import tasks
 from probsig.theory.trajectory import LinearPopulation, gram
 
+pytestmark = pytest.mark.slow
+
 BOOK = staleness.Book()
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = [

@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -148,21 +147,26 @@ def stage(book: Book, target: Path) -> None:
 
 
 def build(name: str, output: Path, target: Path, book: Book) -> Path:
-    """Build the book with the rerun in the chapter's place; returns the page to open."""
-    with tempfile.TemporaryDirectory() as scratch:
-        source = Path(scratch, "book")
-        stage(book, source)
-        shutil.copy(output, source / "notebooks" / f"{name}.ipynb")
-        jupyter_book = Path(sys.executable).with_name("jupyter-book")
-        made = subprocess.run([jupyter_book, "build", source, "--quiet"], capture_output=True, text=True)
-        html = source / "_build" / "html"
-        if made.returncode or not html.is_dir():
-            raise RerunError(f"The rerun is in {output}, but its page could not be built:\n{made.stderr[-3000:]}")
-        fresh = target / ".html"
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.move(html, fresh)
-        shutil.rmtree(target / "html", ignore_errors=True)
-        fresh.rename(target / "html")
+    """Build the book with the rerun in the chapter's place; returns the page to open.
+
+    It is built beside its page and not in TMPDIR, so that the next build removes what a killed one left.
+    """
+    source, taken = target / ".book", target / ".lock"
+    with runs_files.lock(taken):
+        shutil.rmtree(source, ignore_errors=True)
+        try:
+            stage(book, source)
+            shutil.copy(output, source / "notebooks" / f"{name}.ipynb")
+            jupyter_book = Path(sys.executable).with_name("jupyter-book")
+            made = subprocess.run([jupyter_book, "build", source, "--quiet"], capture_output=True, text=True)
+            html = source / "_build" / "html"
+            if made.returncode or not html.is_dir():
+                raise RerunError(f"The rerun is in {output}, but its page could not be built:\n{made.stderr[-3000:]}")
+            shutil.rmtree(target / "html", ignore_errors=True)
+            html.rename(target / "html")
+        finally:
+            shutil.rmtree(source, ignore_errors=True)
+            taken.unlink(missing_ok=True)
     return target / "html" / "notebooks" / f"{name}.html"
 
 
@@ -191,5 +195,5 @@ def main(arguments: list[str], book: Book | None = None) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what lies in TMPDIR goes
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what a build leaves goes
     sys.exit(main(sys.argv[1:]))

@@ -111,6 +111,7 @@ for batch in (None, 100):
 """
 
 
+@pytest.mark.slow
 def test_the_same_bits_at_one_and_at_two_threads():
     out = []
     for threads in ("1", "2"):

@@ -16,6 +16,8 @@ from PIL import Image
 
 from probsig.pages import claims
 
+pytestmark = pytest.mark.slow
+
 CONF = """
 import sys
 extensions = ["myst_nb", "sphinx_external_toc", "notebook_figure"]

@@ -20,6 +20,8 @@ from probsig.experiments import language_model, surveys
 from probsig.experiments.texts import STAND_IN, YOURS, Texts
 from probsig.text import corpora
 
+pytestmark = pytest.mark.slow
+
 CHAPTER = """\
 text: str = "stand-in"  # a text
 tokenizer: str = "qwen2.5"  # a tokenizer
@@ -207,19 +209,31 @@ rerun.build("part/chapter", Path({output!r}), Path({target!r}), rerun.Book(Path(
 """
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGTERM"), reason="this system has no SIGTERM")
-def test_a_build_that_is_ended_leaves_nothing_in_tmpdir(book, tmp_path):
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+@pytest.mark.parametrize("by", ["SIGTERM", "SIGKILL"])
+def test_a_build_that_is_ended_leaves_nothing_for_long(by, book, tmp_path, monkeypatch):
+    """In TMPDIR nothing at all; beside its page nothing, or what the next build removes."""
     (tmp_path / "tmp").mkdir()
-    extension, output = Path(rerun.__file__).parent, book.notebook("part/chapter")
-    names = {"extension": extension, "mark": tmp_path / "mark", "output": output, "target": tmp_path, "root": book.root}
+    extension, output, target = Path(rerun.__file__).parent, book.notebook("part/chapter"), tmp_path / "target"
+    names = {"extension": extension, "mark": tmp_path / "mark", "output": output, "target": target, "root": book.root}
     script = SLOW.format(**{name: str(path) for name, path in names.items()})
     process = subprocess.Popen([sys.executable, "-c", script], env=os.environ | {"TMPDIR": str(tmp_path / "tmp")})
     while not (tmp_path / "mark").exists():
         assert process.poll() is None
         time.sleep(0.02)
-    assert os.listdir(tmp_path / "tmp")
-    process.terminate()
-    assert process.wait(60) == 143 and os.listdir(tmp_path / "tmp") == []
+    process.send_signal(getattr(signal, by))
+    assert process.wait(60) == (143 if by == "SIGTERM" else -signal.SIGKILL)
+    assert os.listdir(tmp_path / "tmp") == [] and sorted(os.listdir(target)) == (
+        [] if by == "SIGTERM" else [".book", ".lock"]
+    )
+
+    def built(command, **options):
+        (command[2] / "_build" / "html").mkdir(parents=True)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(rerun.subprocess, "run", built)
+    rerun.build("part/chapter", output, target, book)
+    assert os.listdir(target) == ["html"]
 
 
 def test_ids_are_kept_by_what_they_are(tmp_path):

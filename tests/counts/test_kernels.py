@@ -100,6 +100,7 @@ def test_the_handworked_case():
     assert as_dict(*kernels.pair_counts(ids, 4, np.array([0, 6]), 3)) == {(3, 1): 1, (1, 2): 1, (1, 3): 1}
 
 
+@pytest.mark.slow
 def test_a_count_past_float32s_last_odd_integer():
     """2**24 + 3 pairs of one token: float32 sums stop at 2**24."""
     ids = np.broadcast_to(np.uint16(1), 2**24 + 4)

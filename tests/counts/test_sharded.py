@@ -253,6 +253,7 @@ def client():
         yield client
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_the_middle_changes_nothing(tmp_path, client):
     """SIGKILL to a worker while shards and sums are half done; the same call goes on and gives the same table."""
     source = mapped(corpus(400_000), tmp_path)
@@ -275,6 +276,7 @@ def test_a_worker_killed_in_the_middle_changes_nothing(tmp_path, client):
     assert sorted(path.name for path in folder.iterdir()) == ["counts", "plan.json"]
 
 
+@pytest.mark.slow
 def test_any_cluster_by_its_address_and_ids_from_memory(tmp_path, client):
     sources = [corpus(30_000), corpus(0), corpus(20_000, seed=1)]
     address = client.scheduler_info()["address"]
@@ -283,6 +285,7 @@ def test_any_cluster_by_its_address_and_ids_from_memory(tmp_path, client):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["counts", "plan.json"]
 
 
+@pytest.mark.slow
 def test_an_error_on_a_worker_is_the_callers_error(tmp_path, client):
     bad = np.zeros(100, np.uint16)
     bad[57] = V

@@ -124,6 +124,7 @@ def test_a_deep_variant_is_measured_with_its_inner_matrix():
     assert measured["accuracy"] == pytest.approx(right, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_runs_on_a_gpu_are_stored_one_by_one(monkeypatch, tmp_path):
     """What a GPU trains together is split into the runs of each seed; here the array engine stands in for it."""
     monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path))
@@ -141,6 +142,7 @@ def test_runs_on_a_gpu_are_stored_one_by_one(monkeypatch, tmp_path):
             np.testing.assert_allclose(array, other.arrays[name], atol=2e-3, equal_nan=True, err_msg=name)
 
 
+@pytest.mark.slow
 def test_smoke_shows_the_events():
     """A linear model learns f_add and not f_mod, whose anchors collapse; seconds, another seed than the chapter's."""
     config = addition.addition_config("smoke", seed=11)

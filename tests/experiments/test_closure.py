@@ -34,6 +34,8 @@ from probsig.experiments.texts import Texts
 from probsig.runs import Piece, code
 from probsig.runs.drafts import Draft
 
+pytestmark = pytest.mark.slow
+
 SMOKE = Texts(scale="smoke")
 POINT = addition.addition_config("smoke", 0)
 OPTIONS = {"seed": 0, "steps": 6, "learning_rate": 1e-3, "batch": 10, "samples": 100, "hidden_size": 8}

@@ -11,6 +11,8 @@ from probsig.language import networks, training, updates
 from probsig.language.networks import SHAPES, build
 from probsig.language.signatures import TextSignatures
 
+pytestmark = pytest.mark.slow
+
 HOW = SCALES["smoke"]
 STEPS = 46
 

@@ -22,6 +22,8 @@ from probsig.runs import drafts
 from probsig.runs import results as runs_results
 from probsig.text.tokenizers import Tokenizer
 
+pytestmark = pytest.mark.slow
+
 TOKENS, BESIDE = 2_500, ("arxiv", "cc")
 SMOKE = {"scale": "smoke", "tokens": TOKENS, "beside": BESIDE}
 EPOCH = 19  # steps

@@ -23,6 +23,8 @@ from probsig.language.signatures import SIDES
 from probsig.runs import drafts
 from probsig.text import edits
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = {"architecture": "qwen2.5", "seed": 2, "shape": "smoke", "batch": 4, "length": 16, "lr": 1e-2, "looks": 2}
 CONFIG = {"corpus": "cc", "epochs": 1, **NUMBERS}
 ARMS = {"groups": 1, "size": 4, "first": 5, "last": 56, "least": 10}

@@ -12,6 +12,8 @@ from probsig.language.checkpoints import Checkpoint
 from probsig.signatures import tokens as signatures_tokens
 from probsig.text.sources.toy import ToyCorpus, ToyTokenizer
 
+pytestmark = pytest.mark.slow
+
 RAW, CENTRED, FREQUENT = 0, 1, 2
 TIED = list(embeddings.SIGNATURES).index("tied")
 

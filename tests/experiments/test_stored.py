@@ -34,6 +34,7 @@ def test_the_results_keep_to_their_budget():
     assert size["addition"] < 25e6 and size["language"] < 30e6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("record", ADDITION, ids=lambda path: path.parent.name)
 def test_the_first_steps_of_a_stored_run_can_be_done_again(record):
     """200 steps of one run of either engine, measured again, against what is stored (another CPU may round anew)."""

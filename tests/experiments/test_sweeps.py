@@ -99,6 +99,7 @@ def test_first_time():
     assert sweeps.first_time(clock, values < -0.9).tolist() == [0.1, 0.3, np.inf]
 
 
+@pytest.mark.slow
 def test_the_collapse_outgrows_the_start():
     """The chapter's law: the peak of the mean cosine is s^2 / (s^2 + sigma^2) with one s for every start."""
     points = sweeps.init_points("smoke", 5, [0.4, 0.5, 0.8])

@@ -9,6 +9,8 @@ from probsig.language.networks import SHAPES, build
 from probsig.language.shares import Judge
 from probsig.language.velocity import FORMS, without_norms
 
+pytestmark = pytest.mark.slow
+
 HOW = SCALES["smoke"]
 
 

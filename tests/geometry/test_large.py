@@ -147,6 +147,7 @@ def plain_table(a, b, intervals, columns):
     return counts, np.bincount(row, weights=twice[1] / (2 * P), minlength=intervals)
 
 
+@pytest.mark.slow
 @settings(deadline=None)  # the first call compiles
 @given(SEEDS, st.sampled_from([(10, 100), (3, 7), (1, 254)]))
 def test_percentiles_against_rankdata(seed, shape):

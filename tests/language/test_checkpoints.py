@@ -401,6 +401,7 @@ def smollm2():
     return load_embeddings("smollm2", range(32, 42))
 
 
+@pytest.mark.slow
 def test_smollm2s_tokenizer(smollm2):
     own = smollm2.tokenizer
     assert own.encode("Hello world").tolist() == [19556, 905]

@@ -504,6 +504,7 @@ here.trained(draft=drafts.Draft(Path(sys.argv[1])), **{**here.LOOKS, "look": loo
 """
 
 
+@pytest.mark.slow
 def test_killed_a_run_goes_on_to_the_same_bits(tmp_path, whole):
     command = [sys.executable, "-c", KILLED, str(tmp_path / "state"), os.path.dirname(__file__)]
     done = subprocess.run(command, capture_output=True, text=True)

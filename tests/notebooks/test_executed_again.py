@@ -13,6 +13,8 @@ import staleness
 from papermill.exceptions import PapermillExecutionError
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 BOOK = staleness.Book()
 NAMES = BOOK.names()
 

@@ -168,6 +168,7 @@ def article(hostile, tmp_path_factory):
     return Article((root / "_build" / "html" / "notebooks" / "part" / "page.html").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_a_built_page_shows_texts_as_they_are_written(article, hostile):
     whole = seen("".join(hostile))
     tokens = [words.visible(text).replace(r"\$", "$") for text in hostile]

@@ -14,6 +14,8 @@ from nbformat import v4
 
 from probsig.pages import claims, errata
 
+pytestmark = pytest.mark.slow
+
 CONF = """
 import sys
 extensions = ["myst_nb", "sphinx_external_toc", "sphinx_proof", "reproduction"]

@@ -48,6 +48,7 @@ def test_a_cell_is_the_text_escaped(text):
     assert not set(bare) & set("<>&|*`$\\_[]\"'") and not re.search(r"\s", inside)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(st.lists(st.text(SIGNS, min_size=1), min_size=1, max_size=3))
 def test_a_page_shows_the_cells_and_reads_nothing_else_in_them(texts):

@@ -316,6 +316,7 @@ def interpreters():
 
 
 @pytest.mark.parametrize("minor", [11, 12, 13, 14])
+@pytest.mark.slow
 def test_every_version_of_python_gives_the_same_digests(minor):
     script = f"import sys; sys.exit(sys.version_info[:2] != (3, {minor}))"
     python = next((p for p in interpreters() if not subprocess.run([p, "-c", script]).returncode), None)

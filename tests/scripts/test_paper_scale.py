@@ -19,6 +19,8 @@ from probsig.experiments import language_model
 from probsig.experiments.texts import Texts
 from probsig.runs import drafts, files
 
+pytestmark = pytest.mark.slow
+
 FEW = [Experiment("cc", tokens=1500), Experiment("cc", "llama-2", tokens=1500), Experiment("arxiv", tokens=1500)]
 STEPS = 11  # 1500 tokens in 4 rows of 33
 SMOKE = {"scale": "smoke", "device": "cpu", "workers": 1, "minutes": 5}

@@ -14,6 +14,8 @@ from probsig import runs
 from probsig.experiments import equal_pairs
 from probsig.runs import files
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):

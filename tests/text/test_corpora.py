@@ -122,6 +122,7 @@ def test_names_are_looked_for_in_the_folder_of_data(tmp_path, monkeypatch):
     assert len(corpus.ids) == 12 and corpus.place == "file"
 
 
+@pytest.mark.slow
 def test_the_hub_gives_the_documents_of_one_subset(tmp_path):
     pytest.importorskip("datasets")
     rows = [("ArXiv", "an article"), ("Pile-CC", "a page"), ("Pile-CC", "another page"), ("Github", "code")]
@@ -241,6 +242,7 @@ def test_a_cap_problem_and_special_tokens_have_folders_of_their_own(tmp_path):
     assert corpora.open_corpus(path, by, problem="skip").digest == found["all"].digest  # the same text
 
 
+@pytest.mark.slow
 def test_an_offline_hub_falls_to_the_package_or_is_named(monkeypatch):
     pytest.importorskip("datasets")
     with pytest.raises(
@@ -320,6 +322,7 @@ def test_two_at_once_do_not_spoil_each_other(tmp_path):
     assert all(np.array_equal(corpus.ids, opened[0].ids) for corpus in opened)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DEVELOPMENT)
 def test_the_development_corpora(name, monkeypatch):
     if not DATA or not os.path.exists(os.path.join(DATA, f"{name}.jsonl.gz")):

@@ -97,6 +97,7 @@ def test_the_names_are_those_of_the_generator():
 
 
 @needs_generator
+@pytest.mark.slow
 def test_every_module_runs_at_every_difficulty():
     for name in mathematics.modules():
         for difficulty in mathematics.DIFFICULTIES:
@@ -193,6 +194,7 @@ def test_nothing_global_changes():
 
 @needs_generator
 @pytest.mark.parametrize("module", ["algebra__linear_2d", "polynomials__expand", "arithmetic__mixed"])
+@pytest.mark.slow
 def test_no_share_of_entropy_is_left_where_there_ought_to_be_none(module, monkeypatch):
     """About 6 in a million of the shares with weight 1e-9 are positive, at which the generator would stop."""
     drawn = np.random.dirichlet

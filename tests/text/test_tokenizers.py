@@ -99,6 +99,7 @@ def test_llama_check_values(llama):
     assert llama.encode("").tolist() == [] and llama.text(13) == "\n" and llama.id("\n") == 13
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("corpus", CORPORA)
 def test_qwen_is_the_reference_on_the_development_corpora(qwen, published_qwen, corpus):
     for text in documents(corpus):
@@ -157,6 +158,7 @@ def test_the_same_ranks_from_a_vocabulary_of_the_hub(qwen, published_qwen):
         tokenizers.qwen({b"a": 0})
 
 
+@pytest.mark.slow
 def test_a_folder_of_ones_own(qwen, published_qwen, tmp_path):
     transformers = pytest.importorskip("transformers")
     transformers.PreTrainedTokenizerFast(tokenizer_object=published_qwen).save_pretrained(tmp_path)

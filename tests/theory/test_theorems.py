@@ -90,6 +90,7 @@ def test_contraction_identity_and_sign(mod, seed, scale, a, b):
     assert left < 0
 
 
+@pytest.mark.slow
 def test_addition_violates_the_hypothesis_and_anchors_part():
     path = gradient_flow(LinearPopulation.of(tasks.addition()), *weights(1, 0.3), [50.0, 150.0], 2.0)
     first, second = np.triu_indices(10, 1)
