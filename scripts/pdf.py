@@ -28,11 +28,11 @@ def contents(toc: str) -> list[str]:
     return re.findall(r"(?:file|root): (\S+)", toc)
 
 
-def printed(page: Page, source: Path, target: Path) -> str:
+def printed(page: Page, source: Path, target: Path, scale: float = 0.8) -> str:
     """Print a built page; its title."""
     page.goto(source.as_uri())
     page.evaluate(READY)
-    page.pdf(path=target, **PAPER)  # type: ignore[arg-type]
+    page.pdf(path=target, scale=scale, **PAPER)  # type: ignore[arg-type]
     return page.inner_text("h1").removesuffix("#").strip()
 
 
@@ -55,7 +55,7 @@ def main() -> int:
             title = printed(page, site / f"{name}.html", file)
             book.append(file, outline_item=title)
             if number == 0:
-                shutil.copyfile(file, target / "summary.pdf")
+                printed(page, site / f"{name}.html", target / "summary.pdf", scale=0.68)  # two pages
         browser.close()
     book.compress_identical_objects()
     book.write(target / "book.pdf")
