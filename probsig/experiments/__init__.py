@@ -14,6 +14,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "language-shuffles": ("probsig.experiments.velocity_shuffles:made",),
     "language-heads": ("probsig.experiments.makers:heads",),
     "language-edit": ("probsig.experiments.makers:edit", "probsig.experiments.makers:edited_model"),
+    "language-dealt": ("probsig.experiments.makers:dealt_texts", "probsig.experiments.makers:dealt_model"),
     "across-texts": (
         "probsig.experiments.across_texts:shared_tokens",
         "probsig.experiments.across_texts:shared_signatures",

@@ -16,6 +16,7 @@ import numpy as np
 
 from probsig import seeds
 from probsig.errors import one_of
+from probsig.experiments import causal_geometry
 from probsig.experiments.edited_text import SIGNATURES as EDIT_SIGNATURES
 from probsig.experiments.edited_text import TEXTS
 from probsig.experiments.heads import BEFORE, KINDS, SIGNATURES, SIZES
@@ -265,3 +266,63 @@ def edited_model(
     )
     arrays = {name.replace("0/", "start/", 1) if name.startswith("0/") else name: a for name, a in log.arrays().items()}
     return {name.removeprefix(f"{last}/"): array for name, array in arrays.items()}
+
+
+def _dealt(config: Mapping[str, Any], inputs: Sets) -> causal_geometry.Dealt:
+    data = inputs.of(config["corpus"])
+    members = data.new_ids(np.array([*inputs.groups["digits"].values()], dtype=np.int64))
+    of = {name: config[name] for name in ("ring", "least", "width", "seed")}
+    return causal_geometry.make(data, members.tolist(), ranks=(config["first"], config["last"]), **of)
+
+
+def dealt_texts(config: Mapping[str, Any], inputs: Sets) -> Arrays:
+    """What the counts of both texts say before anything is trained: the arrays that `causal_geometry.trained` names."""
+    made = _dealt(config, inputs)
+    every = np.concatenate([made.ring, made.exchanged])
+    out: Arrays = {
+        "words": pack(inputs.text(int(token)) for token in made.texts["control"].kept[every]),
+        "takes": made.takes,
+        "frequency": np.stack([one.frequency[every] for one in made.texts.values()]),
+    }
+    nats = []
+    for which, data in made.texts.items():
+        text = TextSignatures(data, config["length"])
+        for name, tokens in (("ring", made.ring), ("exchanged", made.exchanged)):
+            for side in SIDES:
+                out[f"{which}/{name}/{side}"] = causal_geometry.gram(text.rows(side, tokens).toarray())
+        pairs, single = data.counts.entries / data.counts.total, data.counts.row_totals() / data.counts.total
+        both, one = (-(p[p > 0] * np.log(p[p > 0])).sum() for p in (pairs, single))
+        nats.append([one, both - one])
+    return out | {"nats": np.array(nats)}
+
+
+def dealt_model(
+    config: Mapping[str, Any], which: str, inputs: Sets, draft: Draft | None = None, means: Means | None = None
+) -> Arrays:
+    """A network of one of the two texts: the arrays that `causal_geometry.trained` names."""
+    means, made = means or Means(), _dealt(config, inputs)
+    data, recipe = made.texts[which], recipe_of(config)
+    model, every = network_of(config, data), np.concatenate([made.ring, made.exchanged])
+    start = networks.rows(model, every)
+
+    def look(step: int, model: Any) -> dict[str, Any]:
+        out = {}
+        for key, W, before in zip(("W_E", "W_U"), networks.rows(model, every), start, strict=True):
+            for name, part in zip(causal_geometry.SETS, np.split(W - before, [len(made.ring)]), strict=True):
+                out[f"{name}/{key}"] = causal_geometry.gram(part).astype(np.float32)
+        return {"": out}
+
+    last = recipe.epoch(data)
+    log = training.train(
+        model,
+        data,
+        recipe,
+        seed=config["seed"],
+        look=look,
+        look_at=looks(last, 1, config["looks"]),
+        device=means.device,
+        turn=means.turn,
+        until=means.until,
+        draft=draft,
+    )
+    return log.arrays()
