@@ -15,6 +15,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "language-heads": ("probsig.experiments.makers:heads",),
     "language-edit": ("probsig.experiments.makers:edit", "probsig.experiments.makers:edited_model"),
     "language-dealt": ("probsig.experiments.makers:dealt_texts", "probsig.experiments.makers:dealt_model"),
+    "language-added": ("probsig.experiments.new_token_makers:added",),
+    "language-rows": ("probsig.experiments.new_token_makers:shipped",),
     "across-texts": (
         "probsig.experiments.across_texts:shared_tokens",
         "probsig.experiments.across_texts:shared_signatures",
