@@ -1,9 +1,9 @@
 r"""A new token's row from its signature, and tokens that were hardly trained: the stored runs of one chapter.
 
 - `shipped`: an open model's embedding. How well a map from signatures to rows predicts rows that it has not seen.
-- `added`: one network of our own a seed. It is trained on a text in which some tokens were made rare (`text.vocabulary`)
-  and which it sees with pairs of neighbours as two tokens each. Detectors say which tokens are rare. Then some pairs
-  become one token each, with rows that start in one of STARTS, and the training goes on.
+- `added`: one network of our own a seed. It is trained on a text in which some tokens were made rare
+  (`text.vocabulary`). Detectors say which tokens these are. Then some pairs of neighbours become one token each, with
+  rows that start in one of STARTS, and the training goes on.
 
 Axes: places are PLACES, starts STARTS.
 """
@@ -28,8 +28,8 @@ from probsig.text import vocabulary
 from probsig.text.training_set import REST, TrainingSet
 
 STARTS = ("noise", "mean row", "mean of parts", "signature")
-"""How the row of a new token starts: N(0, s) with the matrix's own s; the mean of all rows; of its two parts' rows; what
-its signature suggests."""
+"""How the row of a new token starts: N(0, s) with the matrix's own s; the mean of all rows; of its two parts' rows;
+what its signature suggests."""
 PLACES = ("all", "predicted", "read")
 """Which losses are averaged: all; those of a new token; those of the token after a new one."""
 DETECTORS = ("signature", "moved", "mean row", "unused rows")
@@ -119,8 +119,8 @@ def shipped(model: Model, texts: Texts) -> runs.Run:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What is done to a text: `rare` (levels, each) tokens and `pairs` (k, 2) that are merged later; `thinned`, the text
-    that is trained on."""
+    """What is done to a text: `rare` (levels, each) tokens and `pairs` (k, 2) that are merged later; `thinned`, the
+    text that is trained on."""
 
     rare: NDArray[np.int64]
     pairs: NDArray[np.int64]
@@ -128,8 +128,8 @@ class Plan:
 
 
 def plan(data: TrainingSet, sizes: Sizes, seed: int) -> Plan:
-    """The pairs, drawn from the stream (seed, "pairs", name), and the rare tokens, of (seed, "rare", name), which are in
-    no pair; raises ValueError for a text with too few of either."""
+    """The pairs, drawn from the stream (seed, "pairs", name), and the rare tokens, of (seed, "rare", name), which are
+    in no pair; raises ValueError for a text with too few of either."""
     stream = seeds.stream(seed, "pairs", data.name)
     found = vocabulary.candidates(data, least=sizes.least, most=sizes.most, share=sizes.share)
     pairs = found[np.sort(stream.permutation(len(found))[: sizes.pairs])]
@@ -142,8 +142,8 @@ def plan(data: TrainingSet, sizes: Sizes, seed: int) -> Plan:
     needed = len(LEVELS) * sizes.each
     if len(pairs) < 1 or len(tokens) < 2 * needed:
         raise ValueError(
-            f"{data.name} has {len(pairs)} pairs to merge and {len(tokens)} tokens seen {low} to {high} times, of which "
-            f"{2 * needed} are needed: take more text."
+            f"{data.name} has {len(pairs)} pairs to merge and {len(tokens)} tokens seen {low} to {high} times, of "
+            f"which {2 * needed} are needed: take more text."
         )
     rare = seeds.stream(seed, "rare", data.name).permutation(tokens)[:needed].reshape(len(LEVELS), sizes.each)
     left = np.minimum(np.repeat(LEVELS, sizes.each), frequency[rare.ravel()])

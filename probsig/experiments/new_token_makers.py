@@ -15,14 +15,14 @@ from probsig.counts.bigrams import merged as added_up
 from probsig.experiments import new_token
 from probsig.experiments.language_model import looks
 from probsig.experiments.makers import Means, network_of, recipe_of
-from probsig.experiments.new_token import DETECTORS, LEVELS, MATRICES, PLACES, PORTIONS, SEEN, SETS, STARTS, Sizes
+from probsig.experiments.new_token import LEVELS, MATRICES, PLACES, PORTIONS, SEEN, STARTS, Sizes
 from probsig.experiments.pretrained import Opened
 from probsig.experiments.texts import Sets, pack
 from probsig.geometry import maps
 from probsig.language import networks, training
 from probsig.runs.drafts import Draft
 from probsig.text import vocabulary
-from probsig.text.training_set import REST, TrainingSet, documents
+from probsig.text.training_set import TrainingSet, documents
 
 Arrays = dict[str, np.ndarray]
 Array = NDArray[np.float64]
