@@ -32,7 +32,7 @@ TEXTS = ("control", "dealt")
 SETS = ("ring", "exchanged")
 SIGNATURES = ("next", "previous")
 CHOSEN: dict[str, dict[str, Any]] = {
-    "smoke": {"ring": 12, "first": 10, "last": 60, "least": 20, "width": 1.5, "lr": 1e-2},
+    "smoke": {"ring": 12, "first": 10, "last": 60, "least": 20, "width": 1.5, "lr": 1e-2, "batch": 1, "length": 16},
     "laptop": {"ring": 12, "first": 40, "last": 130, "least": 500, "width": 1.5, "lr": 1e-3},
 }
 """How many tokens make the ring, their ranks, how often both sets are seen, the ring's width; and the learning rate."""
@@ -191,3 +191,10 @@ def chance(one: NDArray, other: NDArray, draws: int, seed: int) -> Array:
     """`likeness` when the tokens of `other` take names at random, (draws,)."""
     stream, n = seeds.stream(seed, "renamed"), len(one)
     return np.array([likeness(one, other, stream.permutation(n)) for _ in range(draws)])
+
+
+def dealt_order(gram: NDArray, draws: int, seed: int) -> Array:
+    """`ring_order` when the tokens are put round the ring at random, (draws,)."""
+    stream = seeds.stream(seed, "round the ring")
+    orders = (stream.permutation(len(gram)) for _ in range(draws))
+    return np.array([ring_order(gram[np.ix_(order, order)]) for order in orders])

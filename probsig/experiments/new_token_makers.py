@@ -69,7 +69,6 @@ def added(config: Mapping[str, Any], inputs: Sets, draft: Draft | None = None, m
     level = np.full(len(judged), -1)
     level[len(fitting) :] = np.repeat(np.arange(len(LEVELS)), sizes.each)
     told = np.isin(judged, plan.rare[0, ::2], invert=True)  # known to be unused, so nobody asks
-    words = [[inputs.text(int(data.kept[token])) for token in pair] for pair in plan.pairs]
     out |= {
         "fit": np.array(scores),
         "rare/seen": plan.thinned.frequency[plan.rare],
@@ -77,7 +76,7 @@ def added(config: Mapping[str, Any], inputs: Sets, draft: Draft | None = None, m
         "level": level[told],
         "often": data.frequency[judged][told],
         "detectors": np.array(found)[:, :, told].astype(np.float32),
-        "words": pack("\n".join(pair) for pair in words),
+        "words": pack(inputs.text(int(data.kept[token])) for token in plan.pairs.ravel()),
     }
     return out | _starts(config, sizes, plan, data, model, basis, W, known, fitting, means)
 
@@ -87,12 +86,14 @@ def _detectors(
 ) -> list[Array]:
     """What each of DETECTORS says of the judged rows, higher where a row looks less trained."""
     rows, mean = W[judged].astype(np.float64), W[fitting].mean(axis=0).astype(np.float64)
+    far = np.linalg.norm(rows - W[unused].astype(np.float64).mean(axis=0), axis=1)
     spare = W.astype(np.float64) - W.mean(axis=0)
     spare -= np.outer(spare @ (leading := np.linalg.svd(spare, full_matrices=False)[2][0]), leading)
     return [
         -_cosine(rows - mean, predicted - mean),
         -np.linalg.norm(rows - before[judged], axis=1),
         _cosine(rows, mean[None]),
+        -far,
         _cosine(spare[judged], spare[unused].mean(axis=0)[None]),
     ]
 

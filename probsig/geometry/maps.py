@@ -161,7 +161,7 @@ def held_out(features: Array, W: ArrayLike, frequency: ArrayLike, *, folds: int 
     r2, shuffled, frequent = (
         float(1 - ((W - other) ** 2).sum() / total) for other in (predicted, predicted[dealt], by_frequency)
     )
-    own, other = _unit(W - W.mean(axis=0)), _unit(predicted - W.mean(axis=0))
+    own, other = unit(W - W.mean(axis=0)), unit(predicted - W.mean(axis=0))
     cosines = (own * other).sum(axis=1)
     ranks = np.concatenate(
         [(other[a : a + 500] @ own.T > cosines[a : a + 500, None] + 1e-12).sum(axis=1) for a in range(0, n, 500)]
@@ -169,6 +169,11 @@ def held_out(features: Array, W: ArrayLike, frequency: ArrayLike, *, folds: int 
     return Held(predicted, r2, shuffled, frequent, cosines, ranks)
 
 
-def _unit(rows: Array) -> Array:
+def unit(rows: Array) -> Array:
+    """Rows of length 1; a row of zeros stays.
+
+    >>> unit(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6, 0.8], [0.0, 0.0]]
+    """
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(norms > 0, norms, 1)
