@@ -33,8 +33,8 @@ what its signature suggests."""
 PLACES = ("all", "predicted", "read")
 """Which losses are averaged: all; those of a new token; those of the token after a new one."""
 DETECTORS = ("signature", "moved", "mean row", "unused, distance", "unused, cosine")
-"""What says that a row is under-trained: how unlike it is to the signature's prediction, how little it moved, its cosine
-with the mean row; and Land and Bartolo's rule in two forms, how near it is to the mean of known unused rows, and its
+"""What says that a row is under-trained: how unlike it is to the signature's prediction, how little it moved, its
+cosine with the mean row; and Land and Bartolo's rule in two forms, how near it is to the mean of known unused rows, and its
 cosine with that mean after the mean of all rows and their first component are taken off."""
 MATRICES = ("W_E", "W_U")
 LEVELS = (0, 1, 2, 5, 10, 20, 50)
@@ -81,8 +81,8 @@ def added(name: str, texts: Texts, *, scale: str, seed: int, means: Any = None) 
     R^2, of the shuffle, and of frequency alone; of the rare tokens rare/seen (levels, each), how often they were left,
     and rare/frequency; level (n,) of every token that detectors judge, -1 where it was not made rare, often (n,), and
     detectors (MATRICES, DETECTORS, n), higher where a row looks less trained; of the pairs words (UTF-8 JSON, first and
-    second part in turn) and pairs/seen (k,); at (looks,), loss (STARTS, looks, PLACES) on held-out text, and parts (PLACES,), what the network
-    had for the same text with its pairs in two, a pair's two losses added.
+    second part in turn) and pairs/seen (k,); at (looks,), loss (STARTS, looks, PLACES) on held-out text, and parts
+    (PLACES,), what the network had for the same text with its pairs in two, a pair's two losses added.
     Raises ValueError for an unknown scale and what choosing and training raise.
     """
     one_of("scale", scale, SIZES)
