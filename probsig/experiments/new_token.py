@@ -34,8 +34,8 @@ PLACES = ("all", "predicted", "read")
 """Which losses are averaged: all; those of a new token; those of the token after a new one."""
 DETECTORS = ("signature", "moved", "mean row", "unused, distance", "unused, cosine")
 """What says that a row is under-trained: how unlike it is to the signature's prediction, how little it moved, its
-cosine with the mean row; and Land and Bartolo's rule in two forms, how near it is to the mean of known unused rows, and its
-cosine with that mean after the mean of all rows and their first component are taken off."""
+cosine with the mean row; and Land and Bartolo's rule in two forms, how near it is to the mean of known unused rows, and
+its cosine with that mean after the mean of all rows and their first component are taken off."""
 MATRICES = ("W_E", "W_U")
 LEVELS = (0, 1, 2, 5, 10, 20, 50)
 """How often tokens are left in the text that is trained on."""
