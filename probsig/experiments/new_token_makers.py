@@ -78,7 +78,7 @@ def added(config: Mapping[str, Any], inputs: Sets, draft: Draft | None = None, m
         "detectors": np.array(found)[:, :, told].astype(np.float32),
         "words": pack(inputs.text(int(data.kept[token])) for token in plan.pairs.ravel()),
     }
-    return out | _starts(config, sizes, plan, data, model, basis, W, known, fitting, means)
+    return out | _starts(config, sizes, plan, data, model, basis, W, known, fitting, means, draft)
 
 
 def _detectors(
@@ -114,8 +114,9 @@ def _starts(
     known: Array,
     fitting: NDArray[np.int64],
     means: Means,
+    draft: Draft | None,
 ) -> Arrays:
-    """The losses with new tokens, from each start on."""
+    """The losses with new tokens, from each start on; the starts that are done are kept beside the draft."""
     new = vocabulary.merge(plan.thinned, plan.pairs)
     V, k = data.vocab_size, len(plan.pairs)
     tokens = V + np.arange(k)
@@ -132,8 +133,11 @@ def _starts(
         epochs=-(-sizes.steps // recipe.epoch(new)), batch=recipe.batch, length=recipe.length, lr=recipe.lr
     )
     tests = new.held.rows(config["length"])  # type: ignore[union-attr]
-    losses = []
-    for start in STARTS:
+    beside = {name: draft and Draft(draft.folder.with_name(name), draft.stop) for name in ("done", *STARTS)}
+    identity = {"starts": list(STARTS), "pairs": plan.pairs.tolist(), "steps": list(sizes.at)}
+    kept = beside["done"].load(identity) if beside["done"] else None
+    losses = list(kept[1]["loss"]) if kept else []
+    for start in STARTS[len(losses) :]:
         larger = _larger(config, new, model, rows[start])
         log = training.train(
             larger,
@@ -145,8 +149,11 @@ def _starts(
             device=means.device,
             turn=means.turn,
             until=sizes.steps,
+            draft=beside[start],
         )
         losses.append(log.arrays()["loss"])
+        if beside["done"]:
+            beside["done"].save(identity, len(losses), {"loss": np.array(losses)}, at_once=True)
     return {
         "pairs/seen": new.frequency[tokens],
         "at": np.array(sizes.at),

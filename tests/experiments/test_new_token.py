@@ -16,7 +16,7 @@ def run(tmp_path_factory):
 
 
 def made(tokens=6000):
-    return Texts(scale="smoke").sets(["wikipedia-en"], tokens, 80, 500).of("wikipedia-en")
+    return Texts(scale="smoke").sets(["wikipedia-en"], tokens, 200, 500).of("wikipedia-en")
 
 
 def test_rare_tokens_are_left_as_often_as_the_levels_say_and_are_in_no_pair():
