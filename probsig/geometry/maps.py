@@ -82,7 +82,7 @@ def signatures(counts: Bigrams, tokens: Sequence[int], columns: int | None = Non
     [[0.92, 0.0, 0.0, 0.51, 0.0, 0.0]]
     """
     both = [laws.skip(counts, tokens, "ppmi", side) for side in laws.DIRECTIONS]
-    return sp.csr_array(sp.hstack([side[:, : columns or counts.vocab_size] for side in both]))
+    return sp.csr_array(sp.hstack([side[:, : columns or counts.vocab_size] for side in both]))  # type: ignore[index]
 
 
 def basis(signatures: sp.csr_array, components: int = 300, seed: int = 0) -> Basis:
@@ -127,7 +127,7 @@ def fitted(features: Array, W: ArrayLike) -> Map:
         score = error / max(len(W) - 1 - kept.sum(), 1e-9) ** 2
         if best is None or score < best[0]:
             best = score, right.T @ ((sizes / (sizes**2 + penalty))[:, None] * along)
-    return Map(best[1], centre, mean)
+    return Map(best[1], centre, mean)  # type: ignore[index]
 
 
 def held_out(features: Array, W: ArrayLike, frequency: ArrayLike, *, folds: int = 5, seed: int = 0) -> Held:

@@ -95,7 +95,7 @@ def reglued(data: TrainingSet, tokens: Sequence[int], takes: Sequence[int], *, s
                 f"In {data.name} no piece of text is there to follow the token {token}: choose tokens that come more "
                 "often, or take more text."
             )
-    stream, dealt = seeds.stream(seed, "glue", data.name), [[] for _ in pools]
+    stream, dealt = seeds.stream(seed, "glue", data.name), [[] for _ in pools]  # type: ignore[var-annotated]
     closes, lengths, order, taken = last.tolist(), (ends - starts).tolist(), [], []
     sizes = np.diff(data.offsets)
     for piece, left in zip(np.flatnonzero(first).tolist(), sizes[sizes > 0].tolist(), strict=True):

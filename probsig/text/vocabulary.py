@@ -73,7 +73,7 @@ def candidates(data: TrainingSet, *, least: int, most: int, share: float) -> Pai
     fit = (often >= least) & (often <= most) & (first != second)
     fit &= often >= share * np.maximum(frequency[first], frequency[second])
     fit &= (data.kept[first] >= 0) & (data.kept[second] >= 0)
-    found, taken = [], set()
+    found, taken = [], set()  # type: ignore[var-annotated]
     for k in np.flatnonzero(fit)[np.argsort(-often[fit], kind="stable")].tolist():
         pair = int(first[k]), int(second[k])
         if taken.isdisjoint(pair):
