@@ -39,8 +39,13 @@ its cosine with that mean after the mean of all rows and their first component a
 MATRICES = ("W_E", "W_U")
 LEVELS = (0, 1, 2, 5, 10, 20, 50)
 """How often tokens are left in the text that is trained on."""
-SETS = ("next", "previous", "both")
-PORTIONS = (0.25, 0.5, 1.0)
+FROM = {
+    "next": ((0, 1), 1.0),
+    "previous": ((1, 2), 1.0),
+    "both": ((0, 2), 1.0),
+    "a quarter": ((0, 2), 0.25),
+}
+"""What a map of an open model reads: of the two sides from the first up to the second, and how much of the text."""
 SEEN = 50  # how often a token is seen whose row is fitted
 
 
@@ -97,15 +102,14 @@ def added(name: str, texts: Texts, *, scale: str, seed: int, means: Any = None) 
 def shipped(model: Model, texts: Texts) -> runs.Run:
     """The map of an open model's embedding from the texts' signatures: found, or made now and stored.
 
-    The piece "map" holds scores (SETS, 3), R^2, of the shuffle and of frequency alone; portions (PORTIONS, 3), of both
-    sides from so much of the text; ranks (n,) and frequency (n,), of the fitted tokens, most frequent first; size
-    (tokens of the texts, rows of the model, its width).
+    Each of FROM is a piece and holds scores (3,), R^2, of the shuffle and of frequency alone; ranks (n,) and frequency
+    (n,), of the fitted tokens, most frequent first; size (tokens of the texts, rows of the model, its width).
     Raises what opening either raises, and MissingRun under CI.
     """
     names = texts.names(NAMES)
     config = {"scale": texts.scale, "seed": texts.seed, "max_tokens": texts.max_tokens, **texts.identity(names)}
     config |= {"model": "made up"} if texts.made_up else model.identity()
-    config |= {"most": 8000, "components": SIZES["smoke" if texts.made_up else "laptop"].components}
+    config |= {"most": 5000, "components": SIZES["smoke" if texts.made_up else "laptop"].components}
 
     def opened() -> Opened:
         corpora = texts.corpora(names)
@@ -114,8 +118,9 @@ def shipped(model: Model, texts: Texts) -> runs.Run:
         counts = merged([corpora.counts(name) for name in names])
         return Opened(made_up(counts, corpora.corpora[names[0]].tokenizer, texts.seed), corpora)
 
-    piece = runs.Piece("probsig.experiments.new_token_makers:shipped", (list(names), config))
-    return runs.run("language-rows", config, {"map": piece}, inputs=opened)
+    made = "probsig.experiments.new_token_makers:shipped"
+    pieces = {which: runs.Piece(made, (list(names), config, which)) for which in FROM}
+    return runs.run("language-rows", config, pieces, inputs=opened)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from probsig.counts.bigrams import merged as added_up
 from probsig.experiments import new_token
 from probsig.experiments.language_model import looks
 from probsig.experiments.makers import Means, network_of, recipe_of
-from probsig.experiments.new_token import LEVELS, MATRICES, PLACES, PORTIONS, SEEN, STARTS, Sizes
+from probsig.experiments.new_token import FROM, LEVELS, MATRICES, PLACES, SEEN, STARTS, Sizes
 from probsig.experiments.pretrained import Opened
 from probsig.experiments.texts import Sets, pack
 from probsig.geometry import maps
@@ -213,34 +213,28 @@ def _in_two(model: Any, data: TrainingSet, pairs: NDArray, length: int) -> Array
     return total / np.maximum(often, 1)
 
 
-def shipped(names: Sequence[str], config: Mapping[str, Any], inputs: Opened) -> Arrays:
-    """The map of a shipped embedding: the arrays that `new_token.shipped` names."""
+def shipped(names: Sequence[str], config: Mapping[str, Any], which: str, inputs: Opened) -> Arrays:
+    """The map of a shipped embedding from one of `new_token.FROM`: the arrays that `new_token.shipped` names."""
     corpora, seed = [inputs.corpora.corpora[name] for name in names], config["seed"]
     counts = added_up([inputs.corpora.counts(name) for name in names])
     frequency = np.minimum(counts.row_totals(), np.bincount(counts.columns, counts.entries, counts.vocab_size))
     order = np.argsort(-frequency, kind="stable")
     tokens = order[(frequency[order] >= SEEN) & (order < inputs.checkpoint.shape[0])][: config["most"]]
-    W, often = inputs.checkpoint.rows(tokens.tolist()).astype(np.float64), frequency[tokens]
-
-    def held(table: Any, side: slice = slice(None)) -> maps.Held:
-        read = maps.signatures(table, tokens)[:, side]
-        basis = maps.basis(read, config["components"], seed)
-        return maps.held_out(basis.features(read, table.row_totals()[tokens]), W, often, seed=seed)
-
-    V = counts.vocab_size
-    sides = [held(counts, side) for side in (slice(0, V), slice(V, 2 * V), slice(None))]
-    shares = []
-    for portion in PORTIONS[:-1]:
+    W, often, V = inputs.checkpoint.rows(tokens.tolist()).astype(np.float64), frequency[tokens], counts.vocab_size
+    sides, portion = FROM[which]
+    if portion < 1:
         parts = []
         for i, corpus in enumerate(corpora):
             number = len(corpus.offsets) - 1
             chosen = seeds.stream(seed, "portion", str(i)).permutation(number)[: max(1, round(portion * number))]
             parts.append(count(documents(corpus, np.sort(chosen))))
-        shares.append(held(added_up(parts)))
+        counts = added_up(parts)
+    read = maps.signatures(counts, tokens)[:, sides[0] * V : sides[1] * V]
+    features = maps.basis(read, config["components"], seed).features(read, counts.row_totals()[tokens])
+    held = maps.held_out(features, W, often, seed=seed)
     return {
-        "scores": np.array([[one.r2, one.shuffled, one.frequency] for one in sides]),
-        "portions": np.array([[one.r2, one.shuffled, one.frequency] for one in [*shares, sides[-1]]]),
-        "ranks": sides[-1].ranks.astype(np.int32),
+        "scores": np.array([held.r2, held.shuffled, held.frequency]),
+        "ranks": held.ranks.astype(np.int32),
         "frequency": often.astype(np.int64),
         "size": np.array([sum(len(one.ids) for one in corpora), *inputs.checkpoint.shape], dtype=np.int64),
     }

@@ -78,6 +78,7 @@ def test_a_made_up_embedding_of_a_text_is_found_again_from_its_signatures(tmp_pa
     monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path))
     model = Model()
     found = new_token.shipped(model, model.texts("stand-in", scale="smoke", seed=0, max_tokens=None))
-    scores = found.arrays["map/scores"]
-    assert scores.shape == (3, 3) and scores[2, 0] > 0.5 > scores[2, 1]
-    assert len(found.arrays["map/ranks"]) == len(found.arrays["map/frequency"])
+    scores = found.arrays["both/scores"]
+    assert scores.shape == (3,) and scores[0] > 0.5 > scores[1]
+    assert set(new_token.FROM) == {key.split("/")[0] for key in found.arrays}
+    assert len(found.arrays["both/ranks"]) == len(found.arrays["both/frequency"])
