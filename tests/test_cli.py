@@ -60,7 +60,7 @@ def run(*arguments, code=0):
 
 def test_align_says_what_the_function_says(text, model, tmp_path):
     found = run("align", text, model, "--tokenizer", "bytes", "--draws", 20)
-    W, corpus = opening.both(text, model, "bytes", None, False)
+    W, corpus = opening.both(text, model, "bytes", None, "text", False)
     assert found.stdout.rstrip("\n") == str(align(W, corpus, draws=20)) and found.stderr == ""
     assert "is 1.00 (tokens drawn anew" in found.stdout
 
@@ -114,7 +114,7 @@ def test_a_page_without_a_model_and_of_hardly_any_text(text, tmp_path):
 
 
 def test_two_pages_of_the_same_are_the_same_bytes(text, model):
-    W, corpus = opening.both(text, model, "bytes", None, False)
+    W, corpus = opening.both(text, model, "bytes", None, "text", False)
     pages = [report.report(corpus, W, ["u"], report.Settings(draws=5)) for _ in range(2)]
     assert pages[0] == pages[1]
 
@@ -159,6 +159,13 @@ def test_damaged_documents_are_left_out_where_that_is_asked_for_and_said(tmp_pat
     assert "Note: Documents of cut.jsonl that are left out: 1 damaged" in found.stderr and "'b' 1.00" in found.stdout
 
 
+def test_a_column_of_a_table(tmp_path):
+    (tmp_path / "mine.csv").write_text("id,body\n1," + "ab" * 300 + "\n")
+    asked = ["signatures", "mine.csv", "--tokenizer", "bytes", "--token", "a"]
+    assert "'b' 1.00" in run(*asked, "--column", "body").stdout
+    assert "has no column 'text' but id, body: pass --column with one of them." in run(*asked, code=1).stderr
+
+
 @pytest.mark.parametrize("arguments", [["algn"], ["align"], ["align", "a", "b", "--most", "0"], ["report", "a"]])
 def test_a_wrong_option_has_code_2_and_the_usage(arguments):
     assert "Usage:" in run(*arguments, code=2).stderr
@@ -174,7 +181,7 @@ def test_a_stop_says_that_work_is_kept(monkeypatch):
 
 @pytest.mark.parametrize("command", [[], ["align"], ["signatures"], ["report"]])
 def test_help_has_an_example_of_its_own(command):
-    assert f"probsig {command[0] if command else 'align'} my-texts" in run(*command, "--help").stdout
+    assert f"probsig {command[0] if command else 'align'} my-t" in run(*command, "--help").stdout
 
 
 def test_help_loads_nothing_heavy():

@@ -24,8 +24,8 @@ from staleness import QUIET, Book, environment, parameters
 from probsig.experiments.texts import OPEN, STAND_IN
 from probsig.pages.parameters import ParameterError, known
 from probsig.runs import files as runs_files
+from probsig.text.rules import HUB
 from probsig.text.sources.find import NAMES
-from probsig.text.tokenizers import HUB
 
 PARTS = ("_config.yml", "_toc.yml", "book", "notebooks", "probsig", "results", "pyproject.toml")
 WORDS = {STAND_IN, OPEN, *NAMES, *HUB}  # what the chapters read as a name, whatever lies in the caller's folder

