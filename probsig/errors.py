@@ -17,6 +17,13 @@ class CorpusError(ValueError):
         return [f"CorpusError: {self}"]
 
 
+class TooLittle(CorpusError):
+    """Text that is sound, and too short or too poor for what is asked of it; a page leaves out what asks."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"TooLittle: {self}"]
+
+
 def one_of(what: str, value: object, allowed: Iterable[object], otherwise: str = "") -> None:
     """Raise ValueError, naming the choices, unless `value` is one of `allowed`; `otherwise` says what else is taken.
 

@@ -74,6 +74,14 @@ def test_align_as_json_and_as_a_table_of_tokens(text, model, tmp_path):
     assert "tokens.csv" in found.stderr
 
 
+def test_word_vectors_read_a_text_by_words(text, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [f"{word} {' '.join(map(str, rng.standard_normal(4)))}" for word in ("sun", "rain", "snow", "7", "fog")]
+    (tmp_path / "v.txt").write_text("\n".join(rows))
+    record = json.loads(run("align", text, "v.txt", "--draws", 5, "--json").stdout)
+    assert sorted(record["labels"]) == ["7", "rain", "snow", "sun"] and record["asked"] > 10
+
+
 def test_what_is_undefined_is_null(text, tmp_path):
     np.save(tmp_path / "same.npy", np.ones((256, 2)))
     record = json.loads(run("align", text, "same.npy", "--tokenizer", "bytes", "--draws", 5, "--json").stdout)

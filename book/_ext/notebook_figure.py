@@ -87,7 +87,7 @@ class Measured(SphinxRole):
         record = next((record for record in made if record["key"] == self.text), None)
         if record is None:
             logger.warning("no notebook makes the claim %s", self.text, location=self.get_location())
-            return [nodes.Text(self.text)], []
+            return [nodes.Text("(left out)")], []  # of a rerun on a short text
         page = f"notebooks/{record['notebook']}"
         self.env.note_dependency(str(Path(self.env.srcdir, f"{page}.ipynb")))
         link = addnodes.pending_xref(

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import nbformat
 import papermill
+from leaving_out import NAME
 from papermill.exceptions import PapermillExecutionError
 from staleness import QUIET, Book, environment, parameters
 
@@ -120,7 +121,7 @@ def execute(name: str, parameters: dict, target: Path, book: Book) -> Path:
     """Run the chapter with the parameters; returns the notebook written into the target folder."""
     runs_files.make_folder(target)
     output = target / f"{Path(name).name}.ipynb"
-    told = {"progress_bar": sys.stderr.isatty(), "log_output": False, "extra_arguments": QUIET}
+    told = {"progress_bar": sys.stderr.isatty(), "log_output": False, "extra_arguments": QUIET, "engine_name": NAME}
     try:
         with _for_kernels():
             papermill.execute_notebook(

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from probsig.answers import given
 from probsig.answers.shown import Answer, ends, number, signature_of, span
+from probsig.errors import TooLittle
 from probsig.geometry.confounds import ranked, without_frequency
 from probsig.geometry.large import correlations
 from probsig.geometry.reliability import bootstrap, matched_null
@@ -161,7 +162,7 @@ def align(
     found = given.both(space, source, tokens, signature, kind)
     n = len(found.tokens)
     if n < 3:
-        raise ValueError(
+        raise TooLittle(
             f"{n} of the {len(tokens)} tokens of {source.name} have a row and a signature: R_cos needs 3 or more."
         )
     a, b = found.cosines()

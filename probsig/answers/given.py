@@ -1,6 +1,7 @@
 r"""What a question is asked of: an embedding in any form, a text in any form, and which row belongs to which token.
 
-An embedding is a matrix (V, d), a torch tensor, a `Checkpoint` or a `Pretrained`. A text is a corpus (`ids`, `offsets`,
+An embedding is a matrix (V, d), a torch tensor, a `Checkpoint` or a `Pretrained`, word vectors, or the path or name of
+any of these. A text is a corpus (`ids`, `offsets`,
 `vocab_size`, and mostly a `tokenizer`), a training set, counts of neighbours, or, for a model that has a tokenizer, the
 path or the name of a text. Row x of a matrix is that of the text's id x. A model's rows are found by the ids of its own
 tokenizer; where the text was read by another one, by what a token says.
@@ -8,8 +9,9 @@ tokenizer; where the text was read by another one, by what a token says.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -17,12 +19,15 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from probsig.counts.bigrams import Bigrams
-from probsig.errors import one_of
+from probsig.errors import TooLittle, one_of
 from probsig.geometry.large import Cosines, cosines
 from probsig.geometry.reliability import split_half
-from probsig.language.checkpoints import Checkpoint, Pretrained
+from probsig.language.checkpoints import Checkpoint, Pretrained, open_checkpoint
 from probsig.language.signatures import TextSignatures
+from probsig.language.vectors import WordVectors, is_vectors, word_vectors
+from probsig.runs.files import place
 from probsig.signatures.tokens import KINDS, Centred
+from probsig.text.callables import words
 from probsig.text.corpora import open_corpus
 from probsig.text.tokenizers import Tokenizer
 from probsig.text.training_set import TrainingSet
@@ -37,25 +42,36 @@ STRETCHES, STRETCH = 100, 100  # what one document is cut into, and the fewest t
 class Embedding:
     """Rows of a matrix: `name`, `size` (V), `there` (V,) whether a row is known, `rows` of some ids, (k, d).
 
-    `tokenizer` makes that of a model, and is None for a bare matrix.
+    `tokenizer` makes what reads a text for it: that of a model, the words of word vectors, None for a bare matrix.
+    `words`: word vectors, whose rows are found by what a token says.
     """
 
     name: str
     size: int
     there: NDArray[np.bool_]
     rows: Callable[[Ids], NDArray[Any]]
-    tokenizer: Callable[[], Tokenizer] | None = None
+    tokenizer: Callable[[], Any] | None = None
+    words: WordVectors | None = None
 
 
 def embedding(W: Any) -> Embedding:
-    """A matrix (V, d), a torch tensor, a Checkpoint or a Pretrained as an `Embedding`.
+    """A matrix (V, d), a torch tensor, a Checkpoint, a Pretrained, word vectors (gensim's KeyedVectors, a dict, what
+    `language.vectors` reads), a model of `transformers`, or the path or name of any of these, as an `Embedding`.
 
-    Raises ValueError for what is no matrix of numbers with one row a token.
+    Raises ValueError for what is no matrix of numbers with one row a token, and what opening a path raises.
 
     >>> found = embedding([[1.0, 2.0], [0.0, 3.0]])
     >>> found.size, found.rows(np.array([1])).tolist()
     (2, [[0.0, 3.0]])
     """
+    if isinstance(W, str | Path):
+        W = opened(W)
+    if hasattr(W, "get_input_embeddings"):  # a model of transformers, without importing it
+        W = W.get_input_embeddings().weight
+    if isinstance(W, WordVectors | Mapping) or hasattr(getattr(W, "wv", W), "key_to_index"):
+        found = word_vectors(W)
+        there = np.ones(len(found.words), dtype=bool)
+        return Embedding(found.name, len(there), there, lambda ids: found.vectors[ids], lambda: words, found)
     if isinstance(W, Checkpoint):
         return Embedding(
             W.name, W.shape[0], np.ones(W.shape[0], dtype=bool), lambda ids: W.rows(ids.tolist()), lambda: W.tokenizer
@@ -73,6 +89,29 @@ def embedding(W: Any) -> Embedding:
             "row a token, a torch tensor, or what load_embeddings gives."
         )
     return Embedding("W", len(matrix), np.ones(len(matrix), dtype=bool), lambda ids: matrix[ids])
+
+
+def opened(path: Path | str) -> Any:
+    """The embedding of a path or a name: a matrix of a .npy file, word vectors, or what `open_checkpoint` opens.
+
+    Raises ValueError for a .npy file that is not there or holds no matrix, and what opening the others raises.
+    """
+    where = place(path)
+    if where.suffix == ".npy":
+        return _matrix(where)
+    return word_vectors(where) if is_vectors(where) else open_checkpoint(path)
+
+
+def _matrix(path: Path) -> Any:
+    if not path.is_file():
+        raise ValueError(f"There is no file {path}: check the path of the matrix.")
+    try:
+        W = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise ValueError(f"{path.name} holds no array of numbers: save one with numpy.save.") from error
+    if getattr(W, "ndim", 0) != 2 or W.dtype.kind not in "fiu":
+        raise ValueError(f"{path.name} holds no matrix of numbers with one row per token: save one with numpy.save.")
+    return W
 
 
 class Counted:
@@ -107,12 +146,12 @@ class Text:
         return self.data.name
 
     def frequent(self, most: int, least: int) -> Ids:
-        """At most `most` tokens seen `least` times, most frequent first; raises ValueError where there is none."""
+        """At most `most` tokens seen `least` times, most frequent first; raises TooLittle where there is none."""
         there = (self.data.frequency >= least) & (self.data.kept >= 0)
         order = np.argsort(-self.data.frequency.astype(np.int64), kind="stable")
         found = order[there[order]][:most]
         if not found.size:
-            raise ValueError(f"No token of {self.name} is seen {least} times: pass a longer text or a lower `least`.")
+            raise TooLittle(f"No token of {self.name} is seen {least} times: pass a longer text or a lower `least`.")
         return found
 
     def halves(self, seed: int) -> list[TextSignatures]:
@@ -173,13 +212,20 @@ def text(given: Any, tokenizer: Callable[[], Tokenizer] | None = None) -> Text:
 
 
 def places(space: Embedding, source: Text, tokens: Ids) -> Ids:
-    """The row of the embedding that belongs to each token of the text, -1 where it has none."""
+    """The row of the embedding that belongs to each token of the text, -1 where it has none.
+
+    Raises ValueError for word vectors and a text whose tokens say nothing.
+    """
     ids = tokens
+    if space.words is not None:
+        if source.tokenizer is None or not source.tokenizer.pieces:
+            raise ValueError(f"No token of {source.name} says a word: read it with a tokenizer, or by words.")
+        return space.words.places([source.said(int(token)) for token in tokens])
     if space.tokenizer is not None:
         ids = source.data.kept[tokens]
         if source.tokenizer is not None:
             own = space.tokenizer()
-            if own is not source.tokenizer and own.digest != source.tokenizer.digest:
+            if source.tokenizer.pieces and own is not source.tokenizer and own.digest != source.tokenizer.digest:
                 found = [own.id(source.said(int(token))) for token in tokens]
                 ids = np.array([-1 if one is None else one for one in found], dtype=np.int64)
     known = (ids >= 0) & (ids < space.size)

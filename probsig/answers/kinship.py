@@ -17,7 +17,7 @@ from probsig import seeds
 from probsig.answers import given
 from probsig.answers.given import SIDES
 from probsig.answers.shown import Answer, number, signature_of, span
-from probsig.errors import one_of
+from probsig.errors import TooLittle, one_of
 from probsig.geometry.small import pairs, pearson, plane
 from probsig.signatures.tokens import Centred
 from probsig.text.groups import GROUPS
@@ -133,7 +133,7 @@ def group(
     found = given.both(space, source, np.array([*members], dtype=np.int64), signature, kind)
     k = len(found.tokens)
     if k < 3:
-        raise ValueError(f"{k} of {name} have a row and a signature in {source.name}: a group needs 3 or more.")
+        raise TooLittle(f"{k} of {name} have a row and a signature in {source.name}: a group needs 3 or more.")
     missing += [label for token, label in members.items() if token not in found.tokens]
     square = dict(zip(SIDES, (c.square().astype(float) for c in found.cosines()), strict=True))
     law = found.law.rows if isinstance(found.law, Centred) else found.law  # principal components are centred anyway

@@ -64,7 +64,7 @@ def options(*which: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda command: functools.reduce(lambda one, option: option(one), reversed(which), command)
 
 
-TOKENIZER = click.option("--tokenizer", metavar="NAME", help="Name, hub name or path; a model brings its own.")
+TOKENIZER = click.option("--tokenizer", metavar="NAME", help="Name, hub name, path, or words; a model brings its own.")
 MAX_TOKENS = click.option("--max-tokens", type=click.IntRange(1), help="Read at most so many tokens of the text.")
 COLUMN = click.option(
     "--column", default="text", show_default=True, help="The column or key of the text, in tables and lines."
@@ -89,13 +89,15 @@ def main() -> None:
     """What do the statistics of a text's tokens say about a model's embedding?
 
     TEXT is a file (.txt, .jsonl, .csv, .tsv, each also .gz, .zst or .xz; .parquet), a folder of such files, a data set
-    of the hub, or the name of a text that packages ship. MODEL is a folder of safetensors files, a .gguf file, a
-    repository of the hub, a .npy matrix with one row per id (with --tokenizer), or smollm2.
+    of the hub, or the name of a text that packages ship. MODEL is a folder of safetensors files, a .safetensors or
+    .gguf file, a repository of the hub, word vectors (.txt, .vec, .bin of word2vec or GloVe), a .npy matrix with one
+    row per id (with --tokenizer), or smollm2.
 
     \b
     Examples:
     probsig align my-texts/ my-model/
     probsig signatures my-table.csv --column body --token " the"
+    probsig align my-texts/ glove.6B.300d.txt
     probsig report my-texts.jsonl.gz Qwen/Qwen2.5-0.5B -o report.html
     """
 

@@ -1,8 +1,8 @@
 """A text and a model as a command line names them, opened.
 
-A model is what `language.checkpoints.open_checkpoint` opens, or a .npy file with a matrix that has one row per id of
-the tokenizer that is named. Its text is read by its own tokenizer unless another one is named; then a token finds its
-row by what it says.
+A model is what `answers.given.opened` opens: a model of any form, word vectors, or a .npy file with a matrix that has
+one row per id of the tokenizer that is named. Its text is read by its own tokenizer unless another one is named; then a
+token finds its row by what it says, as the words of word vectors always do.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from probsig.language.checkpoints import open_checkpoint
-from probsig.runs.files import place
+from probsig.answers.given import opened
+from probsig.language.checkpoints import Checkpoint
+from probsig.language.vectors import WordVectors
 from probsig.text.corpora import Corpus, open_corpus
 
 USUAL = "qwen2.5"  # the tokenizer of a text without a model
@@ -34,29 +33,18 @@ def both(
     Raises ValueError for a matrix without a tokenizer, for a file that holds no matrix of numbers or another number of
     rows than the tokenizer's ids need, and what opening either raises.
     """
-    path = place(model)
-    if path.suffix != ".npy":
-        checkpoint = open_checkpoint(model)
-        return checkpoint, corpus(text, tokenizer or checkpoint.tokenizer, max_tokens, column, skip_damaged)
-    W = _matrix(path)
+    W = opened(model)
+    if isinstance(W, WordVectors):
+        return W, corpus(text, tokenizer or "words", max_tokens, column, skip_damaged)
+    if isinstance(W, Checkpoint):
+        return W, corpus(text, tokenizer or W.tokenizer, max_tokens, column, skip_damaged)
+    name = Path(model).name
     if tokenizer is None:
-        raise ValueError(f"{path.name} is a matrix, and nothing says what its rows are: pass --tokenizer.")
-    opened = corpus(text, tokenizer, max_tokens, column, skip_damaged)
-    if opened.ids.size and int(opened.ids.max()) >= len(W):
+        raise ValueError(f"{name} is a matrix, and nothing says what its rows are: pass --tokenizer.")
+    read = corpus(text, tokenizer, max_tokens, column, skip_damaged)
+    if read.ids.size and int(read.ids.max()) >= len(W):
         raise ValueError(
-            f"{path.name} has {len(W):,} rows, and the text has an id {int(opened.ids.max())}: pass the tokenizer that "
-            "its rows are numbered by."
+            f"{name} has {len(W):,} rows, and the text has an id {int(read.ids.max())}: pass the tokenizer that its "
+            "rows are numbered by."
         )
-    return W, opened
-
-
-def _matrix(path: Path) -> Any:
-    if not path.is_file():
-        raise ValueError(f"There is no file {path}: check the path of the matrix.")
-    try:
-        W = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
-        raise ValueError(f"{path.name} holds no array of numbers: save one with numpy.save.") from error
-    if getattr(W, "ndim", 0) != 2 or W.dtype.kind not in "fiu":
-        raise ValueError(f"{path.name} holds no matrix of numbers with one row per token: save one with numpy.save.")
-    return W
+    return W, read

@@ -52,7 +52,8 @@ def signatures(names: Sequence[str], texts: Texts, *, narrow: str, scale: str, t
         maker = "probsig.experiments.across_texts:shared_signatures"
         pieces[name] = runs.Piece(maker, (name, narrow, how.length))
     inputs = functools.partial(texts.sets, names, tokens, how.keep, how.held)
-    return runs.run("across-texts", config, pieces, inputs=inputs)
+    with texts.enough():
+        return runs.run("across-texts", config, pieces, inputs=inputs)
 
 
 def shared_tokens(narrow: str, inputs: Sets) -> dict[str, NDArray]:

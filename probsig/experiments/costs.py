@@ -39,7 +39,8 @@ def stored(names: Sequence[str], texts: Texts) -> runs.Run:
     config = {"corpora": list(names), "scale": texts.scale, "seed": texts.seed, "max_tokens": texts.max_tokens}
     config |= texts.identity(names)
     pieces = {"rates": runs.Piece("probsig.experiments.costs:measured", (list(names), texts.seed))}
-    return runs.run("language-cost", config, pieces, inputs=functools.partial(texts.corpora, names))
+    with texts.enough():
+        return runs.run("language-cost", config, pieces, inputs=functools.partial(texts.corpora, names))
 
 
 def measured(names: Sequence[str], seed: int, inputs: Corpora) -> Arrays:

@@ -45,7 +45,8 @@ def trained(name: str, texts: Texts, *, scale: str, seed: int, means: Any = None
     pieces = {"edit": runs.Piece("probsig.experiments.makers:edit", (config,))}
     pieces |= {which: runs.Piece("probsig.experiments.makers:edited_model", (config, which)) for which in TEXTS}
     inputs = functools.partial(texts.sets, [name], how.tokens, how.keep, how.held)
-    return runs.run("language-edit", config, pieces, inputs=inputs, means=means)
+    with texts.enough():
+        return runs.run("language-edit", config, pieces, inputs=inputs, means=means)
 
 
 Array = NDArray[np.float64]

@@ -59,4 +59,5 @@ def trained(
     config |= {"distances": list(distances), **asdict(how), **texts.identity([name])}
     pieces = {"heads": runs.Piece("probsig.experiments.makers:heads", (config,))}
     inputs = functools.partial(texts.sets, [name], how.tokens, how.keep, how.held)
-    return runs.run("language-heads", config, pieces, inputs=inputs, means=means)
+    with texts.enough():
+        return runs.run("language-heads", config, pieces, inputs=inputs, means=means)

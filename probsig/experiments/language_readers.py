@@ -18,13 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probsig import runs
-from probsig.errors import CorpusError, one_of
+from probsig.errors import CorpusError, TooLittle, one_of
 from probsig.experiments import across_texts, language_model
 from probsig.experiments.language_model import Models, data
 from probsig.experiments.texts import NAMES, STAND_IN, Sets, Texts, unpack
 from probsig.language.signatures import LEAST
 from probsig.language.yardsticks import Yardsticks, yardsticks
-from probsig.pages.parameters import ParameterError
 from probsig.runs import Run
 from probsig.text import tokenizers
 from probsig.text.sources.toy import ToyCorpus
@@ -76,7 +75,8 @@ def measured(
     config |= {"tokens": how.tokens, "keep": how.keep, "held": how.held, **texts.identity(names)}
     pieces = {name: runs.Piece("probsig.experiments.language_readers:yardsticks_of", (name,)) for name in names}
     inputs = functools.partial(texts.sets, names, how.tokens, how.keep, how.held)
-    found = runs.run("language-yardsticks", config, pieces, inputs=inputs)
+    with texts.enough():
+        found = runs.run("language-yardsticks", config, pieces, inputs=inputs)
     return {name: Yardsticks(*found.arrays[f"{name}/nats"].tolist()) for name in names}
 
 
@@ -123,7 +123,7 @@ class Shown:
     and device are looked at; 0 and "" leave one to the scale, and the scale "" is "paper" where that is stored, else
     "laptop". `small` is of the scale "laptop", or of the chapter's where that is smaller. `book`: whether the models
     are the book's, so that `long` and `repeated` are stored too. made_up: how many texts there are at "smoke".
-    Raises ParameterError for a text that is too short to measure a model on.
+    Raises TooLittle for a text that is too short to measure a model on.
     """
 
     def __init__(self, p: Any, architecture: str = "qwen2.5", made_up: int = 2):
@@ -146,13 +146,13 @@ class Shown:
             own = self.texts.sets(self.names, self.options["tokens"] or how.tokens, how.keep, how.held).sets[0]
         except ValueError:
             needed = f"to hold {how.held:,} tokens out and train on others"
-            raise ParameterError(f"The text {self.p.text!r} is too short {needed}: {advice}.") from None
+            raise TooLittle(f"The text {self.p.text!r} is too short {needed}: {advice}.") from None
         often = int(np.count_nonzero(own.frequency >= LEAST))
         if often < FEWEST:
             told = (
                 f"The text {self.p.text!r} has {often} tokens seen {LEAST} times, and models are compared on {FEWEST}"
             )
-            raise ParameterError(f"{told} or more: {advice}.")
+            raise TooLittle(f"{told} or more: {advice}.")
 
     def title(self, name: str) -> str:
         """A text's name as a page says it."""

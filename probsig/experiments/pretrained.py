@@ -86,7 +86,8 @@ def stored(model: Model, texts: Texts) -> runs.Run:
 
     draws = 20 if texts.scale == "smoke" else 100
     pieces = {"survey": runs.Piece("probsig.experiments.pretrained:surveyed", (list(names), texts.seed, draws))}
-    return runs.run("language-pretrained", config, pieces, inputs=opened)
+    with texts.enough():
+        return runs.run("language-pretrained", config, pieces, inputs=opened)
 
 
 def surveyed(names: Sequence[str], seed: int, draws: int, inputs: Opened) -> Arrays:

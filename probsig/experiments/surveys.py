@@ -155,7 +155,8 @@ def stored(name: str, texts: Texts) -> runs.Run:
         "survey": runs.Piece("probsig.experiments.surveys:surveyed", (name,)),
         "estimation": runs.Piece("probsig.experiments.surveys:estimated", (name, texts.seed)),
     }
-    return runs.run("language-survey", config, pieces, inputs=functools.partial(texts.corpora, [name]))
+    with texts.enough():
+        return runs.run("language-survey", config, pieces, inputs=functools.partial(texts.corpora, [name]))
 
 
 def surveyed(name: str, inputs: Corpora) -> Arrays:
@@ -172,7 +173,8 @@ def stored_shared(names: Sequence[str], texts: Texts) -> runs.Run:
     """R_cos between the signatures of every two corpora: found, or computed now and stored, see `shared_cosines`."""
     config = {"corpora": list(names), "most": SHARED, **_options(texts), **texts.identity(names)}
     pieces = {"shared": runs.Piece("probsig.experiments.surveys:compared", (list(names), SHARED, texts.seed))}
-    return runs.run("language-shared", config, pieces, inputs=functools.partial(texts.corpora, names))
+    with texts.enough():
+        return runs.run("language-shared", config, pieces, inputs=functools.partial(texts.corpora, names))
 
 
 def compared(names: Sequence[str], most: int, seed: int, inputs: Corpora) -> Arrays:

@@ -10,6 +10,7 @@ ids: the same bytes under another name are the same run, and a file that was edi
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import itertools
@@ -24,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probsig.counts.bigrams import Bigrams, count
-from probsig.errors import CorpusError
+from probsig.errors import CorpusError, TooLittle
 from probsig.text import tokenizers
 from probsig.text.corpora import open_corpus
 from probsig.text.groups import GROUPS
@@ -157,6 +158,23 @@ class Texts:
     @functools.cached_property
     def _tokenizer(self) -> tokenizers.Tokenizer:
         return self.by() if callable(self.by) else tokenizers.tokenizer(self.by)
+
+    @contextlib.contextmanager
+    def enough(self) -> Iterator[None]:
+        """Around what is made of the texts once they are open: of a reader's own, what is refused then is for want of
+        text, and TooLittle.
+
+        >>> with Texts("mine.txt", scale="smoke").enough():
+        ...     raise ValueError("Three tokens are too few: take more text.")
+        Traceback (most recent call last):
+        probsig.errors.TooLittle: Three tokens are too few: take more text.
+        """
+        try:
+            yield
+        except ValueError as error:
+            if not self.own:
+                raise
+            raise TooLittle(str(error)) from error
 
     def corpora(self, names: Sequence[str]) -> Corpora:
         """The corpora of some names."""

@@ -79,4 +79,5 @@ def velocities(
     config, inputs = asked(name, texts, architecture=architecture, scale=scale, seed=seed, init=init)
     config["norms"] = norms
     pieces = {"velocity": runs.Piece("probsig.experiments.makers:velocity", (config,))}
-    return runs.run("language-velocity", config, pieces, inputs=inputs, means=means)
+    with texts.enough():
+        return runs.run("language-velocity", config, pieces, inputs=inputs, means=means)

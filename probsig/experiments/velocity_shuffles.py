@@ -48,7 +48,8 @@ def shuffled(
     config, inputs = asked(name, texts, architecture=architecture, scale=scale, seed=seed, init=init)
     config["last"] = LAST
     pieces = {"shuffles": runs.Piece("probsig.experiments.velocity_shuffles:made", (config,))}
-    return runs.run("language-shuffles", config, pieces, inputs=inputs, means=means)
+    with texts.enough():
+        return runs.run("language-shuffles", config, pieces, inputs=inputs, means=means)
 
 
 def made(

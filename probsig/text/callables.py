@@ -8,6 +8,7 @@ is read anew each time.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,16 @@ from probsig.runs.files import digest
 from probsig.text.tokenizers import Tokenizer
 
 MOST = 1 << 31  # ids
+WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]+")
+
+
+def words(text: str) -> list[str]:
+    """The words of a text and the runs of other signs between them, without blanks: what "words" names.
+
+    >>> words("It's 2025, isn't it?")
+    ["It's", '2025', ',', "isn't", 'it', '?']
+    """
+    return WORD.findall(text)
 
 
 class Called:

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from probsig.errors import CorpusError, one_of
 from probsig.runs.files import digest
 from probsig.text import store, tokenizers
-from probsig.text.callables import Called
+from probsig.text.callables import Called, words
 from probsig.text.sources import files, find, memory
 from probsig.text.sources.find import Source
 from probsig.text.sources.pile import PILE, REPOSITORY
@@ -87,7 +87,7 @@ def open_corpus(
     of texts in a list or in a data set of `datasets`. What has a path or a name is tokenised when it is not yet, and
     anew when its files have changed.
 
-    tokenizer: what `tokenizers.tokenizer` takes, or a function from a text to a list of ids or of words.
+    tokenizer: what `tokenizers.tokenizer` takes, a function from a text to a list of ids or of words, or "words".
     column: the key or the column that has the text, where there are several.
     max_tokens ends the corpus there; the hub needs it, since a subset has up to 10^10.
     place: one of `find.PLACES`, else the first that has the name. problem: "stop" at a damaged document, or "skip" and
@@ -114,6 +114,7 @@ def open_corpus(
     options: dict[str, Any] = {"max_tokens": _whole(max_tokens), "special_tokens": special_tokens}
     source = find.find(text, place, column=column, repository=repository, revision=revision) if _named(text) else None
     what = "" if source else memory.described(text, column)
+    tokenizer = words if tokenizer == "words" else tokenizer
     by = Called(tokenizer) if _function(tokenizer) else tokenizers.tokenizer(tokenizer)
     if source is not None and not isinstance(by, Called):
         return kept(source, by, problem=problem, **options)

@@ -13,6 +13,7 @@ import pytest
 import safetensors
 from hypothesis import given, settings
 
+from probsig.answers import given as answers_given
 from probsig.language import checkpoints
 from probsig.language.checkpoints import load_embeddings, open_checkpoint
 from probsig.runs.files import StorageError
@@ -105,6 +106,77 @@ def test_tied_or_not(tmp_path, tensors, config, tied):
     folder = write_model(tmp_path / "m", {name: matrix(seed) for name, seed in tensors.items()}, config=config)
     found = load_embeddings(folder, which="unembedding")
     assert found.tied == tied and np.array_equal(found.embedding, matrix(0 if tied else 1))
+
+
+SIZES = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+KINDS = {
+    "gpt2": {"vocab_size": 50, "n_embd": 16, "n_layer": 1, "n_head": 2},
+    "bert": SIZES,
+    "albert": SIZES | {"embedding_size": 16},
+    "roberta": SIZES,
+    "opt": SIZES | {"ffn_dim": 8, "word_embed_proj_dim": 16, "max_position_embeddings": 8},
+    "bloom": SIZES,
+    "mamba": {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 1, "state_size": 2},
+    "t5": {"vocab_size": 50, "d_model": 16, "d_kv": 8, "d_ff": 8, "num_layers": 1, "num_heads": 2},
+    "llama": SIZES,
+    "gpt_neox": SIZES,
+    "falcon": SIZES,
+    "qwen2_vl": {
+        "text_config": SIZES,
+        "vision_config": {"depth": 1, "embed_dim": 8, "hidden_size": 16, "num_heads": 2},
+    },
+    "llava": {
+        "text_config": {"model_type": "llama"} | SIZES,
+        "vision_config": {"model_type": "clip_vision_model"} | SIZES,
+    },
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_models_as_transformers_saves_them_with_a_head_and_without(kind, tmp_path):
+    """The library's own `get_input_embeddings` is the reference."""
+    transformers = pytest.importorskip("transformers")
+    torch = pytest.importorskip("torch")
+    config = transformers.AutoConfig.for_model(kind, **KINDS[kind])
+    heads = [transformers.AutoModel]
+    if kind in ("t5",):
+        heads.append(transformers.AutoModelForSeq2SeqLM)
+    elif kind in ("qwen2_vl", "llava"):
+        heads.append(transformers.AutoModelForImageTextToText)
+    elif kind in ("bert", "albert", "roberta"):
+        heads.append(transformers.AutoModelForMaskedLM)
+    else:
+        heads.append(transformers.AutoModelForCausalLM)
+    for number, head in enumerate(heads):
+        torch.manual_seed(number)
+        model = head.from_config(config)
+        model.save_pretrained(tmp_path / str(number))
+        E = model.get_input_embeddings().weight.detach().numpy()
+        assert np.array_equal(load_embeddings(tmp_path / str(number)).embedding, E)
+        assert np.array_equal(answers_given.embedding(model).rows(np.array([3, 1])), E[[3, 1]])
+        out = model.get_output_embeddings()
+        if out is not None and kind in ("llama", "gpt_neox", "falcon", "opt", "gpt2"):
+            U = out.weight.detach().numpy()
+            assert np.array_equal(load_embeddings(tmp_path / str(number), which="unembedding").embedding, U)
+
+
+def test_a_base_model_that_is_not_tied_has_no_unembedding(tmp_path):
+    folder = write_model(tmp_path / "m", {"embed_tokens.weight": matrix(0)}, config={"tie_word_embeddings": False})
+    assert not load_embeddings(folder).tied
+    assert "has no unembedding among its tensors" in said(ValueError, load_embeddings, folder, which="unembedding")
+
+
+def test_a_tensor_by_its_name_and_a_file_by_itself(tmp_path):
+    folder = write_model(tmp_path / "m", {"a.embed_tokens.weight": matrix(0), "b.embed_tokens.weight": matrix(1)})
+    assert "has several embeddings (a.embed_tokens.weight, b." in said(ValueError, load_embeddings, folder)
+    assert np.array_equal(load_embeddings(folder, tensor="b.embed_tokens.weight").embedding, matrix(1))
+    assert "tensor is 'c'" in said(ValueError, load_embeddings, folder, tensor="c")
+    write_safetensors(tmp_path / "one.safetensors", {"W": matrix(2)}, "F32")
+    found = load_embeddings(tmp_path / "one.safetensors", [1])
+    assert np.array_equal(found.embedding, matrix(2)[[1]]) and found.name == "one.safetensors"
+    write_safetensors(tmp_path / "two.safetensors", {"W": matrix(2), "V": matrix(1)}, "F32")
+    assert "pass tensor= with its name" in said(ValueError, load_embeddings, tmp_path / "two.safetensors")
+    assert "There is no model" in said(ValueError, load_embeddings, tmp_path / "none.safetensors")
 
 
 def test_the_mean_is_of_all_rows(tmp_path, monkeypatch):
@@ -329,6 +401,21 @@ def test_the_unembedding_of_a_gguf_file(tmp_path):
     found = load_embeddings(path, which="unembedding")
     assert not found.tied and np.array_equal(found.embedding, U)
     assert np.array_equal(load_embeddings(path).embedding, E)
+
+
+def test_a_split_gguf_file_is_read_whole_by_any_of_its_parts(tmp_path):
+    E, U = matrix(0), matrix(1)
+    tensors = [{"token_embd.weight": (E, "F32")}, {"blk.0.attn_q.weight": (U, "F32")}, {"output.weight": (U, "F32")}]
+    tokens = [*"abc", "ab", *(chr(200 + i) for i in range(36))]
+    for i, part in enumerate(tensors, 1):
+        write_gguf(tmp_path / f"m-{i:05d}-of-00003.gguf", part, tokens)
+    for path in (*tmp_path.glob("*.gguf"), tmp_path):
+        whole = load_embeddings(path)
+        assert np.array_equal(whole.embedding, E) and not whole.tied and whole.tokenizer.id("c") == 2
+        assert np.array_equal(load_embeddings(path, which="unembedding").embedding, U)
+    (tmp_path / "m-00003-of-00003.gguf").unlink()
+    sentence = said(ValueError, load_embeddings, tmp_path / "m-00001-of-00003.gguf")
+    assert "is one of 3 parts, and m-00003-of-00003.gguf is not beside it: fetch it too" in sentence
 
 
 def test_a_damaged_gguf_file_ends_in_one_sentence(tmp_path):

@@ -111,7 +111,7 @@ def sound(documents: Iterable[str | CorpusError], problem: str, left_out: Callab
             left_out(str(document))
 
 
-def _opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BinaryIO:
     """The bytes of a file, unpacked as its name says; raises CorpusError where it is not packed that way."""
     packed = next((ending for ending in MAGIC if path.name.lower().endswith(ending)), None)
     try:
@@ -153,7 +153,7 @@ def _no_column(path: Path, column: str, names: Iterable[str]) -> CorpusError:
 def _lines(path: Path, column: str) -> Iterator[str | CorpusError]:
     """The documents of a JSONL file, each parsed strictly; a damaged one as the error that names its line."""
     number = 0
-    with _opened(path) as file:
+    with opened(path) as file:
         while True:
             try:
                 line = file.readline()
@@ -196,7 +196,7 @@ def _rows(path: Path, column: str) -> Iterator[str | CorpusError]:
     remedy, row = "mend the row, or pass problem='skip' to leave it out", 0
     csv.field_size_limit(max(LONGEST, csv.field_size_limit()))
     delimiter = "\t" if (kind(path) or "").startswith(".tsv") else ","
-    with io.TextIOWrapper(_opened(path), "utf-8-sig", "surrogateescape", newline="") as file:
+    with io.TextIOWrapper(opened(path), "utf-8-sig", "surrogateescape", newline="") as file:
         rows = csv.reader(file, delimiter=delimiter, strict=True)
         try:
             names = next(rows, [])
@@ -234,9 +234,9 @@ def _rows(path: Path, column: str) -> Iterator[str | CorpusError]:
 
 
 def _plain(path: Path) -> Iterator[str | CorpusError]:
-    opened = _opened(path)
+    unpacked = opened(path)
     try:
-        with opened as file:
+        with unpacked as file:
             data = file.read()
     except DAMAGE:
         yield _ends_early(path, "its one document is cut")

@@ -1,0 +1,49 @@
+"""A chapter on a text that is too short for parts of it: what is left out, what is not, and what still stops it."""
+
+import nbformat
+import pytest
+import rerun
+import staleness
+from nbformat import v4
+
+CELLS = [
+    'text: str = "stand-in"',
+    "from probsig.pages import parameters\np = parameters.check(globals(), text=parameters.Text())",
+    "from probsig.errors import TooLittle\nprint('before')",
+    "def made():\n    raise TooLittle('Three *tokens* are too few: take more text.')\n\n\nfound, *rest = made()",
+    "found + 1",
+    "other = found",
+    "print(other)",
+    "print('after')",
+]
+
+
+def chapter(tmp_path, cells):
+    made = [v4.new_code_cell(cell) for cell in cells]
+    made[0].metadata["tags"] = ["parameters"]
+    made[4].metadata["mystnb"] = {"figure": {"name": "fig-x", "caption": "y"}}
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    nb = v4.new_notebook(cells=made, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
+    (tmp_path / "book" / "notebooks" / "part").mkdir(parents=True)
+    nbformat.write(nb, tmp_path / "book" / "notebooks" / "part" / "chapter.ipynb")
+    return staleness.Book(tmp_path / "book")
+
+
+def test_a_page_is_made_without_what_the_text_is_too_short_for(tmp_path):
+    book = chapter(tmp_path, CELLS)
+    output = rerun.execute("part/chapter", {"text": "mine.txt"}, tmp_path / "target", book)
+    cells = [cell for cell in nbformat.read(output, as_version=4).cells if cell.cell_type == "code"][-6:]
+    shown = [cell.outputs[0].get("text") or cell.outputs[0].data["text/markdown"] for cell in cells]
+    assert (shown[0], shown[5]) == ("before\n", "after\n")
+    assert shown[1].startswith("**Left out:** Three") and "*tokens*" not in shown[1]
+    assert all(one == "**Left out** for want of what is left out above." for one in shown[2:5])
+    assert "mystnb" not in cells[2].metadata
+
+
+@pytest.mark.parametrize("cell", ["undefined_name", "raise ValueError('found')", "made"])
+def test_any_other_error_stops_the_chapter(cell, tmp_path):
+    cells = [*CELLS[:4], "print('between')", cell + "\n1 / 0"]
+    with pytest.raises(
+        rerun.RerunError, match=r"part/chapter failed in a cell, (NameError|ValueError|ZeroDivisionError)"
+    ):
+        rerun.execute("part/chapter", {}, tmp_path / "target", chapter(tmp_path, cells))
