@@ -148,7 +148,7 @@ def in_memory(
     if isinstance(tokenizer, Called):
         tokenizer = tokenizer.tokenizer()
         record["digest"] = digest(json.dumps([record["text_sha256"], tokenizer.digest, options]).encode())
-    name = find.shown(str(identity["name"]))
+    name = Path(str(identity["name"])).name
     _warn(name, record, unread)
     return Corpus(name, ids, offsets, tokenizer, str(identity["place"]), record["digest"], record)
 

@@ -50,6 +50,7 @@ def test_a_file_read_by_a_function_is_read_anew(tmp_path, monkeypatch):
     path = tmp_path / "a.txt"
     path.write_text(TEXTS[0])
     assert open_corpus(path, words).digest == open_corpus([TEXTS[0]], words).digest != open_corpus(path, list).digest
+    assert open_corpus(path, words).name == "a.txt"
     path.write_text("the cat")
     assert open_corpus(path, words).ids.tolist() == [0, 1] and not (tmp_path / "cache").exists()
 
