@@ -1,7 +1,7 @@
 """A chapter run on a text that is too short for parts of it: a page without them, which says why.
 
-A cell that ends in `TooLittle`, and a cell that then lacks a name that such a cell would have given, have a sentence in
-the place of their output. Every other error stops the chapter, as ever.
+A cell that ends in `TooLittle` has a sentence in the place of its output, and so has a cell that then fails for want of
+a name that such a cell would have given or filled. Every other error stops the chapter, as ever.
 """
 
 import ast
@@ -19,10 +19,10 @@ LACKS = re.compile("name '(.+)' is not defined")
 
 
 def given_by(source: str) -> set[str]:
-    """The names that a cell's code gives.
+    """The names that a cell's code gives or fills.
 
-    >>> sorted(given_by("import a.b as c\\nx, *y = 1, 2\\ndef f():\\n    z = 1\\nfor i in x: pass"))
-    ['c', 'f', 'i', 'x', 'y']
+    >>> sorted(given_by("import a.b as c\\nx, *y = 1, 2\\nd['k'] = 0\\ndef f():\\n    z = 1\\nfor i in x: pass"))
+    ['c', 'd', 'f', 'i', 'x', 'y']
     """
     names = set()
     todo: list[ast.AST] = [ast.parse(source)]
@@ -30,6 +30,8 @@ def given_by(source: str) -> set[str]:
         node = todo.pop()
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name):
+            names.add(node.value.id)
         elif isinstance(node, ast.alias):
             names.add(node.asname or node.name.partition(".")[0])
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -37,6 +39,16 @@ def given_by(source: str) -> set[str]:
         elif not isinstance(node, ast.Lambda):
             todo += ast.iter_child_nodes(node)
     return names
+
+
+def read_by(source: str) -> set[str]:
+    """The names that a cell's code reads.
+
+    >>> read_by("x = found['a']")
+    {'found'}
+    """
+    nodes = ast.walk(ast.parse(source))
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
 
 
 class Client(PapermillNotebookClient):
@@ -52,8 +64,8 @@ class Client(PapermillNotebookClient):
             except CellExecutionError as error:
                 lacks = LACKS.match(error.evalue)
                 if error.ename == "TooLittle":
-                    why = f"**Left out:** {literal(error.evalue)}"
-                elif error.ename == "NameError" and lacks and lacks[1] in lost:
+                    why = f"**Left out:** {literal(re.sub('^yours', 'the text', error.evalue))}"
+                elif (lacks and lacks[1] in lost) or lost & read_by(cell.source):
                     why = "**Left out** for want of what is left out above."
                 else:
                     self.nb_man.cell_exception(cell, cell_index=index, exception=error)

@@ -132,7 +132,9 @@ class Several(Pieces):
         found = sorted(one.name for one in shown if one.is_dir() or kind(one) is not None)
         if len(found) < 3:
             what = f"holds {len(found)} texts" if folder.is_dir() else "is no folder"
-            raise ParameterError(f"The parameter 'text' was {self.text!r}, which {what}: pass a folder of 3 or more.")
+            raise ParameterError(
+                f"The parameter 'text' was {self.text!r}, which {what}: pass a folder with 3 texts or more."
+            )
         return tuple(found)
 
     def title(self, name: str) -> str:

@@ -12,8 +12,8 @@ CELLS = [
     "from probsig.errors import TooLittle\nprint('before')",
     "def made():\n    raise TooLittle('Three *tokens* are too few: take more text.')\n\n\nfound, *rest = made()",
     "found + 1",
-    "other = found",
-    "print(other)",
+    "other = {}\nother['a'] = found",
+    "print(other['a'])",
     "print('after')",
 ]
 
@@ -40,10 +40,8 @@ def test_a_page_is_made_without_what_the_text_is_too_short_for(tmp_path):
     assert "mystnb" not in cells[2].metadata
 
 
-@pytest.mark.parametrize("cell", ["undefined_name", "raise ValueError('found')", "made"])
+@pytest.mark.parametrize("cell", ["undefined_name", "raise ValueError('found')"])
 def test_any_other_error_stops_the_chapter(cell, tmp_path):
-    cells = [*CELLS[:4], "print('between')", cell + "\n1 / 0"]
-    with pytest.raises(
-        rerun.RerunError, match=r"part/chapter failed in a cell, (NameError|ValueError|ZeroDivisionError)"
-    ):
+    cells = [*CELLS[:4], "print('between')", cell]
+    with pytest.raises(rerun.RerunError, match=r"part/chapter failed in a cell, (NameError|ValueError)"):
         rerun.execute("part/chapter", {}, tmp_path / "target", chapter(tmp_path, cells))
