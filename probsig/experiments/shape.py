@@ -35,7 +35,8 @@ from probsig.language.checkpoints import Checkpoint
 from probsig.signatures.tokens import Centred, centred, skip
 from probsig.signatures.windows import together
 from probsig.text.groups import GROUPS
-from probsig.text.tokenizers import Tokenizer, from_transformers, packaged
+from probsig.text.rules import packaged
+from probsig.text.tokenizers import Tokenizer, from_transformers
 
 Arrays = dict[str, NDArray[Any]]
 WORDS = "all-minilm-l6"  # the book's model: numbers and years are single tokens of its vocabulary
