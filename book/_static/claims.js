@@ -43,7 +43,7 @@
     });
     const words = Object.assign(document.createElement("input"), { type: "search" });
     const shown = document.createElement("output");
-    const clear = Object.assign(document.createElement("button"), { type: "reset", textContent: "Show all" });
+    const clear = Object.assign(document.createElement("button"), { type: "button", textContent: "Show all" });
     form.append(labelled("Words", words), clear, shown);
 
     const apply = () => {
@@ -63,7 +63,10 @@
     };
     form.addEventListener("input", apply);
     form.addEventListener("submit", (event) => event.preventDefault());
-    form.addEventListener("reset", () => setTimeout(apply));
+    clear.addEventListener("click", () => {
+      form.reset();
+      apply();
+    });
     all.before(form);
     apply();
   }

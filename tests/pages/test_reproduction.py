@@ -26,7 +26,7 @@ numfig = True
 myst_enable_extensions = ["dollarmath"]
 suppress_warnings = ["mystnb.unknown_mime_type"]  # the records, which probsig_book knows
 html_static_path = ["static"]
-html_js_files = ["claims.js"]
+html_js_files = ["folds.js", "claims.js"]
 """
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PYTHON = {"language_info": {"name": "python", "pygments_lexer": "python"}}
@@ -89,7 +89,8 @@ def book(tmp_path):
     )
     (tmp_path / "conf.py").write_text(CONF, encoding="utf-8")
     (tmp_path / "static").mkdir()
-    shutil.copy(Path(reproduction.__file__).parents[1] / "_static" / "claims.js", tmp_path / "static")
+    for name in ("folds.js", "claims.js"):
+        shutil.copy(Path(reproduction.__file__).parents[1] / "_static" / name, tmp_path / "static")
     return tmp_path
 
 
@@ -108,6 +109,14 @@ def build(book, page):
 
 def words(html):
     return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+
+
+def test_the_score_counts_both_sides(book):
+    html, warnings = build(book, "# Door\n\n```{score}\n```\n\n```{toctree}\nnotebooks/theory/one\n```\n")
+    assert "ERROR" not in warnings, warnings
+    score = words(html.split('class="score', 1)[1])
+    assert "The paper’s statements: 3 1 holds 1 holds once corrected 1 not tested at its setting" in score
+    assert "This book’s own: 1 1 kept" in score
 
 
 def test_the_pages(book):
