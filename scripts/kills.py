@@ -216,7 +216,8 @@ def measured(kind: str, seed: int) -> dict[str, object]:
         "kills": sum(done for done, *_ in found),
         "rounds": len(found),
         "same": sum(same for _, same, _ in found),
-        "left": left[:10],
+        "left": len(left),
+        "examples": left[:5],
     }
 
 
