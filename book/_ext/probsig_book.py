@@ -20,6 +20,7 @@ import reference
 import reproduction
 import staleness
 import tables
+import trust
 from docutils import nodes
 from myst_nb.core.render import load_mime_renders
 from sphinx.application import Sphinx
@@ -188,6 +189,8 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("panel-index", tables.PanelIndex)
     app.add_directive("status-table", tables.StatusTable)
     app.add_directive("run-table", tables.RunTable)
+    app.add_directive("kill-table", trust.Kills)
+    app.add_directive("bad-inputs", trust.BadInputs)
     app.add_directive("finding", Finding)
     app.add_directive("api-names", reference.Names)
     app.add_directive("api-module", reference.Module)

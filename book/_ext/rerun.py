@@ -28,7 +28,7 @@ from probsig.runs import files as runs_files
 from probsig.text.rules import HUB
 from probsig.text.sources.find import NAMES
 
-PARTS = ("_config.yml", "_toc.yml", "book", "notebooks", "probsig", "results", "pyproject.toml")
+PARTS = ("_config.yml", "_toc.yml", "benchmarks", "book", "notebooks", "probsig", "results", "tests", "pyproject.toml")
 WORDS = {STAND_IN, OPEN, *NAMES, *HUB}  # what the chapters read as a name, whatever lies in the caller's folder
 
 
