@@ -14,6 +14,8 @@ Behind the front stand folders, one idea each: `probsig.laws`, `probsig.counts`,
 '0.1.0'
 """
 
+import os
+from pathlib import Path
 from typing import Any
 
 import lazy_loader as lazy
@@ -30,3 +32,21 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         raise ImportError(f"probsig.{name} needs the package {package}: run `pip install {package}`.") from error
+
+
+def _place_for_kernels() -> None:
+    """Compiled kernels are kept in this folder, or in the user's cache; where neither can be written numba would stop
+    every import, so they are kept in a folder that goes with this process."""
+    home = Path(os.path.expanduser("~"), ".cache")
+    there = next((place for place in (home, *home.parents) if place.is_dir()), home)
+    if "NUMBA_CACHE_DIR" in os.environ or any(os.access(each, os.W_OK) for each in (Path(__file__).parent, there)):
+        return
+    import atexit
+    import shutil
+    import tempfile
+
+    os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="probsig-kernels-")
+    atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
+
+
+_place_for_kernels()

