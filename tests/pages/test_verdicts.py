@@ -117,3 +117,28 @@ def test_the_paper_fails_nowhere_but_at_its_own_setting():
     for found in RANK:
         verdict = verdicts.of_paper(found, tested=False, corrected=False, untrained=False)
         assert verdict == "not tested at its setting"
+
+
+@pytest.mark.parametrize(
+    ("found", "tested", "corrected", "untrained", "paper", "book"),
+    [
+        ("inside", True, False, False, "holds", "kept"),
+        ("inside", True, True, False, "holds once corrected", "kept"),
+        ("outside", True, False, False, "fails", "missed"),
+        ("outside", True, True, False, "fails", "missed"),
+        ("undecided", True, False, False, "undecided", "undecided"),
+        ("inside", False, False, False, verdicts.NOT_TESTED, "kept"),
+        ("inside", True, False, True, verdicts.UNTRAINED, verdicts.UNTRAINED),
+        ("outside", False, True, True, verdicts.UNTRAINED, verdicts.UNTRAINED),
+    ],
+)
+def test_the_table_of_verdicts(found, tested, corrected, untrained, paper, book):
+    assert verdicts.of_paper(found, tested=tested, corrected=corrected, untrained=untrained) == paper
+    assert verdicts.of_book(found, untrained=untrained) == book
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_both_ends_of_an_acceptance_belong_to_it(value):
+    assert verdicts.finding([value], (0, 1), exact=True) == "inside"
+    assert verdicts.finding([value, value], (0, 1), exact=False) == "inside"
+    assert verdicts.finding([value, value], (2, 3), exact=False) == "outside"
