@@ -42,3 +42,13 @@ def test_a_damaged_state_is_named(tmp_path):
     path.write_bytes(b"short")
     with pytest.raises(files.StorageError, match=r"has 5 bytes where run\.json says"):
         draft.load({})
+
+
+def test_the_minute_begins_anew_with_each_saved_state(tmp_path, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(drafts.time, "monotonic", lambda: now[0])
+    draft, due = Draft(tmp_path / "state"), []
+    for now[0] in (1060.0, 1060.1, 1120.0, 1120.2):
+        due.append(draft.due())
+        draft.save({}, int(now[0]), {})
+    assert due == [False, True, False, True] and draft.load({})[0] == 1120

@@ -200,3 +200,8 @@ def test_unknown_forms_are_named():
     for expand in (linear.corollary_1, linear.corollary_3):
         with pytest.raises(ValueError, match="form is 'wrong': pass one of 'printed'"):
             expand(law, W_E, W_U, "wrong")
+
+
+def test_the_bound_of_the_series_at_large_logits():
+    """Where the sharp form has outgrown it, 4 (e^m - 1 - m)."""
+    np.testing.assert_allclose(softmax.softmax_bound([0.0, 3.0]), [0, 4 * (np.exp(3) - 4)], rtol=1e-14)
