@@ -11,12 +11,13 @@ from probsig.errors import CorpusError
 from probsig.experiments import across_texts, language_model
 from probsig.experiments.agreement import agreement, top_rows
 from probsig.experiments.language_model import at, data, last, over
-from probsig.experiments.language_readers import Closed, Shown, group, held_out, measured, progress
+from probsig.experiments.language_readers import Closed, Several, Shown, group, held_out, measured, progress
 from probsig.experiments.texts import Texts
 from probsig.geometry import small
 from probsig.geometry.large import Cosines
 from probsig.language.signatures import TextSignatures
 from probsig.language.yardsticks import Yardsticks, yardsticks
+from probsig.pages.parameters import ParameterError
 
 HOW = language_model.SCALES["smoke"]
 PARAMETERS = {"text": "stand-in", "tokenizer": "", "scale": "smoke", "seed": 0, "repeats": 2, "device": "cpu"}
@@ -151,3 +152,16 @@ def test_stored_rows_give_the_stored_cosines_of_groups(shown):
     expected = run.arrays["model/digits/W_E"][-1]
     np.testing.assert_allclose(small.pairs(small.cosine(rows)), expected, atol=0.03)
     assert at(run, last(run), "W_E/rows").dtype == np.int8 and (count >= 0).all()
+
+
+def test_a_folder_of_a_readers_is_a_text_for_each_file_and_folder_in_it(tmp_path):
+    for name in ("b.txt", "a.jsonl", "c/1.txt", ".hidden.txt", "notes.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text('{"text": "x"}\n')
+    found = Several(str(tmp_path), scale="smoke")
+    assert found.names(["arxiv"]) == ("a.jsonl", "b.txt", "c") and found.title("b.txt") == "b.txt"
+    (tmp_path / "b.txt").unlink()
+    for given, what in ((tmp_path, "holds 2 texts"), (tmp_path / "a.jsonl", "is no folder")):
+        with pytest.raises(ParameterError, match=rf"which {what}: pass a folder with 3 texts or more\.$"):
+            Several(str(given), scale="smoke").names(["arxiv"])
+    assert Several(scale="smoke").names(["arxiv"]) == ("arxiv",)

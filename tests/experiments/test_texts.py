@@ -277,7 +277,7 @@ def test_errors_name_the_culprit(tmp_path):
         texts.sets(["arxiv", "cc"], 500, None).of("nowhere")
     with pytest.raises(ValueError, match=r"^tokens is 1: pass 2 or more, or None for all\.$"):
         Texts("open", scale="laptop", tokenizer=never).sets(["cc"], 1, None)
-    with pytest.raises(CorpusError, match=r"^There is no corpus '\S+': pass the path of a file or folder, or"):
+    with pytest.raises(CorpusError, match=r"^There is no corpus '\S+': pass the path of a file or folder, a data set"):
         own(tmp_path / "not-there.jsonl")
     with pytest.raises(CorpusError, match=r"^PROBSIG_DATA names no folder with cc\.jsonl\.gz or the like: set"):
         Texts(scale="laptop", tokenizer=letters).corpus("cc")
