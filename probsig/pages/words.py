@@ -14,11 +14,11 @@ from probsig.pages.markdown import literal
 def spread(values: ArrayLike, digits: int = 2) -> str:
     """Mean and standard deviation over seeds in words; of one seed its value.
 
-    >>> spread([0.1, 0.3]), spread([1234.0], 0)
-    ('0.20 ± 0.14', '1,234')
+    >>> spread([0.1, 0.3]), spread([1234.0], 0), spread([-0.001])
+    ('0.20 ± 0.14', '1,234', '0.00')
     """
     values = np.ravel(values)
-    told = f"{values.mean():,.{digits}f}"
+    told = f"{round(float(values.mean()), digits) + 0.0:,.{digits}f}"  # + 0.0: no -0.00
     return told if len(values) == 1 else f"{told} ± {values.std(ddof=1):.{digits}f}"
 
 
