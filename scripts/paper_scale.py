@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import contextlib
 import functools
 import io
 import json
@@ -137,6 +138,10 @@ class Packed:
     def identity(self, names: Sequence[str]) -> dict[str, str]:
         """What a run's config says of these texts."""
         return {"text": STAND_IN}
+
+    def enough(self) -> contextlib.AbstractContextManager[None]:
+        """What is packed is no reader's own text: nothing is told anew."""
+        return contextlib.nullcontext()
 
     def sets(self, names: Sequence[str], tokens: int | None, keep: int | None, held: int) -> Sets:
         """The training sets of some texts."""

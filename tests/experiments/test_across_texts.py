@@ -1,5 +1,6 @@
 """Models of several texts against the signatures of all: what a run keeps, and the tables made of it."""
 
+import contextlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -34,8 +35,12 @@ def sets():
 def known(sets, place):
     """The run of the signatures, which is found again without opening a text."""
     given = Sets(sets, {}, lambda id: f"<{id}>")
-    texts = SimpleNamespace(identity=lambda names: {"text": "by hand"}, sets=lambda *_: given)
-    closed = SimpleNamespace(identity=texts.identity, sets=lambda *_: pytest.fail("a text was opened"))
+    texts = SimpleNamespace(
+        identity=lambda names: {"text": "by hand"}, sets=lambda *_: given, enough=contextlib.nullcontext
+    )
+    closed = SimpleNamespace(
+        identity=texts.identity, sets=lambda *_: pytest.fail("a text was opened"), enough=contextlib.nullcontext
+    )
     made = across_texts.signatures(NAMES, texts, narrow="few", scale="smoke")
     again = across_texts.signatures(NAMES, closed, narrow="few", scale="smoke")
     assert again.name == made.name and again.origin == "runs"
