@@ -15,18 +15,22 @@ from probsig import runs
 from probsig.experiments import (
     KINDS,
     addition,
+    causal_geometry,
     costs,
     equal_pairs,
     heads,
     language_model,
     language_readers,
+    new_token,
     pretrained,
     rivals,
+    shape,
     surveys,
     sweeps,
     unembedding,
     velocity,
     velocity_shuffles,
+    windows,
 )
 from probsig.experiments import across_texts as across
 from probsig.experiments import edited_text as edited
@@ -44,6 +48,8 @@ INPUTS = (
     "probsig.text.tokenizers",
     "probsig.experiments.pretrained.made_up",
     "probsig.experiments.unembedding.made_up",
+    "probsig.experiments.shape.MadeUp",
+    "probsig.experiments.shape.Vocabulary",
 )
 """What the objects of a text or of a model are of, which come with a run's inputs and their digest."""
 READERS = {
@@ -80,6 +86,12 @@ READERS = {
     "language-survey": lambda: surveys.stored("cc", SMOKE),
     "language-shared": lambda: surveys.stored_shared(["cc", "arxiv"], SMOKE),
     "language-pretrained": lambda: pretrained.stored(pretrained.Model(), SMOKE),
+    "language-dealt": lambda: causal_geometry.trained("cc", SMOKE, scale="smoke", seed=0),
+    "language-added": lambda: new_token.added("cc", SMOKE, scale="smoke", seed=0),
+    "language-rows": lambda: new_token.shipped(pretrained.Model(), SMOKE),
+    "language-windows": lambda: windows.of_texts(["cc"], SMOKE, scale="smoke"),
+    "language-follows": lambda: windows.of_model(pretrained.Model(), SMOKE),
+    "language-shape": lambda: shape.of_model(pretrained.Model(), SMOKE),
     "language-unembedding": lambda: unembedding.stored(SMOKE),
     "language-cost": lambda: costs.stored(["cc", "arxiv"], SMOKE),
 }
