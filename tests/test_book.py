@@ -73,7 +73,7 @@ HIGHEST = 12_000
 AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 ACCESSIBLE = """async (rules) => {
   const context = { include: [['body']], exclude: [['mjx-container']] };  // MathJax speaks for itself
-  const { violations } = await axe.run(context, { resultTypes: ['violations'], runOnly: rules });
+  const { violations } = await axe.run(context, { resultTypes: ['violations'], runOnly: rules, preload: false });
   return violations.filter(v => ['serious', 'critical'].includes(v.impact))
     .map(v => `${v.id}: ${v.nodes.map(n => n.target.join(' ')).slice(0, 3).join('; ')}`);
 }"""
