@@ -85,7 +85,7 @@ def _checked(name: str, words: Sequence[str], vectors: Any) -> WordVectors:
         matrix = np.empty(0)
     if matrix.ndim != 2 or not matrix.size:
         raise ValueError(f"{name[0].upper() + name[1:]} are not of one length: pass a vector of numbers for each word.")
-    return WordVectors(name, tuple(words), matrix)
+    return WordVectors(name, tuple(words), matrix)  # type: ignore[arg-type]
 
 
 def is_vectors(path: Path) -> bool:
@@ -151,7 +151,7 @@ def _lines(
             rows.append(np.array(parts[1:], dtype=np.float32))
             words.append(parts[0].decode())
         except (ValueError, IndexError):
-            rows.append(np.empty(0))
+            rows.append(np.empty(0))  # type: ignore[arg-type]
         if len(rows[-1]) != width or not width:
             raise StorageError(f"Line {at} of {path} is no word with {width} numbers: fetch the file again.")
     if most is not None and len(rows) != most:
