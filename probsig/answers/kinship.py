@@ -13,16 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probsig import seeds
 from probsig.answers import given
 from probsig.answers.given import SIDES
+from probsig.answers.members import doubts, members, shuffled
 from probsig.answers.shown import Answer, number, signature_of, span
-from probsig.errors import TooLittle, one_of
-from probsig.geometry.small import pairs, pearson, plane
+from probsig.errors import TooLittle
+from probsig.geometry.small import plane
 from probsig.signatures.tokens import Centred
-from probsig.text.groups import GROUPS
-
-SEEN = 50  # a member that was seen less often is a doubt
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,7 +28,8 @@ class Group(Answer):
 
     `tokens` (k,) ids of the text in the group's order, `labels` what they say, `frequency` (k,); `left_out`, members
     that are no token, or have no row or no signature. By side, "embedding" and "signature": `cosines` (k, k), `points`
-    (k, 2) and `shares` (2,) of the first two principal components, `order`, R_order.
+    (k, 2) and `shares` (2,) of the first two principal components, `order`, R_order along the `shape` ("line" or
+    "ring").
     `r_cos` over the k (k - 1) / 2 pairs, `null` (draws,), that of shuffled names, and `ceiling`, what it can be
     expected to reach at most (nan where that is not known); `order_null` by side (draws,), R_order of shuffled orders.
     `doubts`: why the numbers may mean little.
@@ -42,6 +40,7 @@ class Group(Answer):
     text: str
     signature: str
     kind: str
+    shape: str
     tokens: given.Ids
     labels: tuple[str, ...]
     frequency: NDArray[np.int64]
@@ -68,7 +67,7 @@ class Group(Answer):
             [
                 f"R_cos of {sides[0]} with {sides[1]} over {len(self.tokens)} {self.group} is {number(self.r_cos)}.",
                 f"Shuffled names give {span(self.null)}; the noise of the text allows at most {number(self.ceiling)}.",
-                f"R_order is {' and '.join(order)}.",
+                f"R_order along a {self.shape} is {' and '.join(order)}.",
                 f"Shuffled orders give {' and '.join(span(self.order_null[side]) for side in SIDES)}.",
                 *(f"Doubt: {doubt}" for doubt in self.doubts),
             ]
@@ -94,6 +93,7 @@ def group(
     *,
     signature: str = "next",
     kind: str = "raw",
+    ring: bool | None = None,
     draws: int = 999,
     seed: int = 0,
 ) -> Group:
@@ -102,6 +102,7 @@ def group(
     - `tokens`: the name of a group of `text.groups` ("digits", "months", "weekdays", ...), or a list, in its order, of
       ids or of what tokens say, blanks included.
     - `W`, `text`, `signature`, `kind`: as for `align`. `draws`: shuffles for each null.
+    - `ring`: whether the order comes back to its start; None: for months and weekdays.
 
     Raises ValueError as `align` does, for an unknown group, and where fewer than 3 members have a row and a signature.
 
@@ -111,48 +112,38 @@ def group(
     >>> print(group("digits", W, ToyCorpus.of(seed=0)))
     R_cos of W with next of toy over 10 digits is 0.07.
     Shuffled names give -0.35 to 0.28; the noise of the text allows at most 0.99.
-    R_order is 0.10 in W and -0.21 in next of toy.
+    R_order along a line is 0.10 in W and -0.21 in next of toy.
     Shuffled orders give -0.34 to 0.25 and -0.33 to 0.28.
     """
     if draws < 1:
         raise ValueError(f"draws is {draws}: ask for 1 or more.")
     space = given.embedding(W)
     source = given.text(text, space.tokenizer)
-    name = tokens if isinstance(tokens, str) else "tokens of a list"
-    if isinstance(tokens, str):
-        one_of("tokens", tokens, GROUPS)
-    members: dict[int, str] = {}
-    missing: list[str] = []
-    for member in GROUPS[tokens] if isinstance(tokens, str) else tokens:
-        try:
-            members[source.id(member)] = str(member)
-        except ValueError:
-            if source.tokenizer is None and isinstance(member, str):
-                raise
-            missing.append(str(member))
-    found = given.both(space, source, np.array([*members], dtype=np.int64), signature, kind)
+    chosen = members(tokens, source, ring)
+    found = given.both(space, source, chosen.ids, signature, kind)
     k = len(found.tokens)
     if k < 3:
-        raise TooLittle(f"{k} of {name} have a row and a signature in {source.name}: a group needs 3 or more.")
-    missing += [label for token, label in members.items() if token not in found.tokens]
+        raise TooLittle(f"{k} of {chosen.name} have a row and a signature in {source.name}: a group needs 3 or more.")
+    chosen.keep(found.tokens)
     square = dict(zip(SIDES, (c.square().astype(float) for c in found.cosines()), strict=True))
     law = found.law.rows if isinstance(found.law, Centred) else found.law  # principal components are centred anyway
     planes = {"embedding": plane(found.rows), "signature": plane(law.toarray()[:, np.unique(law.indices)])}
-    gap = np.abs(np.subtract.outer(np.arange(k), np.arange(k)))
-    r_cos, null = _held(square["embedding"], square["signature"], draws, seed, "names")
-    order = {side: _held(square[side], gap, draws, seed, "order") for side in SIDES}
+    gap = chosen.gaps()
+    r_cos, null = shuffled(square["embedding"], square["signature"], draws, seed, "names")
+    order = {side: shuffled(square[side], gap, draws, seed, "order") for side in SIDES}
     frequency = np.asarray(source.data.frequency)[found.tokens]
     labels = tuple(source.said(int(token)) for token in found.tokens)
     return Group(
-        group=name,
+        group=chosen.name,
         name=space.name,
         text=source.name,
         signature=signature,
         kind=kind,
+        shape=chosen.shape,
         tokens=found.tokens,
         labels=labels,
         frequency=frequency,
-        left_out=tuple(missing),
+        left_out=tuple(chosen.missing),
         cosines=square,
         points={side: points for side, (points, _) in planes.items()},
         shares={side: shares for side, (_, shares) in planes.items()},
@@ -161,29 +152,5 @@ def group(
         r_cos=r_cos,
         null=null,
         ceiling=given.ceiling(source, found.tokens, signature, kind, seed),
-        doubts=tuple(_doubts(missing, labels, frequency)),
+        doubts=tuple(doubts(chosen.missing, labels, frequency)),
     )
-
-
-def _held(
-    square: NDArray[np.float64], other: NDArray[Any], draws: int, seed: int, what: str
-) -> tuple[float, NDArray[np.float64]]:
-    """The correlation of the pairs of two squares, and that of `draws` shuffles of the second's names."""
-    fixed, stream = pairs(square), seeds.stream(seed, "group", what)
-    orders = (stream.permutation(len(other)) for _ in range(draws))
-    shuffled = [pearson(fixed, pairs(other[np.ix_(order, order)])) for order in orders]
-    return pearson(fixed, pairs(other)), np.array(shuffled)
-
-
-def _doubts(missing: Sequence[str], labels: Sequence[str], frequency: NDArray[np.int64]) -> list[str]:
-    out = []
-    if missing:
-        out.append(f"{', '.join(map(repr, missing))} left out: no token, or without a row or a signature.")
-    rare = [label for label, count in zip(labels, frequency, strict=True) if count < SEEN]
-    if rare:
-        out.append(f"{', '.join(map(repr, rare))} seen fewer than {SEEN} times.")
-    if len(labels) < 5:
-        out.append(
-            f"{len(labels)} tokens have {len(labels) * (len(labels) - 1) // 2} pairs, too few for a correlation."
-        )
-    return out

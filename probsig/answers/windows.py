@@ -15,20 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probsig import seeds
 from probsig.answers import given
+from probsig.answers.members import doubts, members, shuffled
 from probsig.answers.shown import Answer, ends, number, span
 from probsig.counts.windows import near
-from probsig.errors import one_of
 from probsig.geometry.large import cosines
-from probsig.geometry.small import pairs, pearson
 from probsig.signatures.windows import together
 from probsig.signatures.windows import weights as weights_of
-from probsig.text.groups import GROUPS
 
 WITHIN = ((1, 1), (2, 4), (5, 16), (17, 64))
-RINGS = ("months", "weekdays")  # groups that come back to their start
-SEEN = 50  # a member that was seen less often is a doubt
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -138,61 +133,51 @@ def windows(
     >>> from probsig.text.sources.toy import ToyCorpus
     >>> print(windows("months", ToyCorpus.of(seed=0), within=[(1, 1), (2, 4)]))
     R_order of 12 months in toy, along a ring, by distance: 1: 0.10, 2 to 4: -0.04.
-    The order is clearest, though no clearer than chance, at 2 to 4; shuffled orders give -0.31 to 0.19.
+    The order is clearest, though no clearer than chance, at 2 to 4; shuffled orders give -0.29 to 0.19.
     """
     if draws < 1 or not len(within):
         raise ValueError(f"draws is {draws} and there are {len(within)} windows: ask for 1 or more of each.")
     space = None if W is None else given.embedding(W)
     source = given.text(text, space.tokenizer if space else None)
-    name = tokens if isinstance(tokens, str) else "tokens of a list"
-    if isinstance(tokens, str):
-        one_of("tokens", tokens, GROUPS)
-    members, missing = _members(GROUPS[tokens] if isinstance(tokens, str) else tokens, source)
-    ids = np.array([*members], dtype=np.int64)
-    there = np.asarray(source.data.frequency)[ids] > 0
-    rows = np.zeros((len(ids), 1))
+    group = members(tokens, source, ring)
+    there = np.asarray(source.data.frequency)[group.ids] > 0
+    rows = np.zeros((len(there), 1))
     if space:
-        place = given.places(space, source, ids)
+        place = given.places(space, source, group.ids)
         rows = np.asarray(space.rows(np.maximum(place, 0)), dtype=np.float64)
         there &= (place >= 0) & np.isfinite(rows).all(axis=1) & (rows != 0).any(axis=1)
-    missing += [members[token][1] for token in ids[~there].tolist()]
-    ids, rows = ids[there], rows[there]
+    group.keep(group.ids[there])
+    ids, rows, gap = group.ids, rows[there], group.gaps()
     if len(ids) < 3:
         raise ValueError(
-            f"{len(ids)} of {name} are single tokens that {source.name} holds: a group needs 3 or more "
-            f"({', '.join(map(repr, missing[:4]))} left out)."
+            f"{len(ids)} of {group.name} are single tokens that {source.name} holds: a group needs 3 or more "
+            f"({', '.join(map(repr, group.missing[:4]))} left out)."
         )
-    at = np.array([members[token][0] for token in ids.tolist()])
-    gap = np.abs(np.subtract.outer(at, at))
-    ring = name in RINGS if ring is None else ring
-    if ring:
-        whole = len(GROUPS[tokens] if isinstance(tokens, str) else tokens)
-        gap = np.minimum(gap, whole - gap)
     squares = []
     for low, high in within:
         found = near(source.data, ids.tolist(), (low, high), weights_of(weights, (low, high)))
         squares.append(cosines(together(found, kind, ids.tolist()), absent="zero").square().astype(float))
-    orders = [_held(square, gap, draws, seed, "order") for square in squares]
+    orders = [shuffled(square, gap, draws, seed, "order") for square in squares]
     own, own_order, like = np.full((len(ids), len(ids)), np.nan), (np.nan, np.full(draws, np.nan)), []
     if space:
         own = cosines(rows - rows.mean(axis=0), absent="zero").square().astype(float)
-        own_order = _held(own, gap, draws, seed, "order")
-        like = [_held(own, square, draws, seed, "names") for square in squares]
+        own_order = shuffled(own, gap, draws, seed, "order")
+        like = [shuffled(own, square, draws, seed, "names") for square in squares]
     frequency = np.asarray(source.data.frequency)[ids]
     labels = tuple(source.said(int(token)) for token in ids)
     nothing = [(np.nan, np.full(draws, np.nan))] * len(squares)
     return Windows(
-        group=name,
+        group=group.name,
         text=source.name,
         name=space.name if space else "",
         kind=kind,
         weights=weights,
-        shape="ring" if ring else "line",
+        shape=group.shape,
         within=tuple((int(low), int(high)) for low, high in within),
         tokens=ids,
         labels=labels,
         frequency=frequency,
-        left_out=tuple(missing),
+        left_out=tuple(group.missing),
         cosines=np.array(squares),
         order=np.array([value for value, _ in orders]),
         null=np.array([null for _, null in orders]),
@@ -201,40 +186,5 @@ def windows(
         own_null=own_order[1],
         r_cos=np.array([value for value, _ in like or nothing]),
         r_null=np.array([null for _, null in like or nothing]),
-        doubts=tuple(_doubts(missing, labels, frequency)),
+        doubts=tuple(doubts(group.missing, labels, frequency)),
     )
-
-
-def _members(wanted: Sequence[int | str], source: given.Text) -> tuple[dict[int, tuple[int, str]], list[str]]:
-    """Of the members that are tokens of a text: the place in the order and the name, by id; and the other names."""
-    found: dict[int, tuple[int, str]] = {}
-    missing: list[str] = []
-    for at, member in enumerate(wanted):
-        try:
-            found[source.id(member)] = (at, str(member))
-        except ValueError:
-            if source.tokenizer is None and isinstance(member, str):
-                raise
-            missing.append(str(member))
-    return found, missing
-
-
-def _held(
-    square: NDArray[np.float64], other: NDArray[Any], draws: int, seed: int, what: str
-) -> tuple[float, NDArray[np.float64]]:
-    """The correlation of the pairs of two squares, and that of `draws` shuffles of the second's names."""
-    fixed, stream = pairs(square), seeds.stream(seed, "windows", what)
-    shuffles = (stream.permutation(len(other)) for _ in range(draws))
-    return pearson(fixed, pairs(other)), np.array([pearson(fixed, pairs(other[np.ix_(s, s)])) for s in shuffles])
-
-
-def _doubts(missing: Sequence[str], labels: Sequence[str], frequency: NDArray[np.int64]) -> list[str]:
-    out = []
-    if missing:
-        out.append(f"{', '.join(map(repr, missing))} left out: no single token, or not in the text, or without a row.")
-    rare = [label for label, count in zip(labels, frequency, strict=True) if count < SEEN]
-    if rare:
-        out.append(f"{', '.join(map(repr, rare))} seen fewer than {SEEN} times.")
-    if len(labels) < 5:
-        out.append(f"{len(labels)} tokens have {len(labels) * (len(labels) - 1) // 2} pairs: too few for an order.")
-    return out

@@ -67,7 +67,8 @@ def trained(name: str, texts: Texts, *, scale: str, seed: int, means: Any = None
     pieces = {"texts": runs.Piece("probsig.experiments.makers:dealt_texts", (config,))}
     pieces |= {which: runs.Piece("probsig.experiments.makers:dealt_model", (config, which)) for which in TEXTS}
     inputs = functools.partial(texts.sets, [name], how.tokens, how.keep, how.held)
-    return runs.run("language-dealt", config, pieces, inputs=inputs, means=means)
+    with texts.enough():
+        return runs.run("language-dealt", config, pieces, inputs=inputs, means=means)
 
 
 def make(

@@ -19,11 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probsig import runs, seeds
-from probsig.counts.bigrams import merged
 from probsig.errors import one_of
 from probsig.experiments.language_model import SCALES
-from probsig.experiments.pretrained import Model, Opened, made_up
-from probsig.experiments.texts import NAMES, Texts
+from probsig.experiments.pretrained import Model, asked
+from probsig.experiments.texts import Texts
 from probsig.text import vocabulary
 from probsig.text.training_set import REST, TrainingSet
 
@@ -96,7 +95,8 @@ def added(name: str, texts: Texts, *, scale: str, seed: int, means: Any = None) 
     config |= {"added": asdict(SIZES[scale]), **texts.identity([name])}
     pieces = {"added": runs.Piece("probsig.experiments.new_token_makers:added", (config,))}
     inputs = functools.partial(texts.sets, [name], how.tokens, how.keep, how.held)
-    return runs.run("language-added", config, pieces, inputs=inputs, means=means)
+    with texts.enough():
+        return runs.run("language-added", config, pieces, inputs=inputs, means=means)
 
 
 def shipped(model: Model, texts: Texts) -> runs.Run:
@@ -106,21 +106,12 @@ def shipped(model: Model, texts: Texts) -> runs.Run:
     (n,), of the fitted tokens, most frequent first; size (tokens of the texts, rows of the model, its width).
     Raises what opening either raises, and MissingRun under CI.
     """
-    names = texts.names(NAMES)
-    config = {"scale": texts.scale, "seed": texts.seed, "max_tokens": texts.max_tokens, **texts.identity(names)}
-    config |= {"model": "made up"} if texts.made_up else model.identity()
+    names, config, opened = asked(model, texts)
     config |= {"most": 5000, "components": SIZES["smoke" if texts.made_up else "laptop"].components}
-
-    def opened() -> Opened:
-        corpora = texts.corpora(names)
-        if not texts.made_up:
-            return Opened(model.checkpoint, corpora)
-        counts = merged([corpora.counts(name) for name in names])
-        return Opened(made_up(counts, corpora.corpora[names[0]].tokenizer, texts.seed), corpora)
-
     made = "probsig.experiments.new_token_makers:shipped"
-    pieces = {which: runs.Piece(made, (list(names), config, which)) for which in FROM}
-    return runs.run("language-rows", config, pieces, inputs=opened)
+    pieces = {which: runs.Piece(made, (names, config, which)) for which in FROM}
+    with texts.enough():
+        return runs.run("language-rows", config, pieces, inputs=opened)
 
 
 @dataclass(frozen=True, eq=False)

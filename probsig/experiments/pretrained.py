@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,13 +67,12 @@ class Model:
         return {"model": called, "rows": self.checkpoint.digest()[:16]}
 
 
-def stored(model: Model, texts: Texts) -> runs.Run:
-    """The numbers of a model and of the texts that it made: found, or computed now and stored (piece "survey").
+def asked(model: Model, texts: Texts) -> tuple[list[str], dict[str, Any], Callable[[], Opened]]:
+    """The names of the texts that a model is held against, what a run's config says of both, and what opens them.
 
-    The text that is made up at the scale "smoke" is met by an embedding that is made up too. Raises what opening either
-    raises, and MissingRun under CI.
+    The text that is made up at the scale "smoke" is met by an embedding that is made up too.
     """
-    names = texts.names(NAMES)
+    names = [*texts.names(NAMES)]
     config = {"scale": texts.scale, "seed": texts.seed, "max_tokens": texts.max_tokens, **texts.identity(names)}
     config |= {"model": "made up"} if texts.made_up else model.identity()
 
@@ -84,8 +83,17 @@ def stored(model: Model, texts: Texts) -> runs.Run:
         counts = merged([corpora.counts(name) for name in names])
         return Opened(made_up(counts, corpora.corpora[names[0]].tokenizer, texts.seed), corpora)
 
+    return names, config, opened
+
+
+def stored(model: Model, texts: Texts) -> runs.Run:
+    """The numbers of a model and of the texts that it made: found, or computed now and stored (piece "survey").
+
+    Raises what opening either raises, and MissingRun under CI.
+    """
+    names, config, opened = asked(model, texts)
     draws = 20 if texts.scale == "smoke" else 100
-    pieces = {"survey": runs.Piece("probsig.experiments.pretrained:surveyed", (list(names), texts.seed, draws))}
+    pieces = {"survey": runs.Piece("probsig.experiments.pretrained:surveyed", (names, texts.seed, draws))}
     with texts.enough():
         return runs.run("language-pretrained", config, pieces, inputs=opened)
 

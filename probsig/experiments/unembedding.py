@@ -66,7 +66,8 @@ def stored(texts: Texts) -> runs.Run:
         name: runs.Piece("probsig.experiments.unembedding:held", (name, texts.seed, draws, sizes, least))
         for name in names
     }
-    return runs.run("language-unembedding", config, pieces, inputs=opened)
+    with texts.enough():
+        return runs.run("language-unembedding", config, pieces, inputs=opened)
 
 
 def held(name: str, seed: int, draws: int, sizes: Sequence[int], least: int, inputs: Opened) -> Arrays:

@@ -22,14 +22,15 @@ from numpy.typing import NDArray
 from probsig import runs, seeds
 from probsig.counts.windows import Near, near
 from probsig.experiments import language_model
-from probsig.experiments.pretrained import Model, Opened, made_up
-from probsig.experiments.texts import NAMES, Sets, Texts, groups_of, pack
+from probsig.experiments.pretrained import Model, Opened, asked
+from probsig.experiments.texts import Sets, Texts, groups_of, pack
 from probsig.geometry import small as geometry_small
 from probsig.geometry.large import cosines
 from probsig.language.measures import small
 from probsig.language.signatures import TextSignatures
 from probsig.signatures.windows import together, weights
 from probsig.text.groups import GROUPS as EVERY
+from probsig.text.groups import gaps
 from probsig.text.training_set import Part, Tokens, TrainingSet, documents
 
 Arrays = dict[str, NDArray[Any]]
@@ -71,16 +72,6 @@ def statistics(furthest: int) -> list[tuple[str, str]]:
     """
     starts = [int(name.rpartition("-")[0].rpartition(" ")[2] or 1) for name, _ in STATISTICS]
     return [one for one, start in zip(STATISTICS, starts, strict=True) if start <= furthest]
-
-
-def gaps(at: NDArray[np.int64], ring: int) -> NDArray[np.int64]:
-    """The distances in a group's order of members at some places, (k, k); ring: its length, 0 for a line.
-
-    >>> gaps(np.array([0, 2, 11]), 12).tolist()
-    [[0, 2, 1], [2, 0, 3], [1, 3, 0]]
-    """
-    line = np.abs(np.subtract.outer(at, at))
-    return np.minimum(line, ring - line) if ring else line
 
 
 def own_cosines(found: Near, tokens: Sequence[int], kind: str) -> NDArray[np.float64]:
@@ -191,7 +182,8 @@ def of_texts(
     maker = "probsig.experiments.windows:of_text"
     pieces = {name: runs.Piece(maker, (name, how.length, furthest)) for name in names}
     inputs = functools.partial(texts.sets, names, tokens, how.keep, how.held)
-    return runs.run("language-windows", config, pieces, inputs=inputs)
+    with texts.enough():
+        return runs.run("language-windows", config, pieces, inputs=inputs)
 
 
 def of_text(name: str, length: int, far: int, inputs: Sets) -> Arrays:
@@ -211,18 +203,11 @@ def of_model(model: Model, texts: Texts, *, furthest: int = 64) -> runs.Run:
     The text that is made up at the scale "smoke" is met by an embedding that is made up too. Raises what opening
     raises, and ValueError for a window longer than every document.
     """
-    names = texts.names(NAMES)
-    config = {"scale": texts.scale, "seed": texts.seed, "max_tokens": texts.max_tokens, "furthest": furthest}
-    config |= {**texts.identity(names), **({"model": "made up"} if texts.made_up else model.identity())}
-
-    def opened() -> Opened:
-        corpora = texts.corpora(names)
-        if not texts.made_up:
-            return Opened(model.checkpoint, corpora)
-        return Opened(made_up(corpora.counts(names[0]), corpora.corpora[names[0]].tokenizer, texts.seed), corpora)
-
-    pieces = {"model": runs.Piece("probsig.experiments.windows:of_pretrained", (list(names), furthest, texts.seed))}
-    return runs.run("language-follows", config, pieces, inputs=opened)
+    names, config, opened = asked(model, texts)
+    config["furthest"] = furthest
+    pieces = {"model": runs.Piece("probsig.experiments.windows:of_pretrained", (names, furthest, texts.seed))}
+    with texts.enough():
+        return runs.run("language-follows", config, pieces, inputs=opened)
 
 
 def pooled(each: Sequence[Tokens]) -> TrainingSet:

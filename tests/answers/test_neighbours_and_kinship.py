@@ -62,13 +62,32 @@ def test_a_group_against_the_functions_of_small_geometry():
     assert abs(found.null.mean()) < 0.1 and 0 < found.ceiling < 1
 
 
-def test_a_ring_of_tokens_in_order_has_the_order_of_its_angles():
-    angles = np.deg2rad(np.arange(0, 120, 10))
+def turned(step):
+    """Rows in which each month is `step` degrees from the one before."""
+    angles = np.deg2rad(step * np.arange(12))
     months = [TOY.tokenizer.id(month) for month in GROUPS["months"]]
     rows = np.random.default_rng(1).standard_normal((V, 2))
     rows[months] = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    found = group("months", rows, TOY, draws=99)
+    return rows, months
+
+
+@pytest.mark.parametrize(("step", "ring", "shape"), [(30, None, "ring"), (10, False, "line")])
+def test_months_around_a_circle_or_along_an_arc_have_the_order_of_their_angles(step, ring, shape):
+    found = group("months", turned(step)[0], TOY, ring=ring, draws=99)
+    assert found.shape == shape and f"R_order along a {shape} is -" in str(found)
     assert found.order["embedding"] < -0.98 and found.order["embedding"] < found.order_null["embedding"].min()
+
+
+def test_a_member_that_is_left_out_keeps_its_place_in_the_order():
+    rows, months = turned(30)
+    rows[months[1:5]] = np.nan
+    found = group("months", rows, TOY, draws=9)
+    at = np.array([0, *range(5, 12)])
+    line = np.abs(np.subtract.outer(at, at))
+    gap = np.minimum(line, 12 - line)[np.triu_indices(8, 1)]
+    alike = np.cos(np.deg2rad(30 * gap))
+    assert found.left_out == tuple(GROUPS["months"][1:5])
+    assert found.order["embedding"] == pytest.approx(np.corrcoef(alike, gap)[0, 1], abs=1e-6)
 
 
 def test_a_list_of_your_own_says_what_it_leaves_out():

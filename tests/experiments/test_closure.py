@@ -112,6 +112,29 @@ def calls(kind, monkeypatch):
     return found
 
 
+READ = [kind for kind in KINDS if kind.startswith(("language-", "across-")) and kind != "language-equal-pairs"]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in READ if kind != "language-model"])  # `Shown` looks before it trains
+def test_whatever_reads_a_text_tells_a_want_of_text_as_such(kind, monkeypatch):
+    """What a maker refuses of a text of the reader's own is TooLittle, and a page without it."""
+    within = []
+
+    @contextlib.contextmanager
+    def enough(texts):
+        within.append(True)
+        yield
+        within.pop()
+
+    monkeypatch.setattr(Texts, "enough", enough)
+    monkeypatch.setattr(runs, "find", lambda *_: None)
+    seen = []
+    monkeypatch.setattr(runs, "run", lambda asked, *_, **__: seen.append((asked, bool(within))))
+    with contextlib.suppress(AttributeError):
+        READERS[kind]()
+    assert seen and all(one == (kind, True) for one in seen)
+
+
 @pytest.fixture(scope="module")
 def package():
     """The definitions of the package; what makers use is imported, so that nothing is defined under the tracer."""
