@@ -17,6 +17,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "language-dealt": ("probsig.experiments.makers:dealt_texts", "probsig.experiments.makers:dealt_model"),
     "language-added": ("probsig.experiments.new_token_makers:added",),
     "language-rows": ("probsig.experiments.new_token_makers:shipped",),
+    "language-left-out": ("probsig.experiments.left_out_makers:model", "probsig.experiments.left_out_makers:text"),
     "across-texts": (
         "probsig.experiments.across_texts:shared_tokens",
         "probsig.experiments.across_texts:shared_signatures",
