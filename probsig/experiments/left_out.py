@@ -68,9 +68,9 @@ def trained(name: str, texts: Texts, *, scale: str, seed: int, means: Any = None
     how = replace(SCALES[scale], **CHOSEN[scale])
     config = {"corpus": name, "architecture": "qwen2.5", "scale": scale, "seed": seed, **asdict(how)}
     config |= {**asdict(SIZES[scale]), **texts.identity([name])}
-    made = "probsig.experiments.left_out_makers"
-    pieces = {"text": runs.Piece(f"{made}:text", (config,))}
-    pieces |= {which: runs.Piece(f"{made}:model", (config, which)) for which in arms(SIZES[scale].parts)}
+    pieces = {"text": runs.Piece("probsig.experiments.left_out_makers:text", (config,))}
+    makes = "probsig.experiments.left_out_makers:model"
+    pieces |= {which: runs.Piece(makes, (config, which)) for which in arms(SIZES[scale].parts)}
     inputs = functools.partial(texts.sets, [name], how.tokens, how.keep, how.held)
     with texts.enough():
         return runs.run("language-left-out", config, pieces, inputs=inputs, means=means)
