@@ -108,6 +108,24 @@ def progress(loss: float, known: Yardsticks) -> float:
     return (known.unigram - loss) / (known.unigram - known.bigram)
 
 
+def at_loss(losses: NDArray, values: NDArray, nats: float) -> float:
+    """What `values` (m,) is where `losses` (m,) first falls to `nats`, on a straight line between two looks.
+
+    nan where it never does; the first value where it begins there.
+
+    >>> at_loss(np.array([5.0, 4.0, 2.0]), np.array([0.0, 0.25, 0.75]), 3.0)
+    0.5
+    """
+    reached = np.asarray(losses) <= nats
+    if not reached.any():
+        return float("nan")
+    at = int(reached.argmax())
+    if at == 0:
+        return float(values[0])
+    (before, after), (low, high) = losses[at - 1 : at + 1], values[at - 1 : at + 1]
+    return float(low + (high - low) * (before - nats) / (before - after))
+
+
 class Pieces(Texts):
     """Texts of which one of a reader's own, where it has few documents, is cut into some of one length, so that some
     can be held out and halves compared."""

@@ -11,7 +11,7 @@ from probsig.errors import CorpusError
 from probsig.experiments import across_texts, language_model
 from probsig.experiments.agreement import agreement, top_rows
 from probsig.experiments.language_model import at, data, last, over
-from probsig.experiments.language_readers import Closed, Several, Shown, group, held_out, measured, progress
+from probsig.experiments.language_readers import Closed, Several, Shown, at_loss, group, held_out, measured, progress
 from probsig.experiments.texts import Texts
 from probsig.geometry import small
 from probsig.geometry.large import Cosines
@@ -165,3 +165,9 @@ def test_a_folder_of_a_readers_is_a_text_for_each_file_and_folder_in_it(tmp_path
         with pytest.raises(ParameterError, match=rf"which {what}: pass a folder with 3 texts or more\.$"):
             Several(str(given), scale="smoke").names(["arxiv"])
     assert Several(scale="smoke").names(["arxiv"]) == ("arxiv",)
+
+
+def test_what_a_network_is_at_a_loss():
+    losses, values = np.array([6.0, 5.0, 3.0, 3.5]), np.array([0.0, 0.5, 0.25, 0.125])
+    assert [at_loss(losses, values, nats) for nats in (7.0, 6.0, 5.5, 5.0, 4.0, 3.0)] == [0, 0, 0.25, 0.5, 0.375, 0.25]
+    assert np.isnan(at_loss(losses, values, 2.9))
