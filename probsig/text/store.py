@@ -6,8 +6,10 @@ A folder holds one tokenised corpus:
                   fits (V <= 65,536), else uint32; no header
     offsets       where documents start and, last, where the ids end: D + 1 little-endian int64; no header
     corpus.json   written last: what was tokenised (`source`), by what (`tokenizer`, with its digest), numbers of
-                  tokens, documents and of what was left out, the SHA-256 of the documents' text, and `digest`, of all
-                  of it: two corpora with one digest have the same ids
+                  tokens, documents and of what was left out, the SHA-256 of the two files and of the documents' text,
+                  and `digest`, of text, tokenizer and options: two corpora with one digest have the same ids
+
+Whoever reads a folder compares the two files with what the record says of them, so a flipped bit is no other token.
 
 The digest of the text is taken over every document's length in bytes (8 bytes, little-endian) and its UTF-8 bytes, so
 it also says where documents end. While the work goes on the two files have the ending .draft and `draft.json`, written
@@ -33,7 +35,7 @@ from tqdm import tqdm
 from probsig.errors import CorpusError
 from probsig.runs.files import FULL, StorageError, digest, named, write_whole
 
-RECORD, STATE = "corpus.json", "draft.json"
+RECORD, STATE, FORMAT = "corpus.json", "draft.json", "probsig corpus 2"
 PROBLEMS = ("stop", "skip")
 EVERY = 1 << 24  # characters between two saved states
 
@@ -81,7 +83,7 @@ def write(
     folder = Path(folder)
     dtype = np.dtype("<u2" if tokenizer.embedding_rows <= 1 << 16 else "<u4")
     plan = {
-        "format": "probsig corpus 1",
+        "format": FORMAT,
         "source": dict(source),
         "tokenizer": {"name": tokenizer.name, "digest": tokenizer.digest, "embedding_rows": tokenizer.embedding_rows},
         "options": {"max_tokens": max_tokens, "special_tokens": special_tokens},
@@ -101,7 +103,8 @@ def write(
                 file.flush()
                 os.fsync(file.fileno())
         counted = {key: state[key] for key in ("tokens", "documents", "characters", "empty")}
-        record = {**plan, **counted, "left_out": list(left_out), "text_sha256": state["text_sha256"]}
+        sums = {name: _sha256(folder / f"{name}.draft") for name in ("ids", "offsets")}
+        record = {**plan, **counted, "left_out": list(left_out), "text_sha256": state["text_sha256"], "files": sums}
         what = [record["text_sha256"], plan["tokenizer"], plan["options"]]
         record["digest"] = digest(json.dumps(what, sort_keys=True).encode())
         text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
@@ -128,13 +131,16 @@ def write(
 
 
 def read(folder: Path | str) -> tuple[dict[str, Any], NDArray[Any], NDArray[np.int64]] | None:
-    """The record, the ids (mapped) and the offsets (mapped) of a folder, or None where no corpus is finished.
+    """The record, the ids (mapped) and the offsets (mapped) of a folder, or None where no corpus of today's format is.
 
-    Raises StorageError, one sentence, for a damaged record and for files that are not of the length it says.
+    Raises StorageError, one sentence, for a damaged record and for files that are not those which it describes.
     """
     folder = Path(folder)
     try:
         record = json.loads((folder / RECORD).read_bytes())
+        if record["format"] != FORMAT:
+            return None
+        promised = {name: str(record["files"][name]) for name in ("ids", "offsets")}
         dtypes = {"ids": np.dtype(record["dtype"]), "offsets": np.dtype("<i8")}
         lengths = {"ids": int(record["tokens"]), "offsets": int(record["documents"]) + 1}
     except (FileNotFoundError, NotADirectoryError):
@@ -147,9 +153,11 @@ def read(folder: Path | str) -> tuple[dict[str, Any], NDArray[Any], NDArray[np.i
         size = path.stat().st_size if path.is_file() else 0
         if size != should:
             raise StorageError(f"{path} has {size} bytes where {RECORD} says {should}: {_remedy(folder)}.")
+        if _sha256(path) != promised[name]:
+            raise StorageError(
+                f"{path} is not the file that {RECORD} describes (its SHA-256 differs): {_remedy(folder)}."
+            )
         arrays.append(np.memmap(path, dtype, "r"))
-    if arrays[1][-1] != record["tokens"] or arrays[1][0] != 0:
-        raise StorageError(f"{folder / 'offsets'} does not fit {RECORD}: {_remedy(folder)}.")
     return record, arrays[0], arrays[1]
 
 
@@ -165,6 +173,11 @@ def lock(path: Path | str) -> Any:
             f"The folder {path.parent} of the cache cannot be written ({error.strerror or error}): make room, or "
             "name another with PROBSIG_CACHE, and run again."
         ) from error
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _remedy(folder: Path) -> str:

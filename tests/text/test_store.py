@@ -340,9 +340,6 @@ def test_damaged_files_are_one_sentence(tmp_path):
     with pytest.raises(StorageError, match=r"^\S+ids has 31 bytes where corpus\.json says 34: remove .* run again\.$"):
         store.read(tmp_path)
     (tmp_path / "ids").write_bytes(ids)
-    (tmp_path / "offsets").write_bytes(np.array([0, 3, 9, 16], dtype="<i8").tobytes())
-    with pytest.raises(StorageError, match=r"^\S+offsets does not fit corpus\.json: remove .* run again\.$"):
-        store.read(tmp_path)
     (tmp_path / "offsets").unlink()
     with pytest.raises(StorageError, match=r"^\S+offsets has 0 bytes where"):
         store.read(tmp_path)
@@ -351,6 +348,26 @@ def test_damaged_files_are_one_sentence(tmp_path):
         (tmp_path / "corpus.json").write_text(damaged)
         with pytest.raises(StorageError, match=r"^\S+corpus\.json is damaged: remove .* run again\.$"):
             store.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["ids", "offsets"])
+@settings(max_examples=20)
+@given(data=st.data())
+def test_every_flipped_bit_is_one_sentence(name, tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("corpus")
+    write(folder)
+    whole = bytearray((folder / name).read_bytes())
+    whole[data.draw(st.integers(0, len(whole) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    (folder / name).write_bytes(whole)
+    with pytest.raises(StorageError, match=rf"^\S+{name} is not the file that corpus\.json describes .* run again\.$"):
+        store.read(folder)
+
+
+def test_a_corpus_of_an_older_format_is_made_anew(tmp_path):
+    record = write(tmp_path)
+    (tmp_path / "corpus.json").write_text(json.dumps(record | {"format": "probsig corpus 1"}))
+    assert store.read(tmp_path) is None
+    assert write(tmp_path) == record and store.read(tmp_path)[1].tolist() == [*b"onena\xc3\xafvelast one"]
 
 
 def test_an_id_beyond_the_rows_is_one_sentence(tmp_path):
