@@ -126,7 +126,8 @@ def write(
             f"The disk is full while {_name(source)} is tokenised into {folder}: make room, or move the folder with "
             "PROBSIG_CACHE, and run again; what is done is kept."
         ) from error
-    (folder / STATE).unlink(missing_ok=True)
+    for left in (folder / STATE, *folder.glob(f".{STATE}.*"), *folder.glob(f".{RECORD}.*")):  # halves of killed runs
+        left.unlink(missing_ok=True)
     return record
 
 

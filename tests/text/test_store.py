@@ -195,10 +195,13 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
     process.wait()
     assert (folder / "draft.json").exists() and store.read(folder) is None
     monkeypatch.setattr(store, "EVERY", 1000)
+    for name in (".draft.json.12.3f", ".corpus.json.draft.12.3f"):
+        (folder / name).touch()  # what a kill leaves between two writes
     write(folder, many())
     write(tmp_path / "whole", many())
     for name in ("ids", "offsets", "corpus.json"):
         assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert len(list(folder.iterdir())) == 3
 
 
 @settings(deadline=None)
