@@ -106,7 +106,7 @@ def behind(
     part = np.arange(number) if parts is None else np.asarray(parts, dtype=np.int64)
     frequent = source.frequent(most, least)
     tokens = np.concatenate([asked, frequent[~np.isin(frequent, asked)]]).tolist()
-    whole = skip(data.counts, tokens, "raw", signature)
+    whole: Any = skip(data.counts, tokens, "raw", signature)
     if not np.diff(whole.indptr)[:2].all():
         raise TooLittle(f"One of {list(pair)} has no {signature} token in {source.name}: take more text.")
     cosine = _cosine(whole)
