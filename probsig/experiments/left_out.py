@@ -48,7 +48,7 @@ class Sizes:
 SIZES = {"smoke": Sizes(10, 30, 10), "laptop": Sizes(10, 80, 100)}
 CHOSEN: dict[str, dict[str, Any]] = {
     "smoke": {"length": 16, "keep": 200, "held": 0},
-    "laptop": {"tokens": 400_000, "length": 128, "held": 0},
+    "laptop": {"tokens": 200_000, "length": 128, "held": 0},
 }
 
 
