@@ -187,19 +187,16 @@ def precision(foretold: NDArray, measured: NDArray, parts: int) -> Array:
     return out
 
 
-def ceiling(changes: NDArray) -> float:
-    """What the mean over seeds of a measured change (seeds, pairs) can be expected to have in common with a perfect
-    prediction, at most: the square root of its reliability (Spearman-Brown, from the mean correlation of two seeds);
-    0 where seeds don't agree, nan of one.
+def ceilings(measured: NDArray) -> Array:
+    """What a perfect prediction of each part's change could be expected to reach, (P,): the square root of the share of
+    its variance that is no noise, where the noise is the variance of the change without random rows, the last of
+    measured (seeds, P + 1, pairs); seeds are averaged first, 0 where a change is no larger than noise.
 
-    >>> round(ceiling(np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])), 6)
-    1.0
+    >>> ceilings(np.array([[[5.0, -5.0], [1.0, -1.0], [3.0, -3.0]]])).tolist()
+    [0.8, 0.0]
     """
-    n = len(changes)
-    if n < 2:
-        return float("nan")
-    common = max(geometry_small.pairs(correlations(changes, changes)).mean(), 0.0)
-    return float(np.sqrt(n * common / (1 + (n - 1) * common)))
+    size = measured.mean(axis=0).var(axis=1)
+    return np.sqrt(np.maximum(1 - size[-1] / size[:-1], 0))
 
 
 def shuffled(measured: NDArray, foretold: NDArray, draws: int, seed: int) -> Array:
