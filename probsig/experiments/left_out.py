@@ -188,15 +188,19 @@ def precision(foretold: NDArray, measured: NDArray, parts: int) -> Array:
 
 
 def ceilings(measured: NDArray) -> Array:
-    """What a perfect prediction of each part's change could be expected to reach, (P,): the square root of the share of
-    its variance that is no noise, where the noise is the variance of the change without random rows, the last of
-    measured (seeds, P + 1, pairs); seeds are averaged first, 0 where a change is no larger than noise.
+    """What a perfect prediction of each part's change, the mean over seeds, could be expected to reach, (P,): the root
+    of its reliability (Spearman-Brown, from the mean correlation of two seeds); measured is (seeds, P, pairs).
 
-    >>> ceilings(np.array([[[5.0, -5.0], [1.0, -1.0], [3.0, -3.0]]])).tolist()
-    [0.8, 0.0]
+    0 where seeds don't agree, nan of one seed.
+
+    >>> ceilings(np.array([[[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]], [[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]])).tolist()
+    [1.0, 0.0]
     """
-    size = measured.mean(axis=0).var(axis=1)
-    return np.sqrt(np.maximum(1 - size[-1] / size[:-1], 0))
+    n, out = len(measured), np.full(measured.shape[1], np.nan)
+    for k in range(len(out)) if n > 1 else ():
+        common = max(geometry_small.pairs(correlations(measured[:, k], measured[:, k])).mean(), 0.0)
+        out[k] = np.sqrt(n * common / (1 + (n - 1) * common))
+    return out
 
 
 def shuffled(measured: NDArray, foretold: NDArray, draws: int, seed: int) -> Array:
