@@ -12,7 +12,7 @@ Axes: parts (P,), then the random rows as one more, and pairs (n (n - 1) / 2,) o
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -203,15 +203,25 @@ def ceilings(measured: NDArray) -> Array:
     return out
 
 
+def renamings(pairs: int, draws: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """The places (pairs,) that pairs of tokens take where the tokens take names at random, `draws` times.
+
+    >>> [sorted(places.tolist()) for places in renamings(3, 2, seed=0)]
+    [[0, 1, 2], [0, 1, 2]]
+    """
+    stream, n = seeds.stream(seed, "tokens renamed"), round((1 + np.sqrt(1 + 8 * pairs)) / 2)
+    above, square = np.triu_indices(n, 1), np.zeros((n, n), dtype=np.int64)
+    square[above] = np.arange(pairs)
+    square += square.T
+    for _ in range(draws):
+        order = stream.permutation(n)
+        yield square[np.ix_(order, order)][above]
+
+
 def shuffled(measured: NDArray, foretold: NDArray, draws: int, seed: int) -> Array:
     """The correlation when the tokens of what is foretold take names at random, (draws,); both (pairs,)."""
-    stream, pairs = seeds.stream(seed, "tokens renamed"), len(foretold)
-    n = round((1 + np.sqrt(1 + 8 * pairs)) / 2)
-    square = np.zeros((n, n))
-    square[np.triu_indices(n, 1)] = foretold
-    square += square.T
-    orders = (stream.permutation(n) for _ in range(draws))
-    return np.array([geometry_small.pearson(measured, geometry_small.pairs(square[np.ix_(o, o)])) for o in orders])
+    every = renamings(len(foretold), draws, seed)
+    return np.array([geometry_small.pearson(measured, foretold[places]) for places in every])
 
 
 def over(found: Sequence[runs.Run], key: str) -> tuple[Array, Array]:

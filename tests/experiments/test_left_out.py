@@ -130,6 +130,19 @@ def test_the_ceiling_is_what_a_perfect_prediction_reaches():
     assert np.isnan(left_out.ceilings(measured[:1])).all()
 
 
+def test_a_renaming_takes_the_pairs_of_a_token_along():
+    names = np.arange(6)
+    first, second = np.triu_indices(6, 1)
+    for places in left_out.renamings(15, 5, 0):
+        order = [
+            next(t for t in names if all({first[p], second[p]} & {t} for p in places[(first == k) | (second == k)]))
+            for k in names
+        ]
+        assert sorted(order) == names.tolist()
+        for k, (a, b) in enumerate(zip(first, second, strict=True)):
+            assert {order[a], order[b]} == {first[places[k]], second[places[k]]}
+
+
 def test_renamed_tokens_correlate_with_nothing():
     foretold, measured = planted(0, n=15)
     draws = left_out.shuffled(measured[0], foretold[0], 200, 0)
