@@ -37,15 +37,15 @@ def one_of(what: str, value: object, allowed: Iterable[object], otherwise: str =
         raise ValueError(f"{what} is {value!r}{hint}: pass one of {', '.join(map(repr, allowed))}{otherwise}.")
 
 
-def whole(what: str, value: object, least: int) -> int:
-    """A whole number of at least `least`, numpy's too, as a Python integer; raises ValueError for anything else.
+def whole(what: str, value: object, least: int | None = None) -> int:
+    """A whole number, of at least `least`, numpy's too, as a Python integer; raises ValueError for anything else.
 
     >>> whole("distance", 1.5, 1)
     Traceback (most recent call last):
     ValueError: distance is 1.5: pass a whole number of at least 1.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise ValueError(f"{what} is {value!r}: pass a whole number of at least {least}.")
+    if isinstance(value, bool) or not isinstance(value, Integral) or (least is not None and value < least):
+        raise ValueError(f"{what} is {value!r}: pass a whole number{'' if least is None else f' of at least {least}'}.")
     return int(value)
 
 

@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from probsig.counts.files import FILES, map_arrays, read_record, write_table
 from probsig.counts.kernels import MOST_TOKENS, pair_counts
 from probsig.counts.merging import ENTRIES, FAN_IN, merged_blocks, row_sums, transposed
+from probsig.errors import whole
 
 
 class Countable(Protocol):
@@ -145,13 +146,35 @@ def count(
     places instead of 4 for each of the ids. Any `chunk` and any number of `threads` give the same table.
 
     Rows of the counts at distance 1, divided by their sums, are the laws of eq. (4) of the paper.
-    Raises ValueError for an id out of range, offsets that do not cover the ids in ascending order, a distance of 0, and
-    ids without a vocabulary.
+    Raises ValueError for an id out of range, offsets that do not cover the ids in ascending order, a distance of 0, ids
+    without a vocabulary, and a number that is not whole.
 
     >>> count([0, 1, 0, 1, 2], 3, offsets=[0, 2, 5]).to_scipy().toarray().tolist()  # 0 1 | 0 1 2
     [[0, 2, 0], [0, 0, 1], [0, 0, 0]]
     >>> count([0, 1, 0, 1, 2], 3, distance=2).to_scipy().toarray().tolist()
     [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
+    """
+    if hasattr(corpus, "ids"):
+        corpus, offsets, vocab_size = corpus.ids, corpus.offsets, corpus.vocab_size
+    vocab_size = None if vocab_size is None else whole("vocab_size", vocab_size)
+    chunk = None if chunk is None else whole("chunk", chunk)
+    distance, threads = whole("distance", distance), whole("threads", threads)
+    return counted(corpus, vocab_size, offsets=offsets, distance=distance, threads=threads, chunk=chunk)
+
+
+def counted(
+    corpus: Countable | ArrayLike,
+    vocab_size: int | None = None,
+    *,
+    offsets: ArrayLike | None = None,
+    distance: int = 1,
+    threads: int = 1,
+    chunk: int | None = None,
+) -> Bigrams:
+    """What `count` gives, for whole numbers that are Python's own: stored runs are keyed by this function as it is.
+
+    >>> counted([0, 1, 0, 1, 2], 3).total
+    4
     """
     ids: Any = corpus
     if hasattr(ids, "ids"):
@@ -163,7 +186,7 @@ def count(
     if threads < 1 or (chunk is not None and chunk < 1):
         raise ValueError(f"threads is {threads} and chunk is {chunk}: pass whole numbers of at least 1.")
     if distance < 0:
-        turned = count(ids, vocab_size, offsets=offsets, distance=-distance, threads=threads, chunk=chunk)
+        turned = counted(ids, vocab_size, offsets=offsets, distance=-distance, threads=threads, chunk=chunk)
         return turned.transpose()
     ids = checked_ids(ids)
     starts = checked_offsets(offsets, len(ids))

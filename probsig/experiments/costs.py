@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probsig import runs, seeds
-from probsig.counts.bigrams import Bigrams, count, merged
+from probsig.counts.bigrams import Bigrams, counted, merged
 from probsig.counts.files import write_table
 from probsig.counts.merging import FAN_IN, merged_blocks
 from probsig.counts.sharded import Ids, count_sharded
@@ -110,7 +110,7 @@ def _add(corpora: Sequence[Tokens], vocab_size: int, seed: int) -> tuple[NDArray
             tables = []
             for i, corpus in enumerate(corpora):
                 order = seeds.stream(seed, "parts", str(i)).permutation(len(corpus.offsets) - 1)
-                tables.append(count(documents(corpus, np.sort(np.array_split(order, FAN_IN)[k]))))
+                tables.append(counted(documents(corpus, np.sort(np.array_split(order, FAN_IN)[k]))))
             merged(tables).save(place / f"part-{k}")
             parts.append(Bigrams.load(place / f"part-{k}"))
         spent = [
@@ -135,7 +135,7 @@ def _growth(corpora: Sequence[Tokens], share: float, seed: int) -> tuple[int, in
         order = seeds.stream(seed, "growth", str(i)).permutation(number)
         part = documents(corpus, np.sort(order[: max(1, round(share * number))]))
         tokens += len(part.ids)
-        tables.append(count(part))
+        tables.append(counted(part))
     return tokens, merged(tables).entries.size
 
 

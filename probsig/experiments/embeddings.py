@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from probsig import seeds
-from probsig.counts.bigrams import Bigrams, count, frequent, merged
+from probsig.counts.bigrams import Bigrams, counted, frequent, merged
 from probsig.experiments.adjacency import adjacency
 from probsig.experiments.texts import GROUPS, pack
 from probsig.geometry import reliability
@@ -67,7 +67,7 @@ def halved(corpora: Sequence[Tokens], seed: int) -> tuple[Bigrams, Bigrams]:
     both = []
     for i, corpus in enumerate(corpora):
         order = seeds.stream(seed, "halves", str(i)).permutation(len(corpus.offsets) - 1)
-        both.append([count(half) for half in halves(corpus, order)])
+        both.append([counted(half) for half in halves(corpus, order)])
     first, second = (merged(half) for half in zip(*both, strict=True))
     return first, second
 
@@ -262,7 +262,7 @@ def survey(model: Checkpoint, corpora: Sequence[Tokens], seed: int, draws: int) 
     and toward (b,), the mean cosine of a row with the mean row between two ranks. Then size, adjacency, corpus, and
     group/<name>.
     """
-    each = [count(corpus) for corpus in corpora]
+    each = [counted(corpus) for corpus in corpora]
     counts, both = merged(each), halved(corpora, seed)
     mean, square = model.mean()
     frequency = np.minimum(counts.row_totals(), counts.transpose().row_totals())

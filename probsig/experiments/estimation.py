@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probsig import seeds
-from probsig.counts.bigrams import Bigrams, count, frequent
+from probsig.counts.bigrams import Bigrams, counted, frequent
 from probsig.geometry import reliability
 from probsig.signatures import tokens as signatures_tokens
 from probsig.text.training_set import Tokens, documents, halves
@@ -49,7 +49,7 @@ def estimation(corpus: Tokens, counts: Bigrams, seed: int) -> Arrays:
     for draw in range(DRAWS):
         order = stream.permutation(number)
         for part, fraction in enumerate(fractions):
-            small = count(documents(corpus, np.sort(order[: max(1, round(fraction * number))])))
+            small = counted(documents(corpus, np.sort(order[: max(1, round(fraction * number))])))
             m = small.row_totals()
             difference = signatures_tokens.next_token(small, np.arange(corpus.vocab_size)) - whole
             found = difference.multiply(difference).sum(axis=1)
@@ -63,7 +63,7 @@ def estimation(corpus: Tokens, counts: Bigrams, seed: int) -> Arrays:
                     error[draw, part, band] = found[seen].mean()
                     independent[draw, part, band] = ((1 - square[seen]) * finite).mean()
         first, second = halves(corpus, order)
-        both = count(first), count(second)
+        both = counted(first), counted(second)
         for name, signature in SIGNATURES.items():
             steady[name][draw] = [halved(both, ranked[:C], signature) for C in sizes]
     return {

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from probsig import seeds
-from probsig.counts.bigrams import count
+from probsig.counts.bigrams import counted
 from probsig.counts.bigrams import merged as added_up
 from probsig.experiments import new_token
 from probsig.experiments.language_model import looks
@@ -227,7 +227,7 @@ def shipped(names: Sequence[str], config: Mapping[str, Any], which: str, inputs:
         for i, corpus in enumerate(corpora):
             number = len(corpus.offsets) - 1
             chosen = seeds.stream(seed, "portion", str(i)).permutation(number)[: max(1, round(portion * number))]
-            parts.append(count(documents(corpus, np.sort(chosen))))
+            parts.append(counted(documents(corpus, np.sort(chosen))))
         counts = added_up(parts)
     read = maps.signatures(counts, tokens)[:, sides[0] * V : sides[1] * V]
     features = maps.basis(read, config["components"], seed).features(read, counts.row_totals()[tokens])

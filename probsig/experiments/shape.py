@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probsig import runs, seeds
-from probsig.counts.bigrams import count
+from probsig.counts.bigrams import counted
 from probsig.counts.windows import near
 from probsig.experiments.pretrained import Model, Opened
 from probsig.experiments.texts import NAMES, Corpora, Texts, pack
@@ -101,7 +101,7 @@ def law_cosines(data: Any, tokens: Sequence[int], name: str) -> NDArray[np.float
     if window:
         law: Any = together(near(data, tokens, window), "mstar", tokens)
     else:
-        rows = skip(count(data), tokens)
+        rows = skip(counted(data), tokens)
         rows.data[np.isin(rows.indices, tokens)] = 0  # type: ignore[union-attr]
         rows.eliminate_zeros()  # type: ignore[union-attr]
         law = centred(rows)  # type: ignore[arg-type]

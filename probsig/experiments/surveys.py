@@ -24,7 +24,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from probsig import runs, seeds
-from probsig.counts.bigrams import Bigrams, count, frequent
+from probsig.counts.bigrams import Bigrams, counted, frequent
 from probsig.experiments.estimation import SIGNATURES, Arrays, estimation, halved
 from probsig.experiments.texts import GROUPS, Corpora, Texts, pack
 from probsig.geometry.large import correlations, cosines
@@ -198,7 +198,7 @@ def shared_cosines(corpora: Sequence[Tokens], most: int, seed: int) -> Arrays:
     >>> found["next"].shape, int(found["tokens"][0]), bool(found["next"][0, 1] == found["next"][1, 0] < 1)
     ((2, 2), 20, True)
     """
-    counts = [count(corpus) for corpus in corpora]
+    counts = [counted(corpus) for corpus in corpora]
     both = [np.minimum(one.row_totals(), one.transpose().row_totals()) for one in counts]
     tokens = frequent(np.min(both, axis=0), most, LEAST)
     n = len(corpora)
@@ -211,5 +211,5 @@ def shared_cosines(corpora: Sequence[Tokens], most: int, seed: int) -> Arrays:
             out[name][i, j] = out[name][j, i] = correlations(own[i], own[j]).overall
         for i, corpus in enumerate(corpora):
             order = seeds.stream(seed, "halves", str(i)).permutation(len(corpus.offsets) - 1)
-            out[name][i, i] = halved(tuple(map(count, halves(corpus, order))), tokens, signature)
+            out[name][i, i] = halved(tuple(map(counted, halves(corpus, order))), tokens, signature)
     return out

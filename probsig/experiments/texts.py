@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probsig.counts.bigrams import Bigrams, count
+from probsig.counts.bigrams import Bigrams, counted
 from probsig.errors import CorpusError, TooLittle
 from probsig.text import tokenizers
 from probsig.text.corpora import open_corpus
@@ -88,7 +88,7 @@ class Corpora:
         """The pairs of neighbours of a corpus."""
         with self._lock:  # pieces are made side by side
             if name not in self._counts:
-                self._counts[name] = count(self.corpora[name])
+                self._counts[name] = counted(self.corpora[name])
         return self._counts[name]
 
     def digest(self) -> str:

@@ -22,7 +22,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from probsig.counts.bigrams import Bigrams, count
+from probsig.counts.bigrams import Bigrams, counted
 from probsig.geometry import reliability
 from probsig.geometry.large import Cosines, cosines
 from probsig.signatures import tokens as laws
@@ -78,7 +78,7 @@ class TextSignatures:
         return self._counted[distance]
 
     def _count(self, distance: int) -> Bigrams:
-        return count(self.data.ids, self.data.vocab_size, offsets=self.data.offsets, distance=distance)
+        return counted(self.data.ids, self.data.vocab_size, offsets=self.data.offsets, distance=distance)
 
     def rows(self, name: str, tokens: Sequence[int], kind: str = "raw") -> sp.csr_array | laws.Centred:
         """The signature of that name of some tokens, sparse (n, V), or (n, V times distances) for a stack.

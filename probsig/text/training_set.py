@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probsig import seeds
-from probsig.counts.bigrams import Bigrams, count, frequent
+from probsig.counts.bigrams import Bigrams, counted, frequent
 
 IGNORED = -100  # what torch's cross entropy leaves out
 REST = -1  # in `kept`: the new id that the rarest tokens share
@@ -71,7 +71,7 @@ class TrainingSet:
 
     @cached_property
     def counts(self) -> Bigrams:
-        return count(self)
+        return counted(self)
 
     def digest(self) -> bytes:
         """The SHA-256 of ids, offsets, kept, the rows of the tokenizer's own embedding, and what is held out."""

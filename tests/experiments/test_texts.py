@@ -213,9 +213,9 @@ def test_counts_are_made_once_whoever_asks(monkeypatch):
     def slow(*arguments, **options):
         made.append(1)
         gate.wait(0.2)
-        return bigrams.count(*arguments, **options)
+        return bigrams.counted(*arguments, **options)
 
-    monkeypatch.setattr(experiments_texts, "count", slow)
+    monkeypatch.setattr(experiments_texts, "counted", slow)
     some = Texts(scale="smoke").corpora(["cc", "arxiv"])
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(some.counts, ["cc"] * 4))

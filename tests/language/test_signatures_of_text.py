@@ -168,7 +168,7 @@ def test_cosines_are_of_the_most_frequent_and_made_once(few, text, monkeypatch):
         assert first.size == 5 and np.array_equal(first.pairs, expected.pairs)
         assert text.cosines(name, 5, kind) is first
     asked = []
-    monkeypatch.setattr(signatures, "count", lambda *_, **known: asked.append(known["distance"]) or few.counts)
+    monkeypatch.setattr(signatures, "counted", lambda *_, **known: asked.append(known["distance"]) or few.counts)
     fresh = TextSignatures(few, LENGTH)
     for name in ("next 3", "previous 3", "tied", "next 1"):
         fresh.rows(name, [0, 1])
