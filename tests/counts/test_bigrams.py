@@ -200,12 +200,8 @@ def test_numbers_of_numpy_count_as_numbers_and_others_are_refused(tmp_path):
     ids = np.array([0, 1, 0, 2])
     pairs = count(ids, ids.max() + 1, distance=np.int64(1), threads=np.int32(1), chunk=np.uint8(2))
     assert Bigrams.load(pairs.save(tmp_path / "table")) == pairs == count(ids, 3)
-    for given, said in [
-        ({"distance": 1.5}, "distance is 1.5"),
-        ({"chunk": 2.0}, "chunk is 2.0"),
-        ({"threads": True}, "threads is True"),
-    ]:
-        with pytest.raises(ValueError, match=rf"^{said}: pass a whole number\.$"):
-            count(ids, 3, **given)
+    for name, number in {"distance": 1.5, "chunk": 2.0, "threads": True}.items():
+        with pytest.raises(ValueError, match=rf"^{name} is {number}: pass a whole number\.$"):
+            count(ids, 3, **{name: number})
     with pytest.raises(ValueError, match=r"^vocab_size is 3\.0: pass a whole number\.$"):
         count(ids, 3.0)
