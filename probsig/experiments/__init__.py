@@ -16,6 +16,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "language-edit": ("probsig.experiments.makers:edit", "probsig.experiments.makers:edited_model"),
     "language-dealt": ("probsig.experiments.makers:dealt_texts", "probsig.experiments.makers:dealt_model"),
     "language-added": ("probsig.experiments.new_token_makers:added",),
+    "language-start": ("probsig.experiments.start_makers:network", "probsig.experiments.start_makers:cost"),
     "language-rows": ("probsig.experiments.new_token_makers:shipped",),
     "language-left-out": ("probsig.experiments.left_out_makers:model", "probsig.experiments.left_out_makers:text"),
     "across-texts": (
