@@ -31,7 +31,7 @@ ARMS = ("signature", "shuffled", "library", "paper")
 USUAL = ("library", "paper")
 INIT = {"signature": "library", "shuffled": "library", "library": "library", "paper": "vocab"}
 """What all matrices of a start are drawn by into which no counts are put."""
-NAMES = ("dm-mathematics", "wikipedia-en", "pubmed-central")
+NAMES = ("dm-mathematics", "wikipedia-en")
 CHOSEN: dict[str, dict[str, Any]] = {
     "smoke": {},
     "laptop": {"tokens": 200_000, "keep": 2048, "held": 8192, "looks": 10},
