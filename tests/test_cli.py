@@ -12,6 +12,7 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from safetensors.numpy import save_file
 
 from probsig.answers.alignment import align
 from probsig.cli import main as cli
@@ -172,6 +173,16 @@ def test_a_column_of_a_table(tmp_path):
     asked = ["signatures", "mine.csv", "--tokenizer", "bytes", "--token", "a"]
     assert "'b' 1.00" in run(*asked, "--column", "body").stdout
     assert "has no column 'text' but id, body: pass --column with one of them." in run(*asked, code=1).stderr
+
+
+def test_a_matrix_of_a_model_by_its_name(text, tmp_path):
+    names = ("a.embed_tokens.weight", "b.embed_tokens.weight")
+    save_file({name: np.eye(256, dtype=np.float32) for name in names}, tmp_path / "two.safetensors")
+    asked = ["align", text, "two.safetensors", "--tokenizer", "bytes", "--draws", 5]
+    assert "pass --tensor with one of them." in run(*asked, code=1).stderr
+    found = run(*asked, "--tensor", names[1])
+    assert found.stdout.startswith("R_cos of W with next of mine $x.jsonl")
+    assert "Note: two.safetensors brings no tokenizer: its rows are taken to be those of bytes's ids." in found.stderr
 
 
 @pytest.mark.parametrize("arguments", [["algn"], ["align"], ["align", "a", "b", "--most", "0"], ["report", "a"]])

@@ -4,8 +4,8 @@ What a cell put out is shown sign by sign: typographic quotes and dashes are for
 The box of a claim or an erratum is a line that opens, and so is a proof of class `dropdown`.
 
 A page whose notebook is stale (see `staleness`) is a warning, so that `-W` fails, and says so at its top.
-A page made by papermill, with other parameters than the book's, says that instead, and leaves out what stands in a
-`finding` block: sentences about the book's own numbers.
+A page made by papermill, with other parameters than the book's, says that instead, and leaves out what states the
+book's findings: a `finding` block, the bold sentence that a figure's caption begins with, its alternative text.
 
     :::{finding}
     The digits are ordered in four of five texts.
@@ -65,15 +65,25 @@ def mark(app: Sphinx, doctree: nodes.document) -> None:
     parameters = rerun_of(app.srcdir, page) if page.startswith(FOLDER) else None
     if parameters is not None:
         given = ", ".join(f"{key} = {value!r}" for key, value in parameters.items()) or "the default parameters"
-        _box(doctree, nodes.note, f"This page is a rerun with {given}; the book's own outputs differ.")
-        for found in list(
-            doctree.findall(lambda node: "finding" in getattr(node, "attributes", {}).get("classes", []))
-        ):
-            found.parent.remove(found)
+        named = "a caption or a sentence that names models, texts, seeds or sizes means the book's"
+        _box(doctree, nodes.note, f"This page is a rerun with {given}; the book's own outputs differ, and {named}.")
+        leave_out_findings(doctree)
     elif why := reasons(app.srcdir, page):
         sentence = f"This page is stale: {'; '.join(why)}. `make book` makes it anew."
         logger.warning("%s", sentence, location=page, type="probsig", subtype="stale")
         _box(doctree, nodes.warning, sentence)
+
+
+def leave_out_findings(doctree: nodes.document) -> None:
+    """Take from a page what states the book's findings; the alternative text of a figure then names its caption."""
+    for found in list(doctree.findall(lambda node: "finding" in getattr(node, "attributes", {}).get("classes", []))):
+        found.parent.remove(found)
+    for figure in doctree.findall(nodes.figure):
+        for caption in figure.findall(nodes.caption):
+            if caption.children and isinstance(caption[0], nodes.strong):
+                caption.pop(0)
+            for image in figure.findall(nodes.image):
+                image["alt"] = "The caption says what is drawn."
 
 
 def _box(doctree: nodes.document, kind: type[nodes.Element], sentence: str) -> None:

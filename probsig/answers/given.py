@@ -91,15 +91,16 @@ def embedding(W: Any) -> Embedding:
     return Embedding("W", len(matrix), np.ones(len(matrix), dtype=bool), lambda ids: matrix[ids])
 
 
-def opened(path: Path | str) -> Any:
-    """The embedding of a path or a name: a matrix of a .npy file, word vectors, or what `open_checkpoint` opens.
+def opened(path: Path | str, tensor: str | None = None) -> Any:
+    """The embedding of a path or a name: a matrix of a .npy file, word vectors, or what `open_checkpoint` opens, of
+    which `tensor` is asked for.
 
     Raises ValueError for a .npy file that is not there or holds no matrix, and what opening the others raises.
     """
     where = place(path)
     if where.suffix == ".npy":
         return _matrix(where)
-    return word_vectors(where) if is_vectors(where) else open_checkpoint(path)
+    return word_vectors(where) if is_vectors(where) else open_checkpoint(path, tensor=tensor)
 
 
 def _matrix(path: Path) -> Any:

@@ -23,6 +23,7 @@ INTERRUPTED = 130  # as a shell says it
 SPELT = {
     "problem='skip'": "--skip-damaged",
     "column= with": "--column with",
+    "tensor= with": "--tensor with",
     "pass a tokenizer of yours, or 'words'": "pass --tokenizer with one of yours, or with words",
     "`least`": "--least",
     "pass max_tokens": "pass --max-tokens",
@@ -70,6 +71,7 @@ MAX_TOKENS = click.option("--max-tokens", type=click.IntRange(1), help="Read at 
 COLUMN = click.option(
     "--column", default="text", show_default=True, help="The column or key of the text, in tables and lines."
 )
+TENSOR = click.option("--tensor", metavar="NAME", help="The matrix of MODEL, where its file has several or names none.")
 SKIP = click.option("--skip-damaged", is_flag=True, help="Leave damaged documents out instead of stopping.")
 SIGNATURE = click.option(
     "--signature", default="next", show_default=True, help="next, previous, tied, attention, 'next 3', 'window 2-4'."
@@ -106,7 +108,7 @@ def main() -> None:
 @main.command()
 @click.argument("text")
 @click.argument("model")
-@options(SIGNATURE, KIND, MOST, LEAST, DRAWS, SEED, TOKENIZER, MAX_TOKENS, COLUMN, SKIP, JSON)
+@options(SIGNATURE, KIND, MOST, LEAST, DRAWS, SEED, TOKENIZER, TENSOR, MAX_TOKENS, COLUMN, SKIP, JSON)
 @click.option("--csv", type=click.Path(dir_okay=False, path_type=Path), help="Write each token's numbers here.")
 def align(
     text: str,
@@ -118,6 +120,7 @@ def align(
     draws: int,
     seed: int,
     tokenizer: str | None,
+    tensor: str | None,
     max_tokens: int | None,
     column: str,
     skip_damaged: bool,
@@ -133,7 +136,7 @@ def align(
     from probsig.answers.alignment import align as asked
     from probsig.cli import opening
 
-    W, corpus = opening.both(text, model, tokenizer, max_tokens, column, skip_damaged)
+    W, corpus = opening.both(text, model, tokenizer, max_tokens, column, skip_damaged, tensor)
     found = asked(W, corpus, signature=signature, kind=kind, most=most, least=least, draws=draws, seed=seed)
     _tell([found], as_json)
     if csv is not None:
@@ -185,7 +188,7 @@ def signatures(
 @click.option(
     "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The page to write."
 )
-@options(TOKENS, SIGNATURE, KIND, MOST, LEAST, DRAWS, SEED, TOKENIZER, MAX_TOKENS, COLUMN, SKIP)
+@options(TOKENS, SIGNATURE, KIND, MOST, LEAST, DRAWS, SEED, TOKENIZER, TENSOR, MAX_TOKENS, COLUMN, SKIP)
 def report(
     text: str,
     model: str | None,
@@ -198,6 +201,7 @@ def report(
     draws: int,
     seed: int,
     tokenizer: str | None,
+    tensor: str | None,
     max_tokens: int | None,
     column: str,
     skip_damaged: bool,
@@ -217,7 +221,7 @@ def report(
     if model is None:
         W, corpus = None, opening.corpus(text, tokenizer, max_tokens, column, skip_damaged)
     else:
-        W, corpus = opening.both(text, model, tokenizer, max_tokens, column, skip_damaged)
+        W, corpus = opening.both(text, model, tokenizer, max_tokens, column, skip_damaged, tensor)
     settings = pages.Settings(signature, kind, most, least, draws, seed)
     write_whole(output, pages.report(corpus, W, tokens, settings).encode())
     click.echo(f"Open {output}.")

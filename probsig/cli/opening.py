@@ -1,12 +1,14 @@
 """A text and a model as a command line names them, opened.
 
 A model is what `answers.given.opened` opens: a model of any form, word vectors, or a .npy file with a matrix that has
-one row per id of the tokenizer that is named. Its text is read by its own tokenizer unless another one is named; then a
-token finds its row by what it says, as the words of word vectors always do.
+one row per id of the tokenizer that is named, and so has a model's file that brings no tokenizer. Its text is read by
+its own tokenizer unless another one is named; then a token finds its row by what it says, as the words of word vectors
+always do.
 """
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +28,28 @@ def corpus(text: str, tokenizer: Any, max_tokens: int | None, column: str, skip_
 
 
 def both(
-    text: str, model: str, tokenizer: str | None, max_tokens: int | None, column: str, skip_damaged: bool
+    text: str,
+    model: str,
+    tokenizer: str | None,
+    max_tokens: int | None,
+    column: str,
+    skip_damaged: bool,
+    tensor: str | None = None,
 ) -> tuple[Any, Corpus]:
     """A model's embedding and the text, the model first, since it costs less to miss.
 
     Raises ValueError for a matrix without a tokenizer, for a file that holds no matrix of numbers or another number of
     rows than the tokenizer's ids need, and what opening either raises.
     """
-    W = opened(model)
+    W = opened(model, tensor)
     if isinstance(W, WordVectors):
         return W, corpus(text, tokenizer or "words", max_tokens, column, skip_damaged)
-    if isinstance(W, Checkpoint):
-        return W, corpus(text, tokenizer or W.tokenizer, max_tokens, column, skip_damaged)
     name = Path(model).name
+    if isinstance(W, Checkpoint) and (tokenizer is None or _brings_a_tokenizer(W)):
+        return W, corpus(text, tokenizer or W.tokenizer, max_tokens, column, skip_damaged)
+    if isinstance(W, Checkpoint):
+        warnings.warn(f"{name} brings no tokenizer: its rows are taken to be those of {tokenizer}'s ids.", stacklevel=2)
+        W = W.rows()
     if tokenizer is None:
         raise ValueError(f"{name} is a matrix, and nothing says what its rows are: pass --tokenizer.")
     read = corpus(text, tokenizer, max_tokens, column, skip_damaged)
@@ -48,3 +59,10 @@ def both(
             "rows are numbered by."
         )
     return W, read
+
+
+def _brings_a_tokenizer(W: Checkpoint) -> bool:
+    try:
+        return W.tokenizer is not None
+    except ValueError:
+        return False

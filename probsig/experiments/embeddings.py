@@ -49,7 +49,7 @@ SIGNATURES = {
 SIZES = (50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 HEAD = 1000  # the "frequent tokens" of most figures
 SHOWN, EACH = 40, 500  # tokens that are shown, and those that a corpus of its own is asked about
-LEAST = 50  # a token is used when it was seen so often
+LEAST, FEWEST = 50, 12  # a token is used when it was seen so often; so many tokens are needed
 SQUARES = ("raw", "centred", "frequent", "phi", "phi_centred")
 ENGLISH = {
     "digits": GROUPS["digits"],
@@ -260,13 +260,18 @@ def survey(model: Checkpoint, corpora: Sequence[Tokens], seed: int, draws: int) 
     frequent: texts, count and the squares SQUARES of the SHOWN most frequent tokens. model: shape (2,), tied (1,),
     mean_share (1,) (the mean row's part of the mean squared norm), corpora (n, 2) tokens and documents; ranks (b + 1,)
     and toward (b,), the mean cosine of a row with the mean row between two ranks. Then size, adjacency, corpus, and
-    group/<name>.
+    group/<name> for each of ENGLISH with 4 members that are seen. Raises ValueError for fewer than FEWEST tokens.
     """
     each = [counted(corpus) for corpus in corpora]
     counts, both = merged(each), halved(corpora, seed)
     mean, square = model.mean()
     frequency = np.minimum(counts.row_totals(), counts.transpose().row_totals())
     often = frequent(frequency, counts.vocab_size, LEAST)
+    if often.size < FEWEST:
+        raise ValueError(
+            f"The text holds {often.size} tokens {LEAST} times, and an embedding is compared on {FEWEST} or more: take "
+            "more text."
+        )
     ranked, head = often[: max(SIZES)], often[:HEAD]
     means = {"centred": mean, "frequent": model.rows(head).mean(axis=0, dtype=float)}
     text = model.tokenizer.text
@@ -301,9 +306,4 @@ def survey(model: Checkpoint, corpora: Sequence[Tokens], seed: int, draws: int) 
         if len(members) >= 4:
             wide = (model, means, counts, texts, members, often, frequency, seed)
             parts[f"group/{name}"] = group_numbers(*wide, draws=10 * draws)
-    if "group/digits 1 to 9" not in parts:
-        raise ValueError(
-            f"Fewer than 4 of the digits are single tokens that the text holds {LEAST} times: take more text, or a "
-            "model with single digits."
-        )
     return {f"{part}/{key}": value for part, arrays in parts.items() for key, value in arrays.items()}

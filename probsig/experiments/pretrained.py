@@ -18,7 +18,8 @@ import numpy as np
 from probsig import runs, seeds
 from probsig.counts.bigrams import Bigrams, merged
 from probsig.experiments.embeddings import Arrays, survey
-from probsig.experiments.texts import NAMES, Corpora, Texts
+from probsig.experiments.language_readers import Pieces
+from probsig.experiments.texts import NAMES, Corpora, Texts, in_a_chapter
 from probsig.language.checkpoints import Checkpoint, open_checkpoint
 from probsig.signatures import tokens as signatures_tokens
 from probsig.text.tokenizers import Tokenizer
@@ -47,12 +48,14 @@ class Model:
     @functools.cached_property
     def checkpoint(self) -> Checkpoint:
         """Its matrix; raises what `open_checkpoint` raises."""
-        return open_checkpoint(self.name)
+        with in_a_chapter():
+            return open_checkpoint(self.name)
 
     def texts(self, text: str, *, scale: str, seed: int, max_tokens: int | None) -> Texts:
-        """The texts of a chapter, read by the model's own tokenizer."""
+        """The texts of a chapter, read by the model's own tokenizer; one of a reader's own that is a few long documents
+        is cut, so that halves of it can be compared."""
         usual = self.tokenizer if self.name == BOOK else None
-        return Texts(text, scale=scale, seed=seed, max_tokens=max_tokens, tokenizer=self.tokenizer, usual=usual)
+        return Pieces(text, scale=scale, seed=seed, max_tokens=max_tokens, tokenizer=self.tokenizer, usual=usual)
 
     def tokenizer(self) -> Tokenizer:
         """Its own tokenizer."""

@@ -96,6 +96,39 @@ class Corpora:
         return hashlib.sha256("".join(content(one) for one in self.corpora.values()).encode()).hexdigest()
 
 
+ADVICE = {
+    ", or pass problem='skip' to leave it out": ", or take it out",
+    ", or pass problem='skip' to use what stands before": "",
+    "pass problem='skip' to leave such rows out": "save those that hold one in a file, and name that",
+    "pass column= with one of them": "call the one with the text 'text', which is what a chapter reads",
+    "pass column= with the key that has it": "call the key that has it 'text'",
+    "pass max_tokens": "pass max_tokens where a chapter takes it, or set PROBSIG_DATA to a folder with a part of it",
+    "pass tensor= with": "save the model with no other than",
+    ", or 'words', which needs nothing": "",
+}
+"""What a chapter says where the package names an argument that no chapter takes."""
+
+
+@contextlib.contextmanager
+def in_a_chapter() -> Iterator[None]:
+    """Around what a chapter opens: an error's advice is one that can be followed there.
+
+    >>> with in_a_chapter():
+    ...     raise CorpusError("Line 2 of a.jsonl is cut: mend the line, or pass problem='skip' to leave it out.")
+    Traceback (most recent call last):
+    probsig.errors.CorpusError: Line 2 of a.jsonl is cut: mend the line, or take it out.
+    """
+    try:
+        yield
+    except (ValueError, ImportError) as error:
+        said = str(error)
+        for argument, other in ADVICE.items():
+            said = said.replace(argument, other)
+        if said == str(error):
+            raise
+        raise type(error)(said) from error
+
+
 STAND_INS = {
     "arxiv": "df8f625f36f36863",
     "dm-mathematics": "8357a44bf3647e0d",
@@ -148,7 +181,9 @@ class Texts:
         place = None
         if self.text == STAND_IN:
             place = "package" if name in FURTHER else "file"
-        found = open_corpus(self._which(name), self._tokenizer, max_tokens=self.max_tokens, place=place)
+        by = self._tokenizer
+        with in_a_chapter():
+            found = open_corpus(self._which(name), by, max_tokens=self.max_tokens, place=place)
         known = STAND_INS.get(name) if self.text == STAND_IN and self.max_tokens is None else None
         if known and not found.record["text_sha256"].startswith(known):
             raise CorpusError(f"The text {name} that is found is not this book's: pass text='open' to take it.")
@@ -160,7 +195,8 @@ class Texts:
 
     @functools.cached_property
     def _tokenizer(self) -> tokenizers.Tokenizer:
-        return self.by() if callable(self.by) else tokenizers.tokenizer(self.by)
+        with in_a_chapter():
+            return self.by() if callable(self.by) else tokenizers.tokenizer(self.by)
 
     @contextlib.contextmanager
     def enough(self) -> Iterator[None]:

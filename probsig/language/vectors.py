@@ -11,7 +11,8 @@ model do: a token " the" is the word "the". Where two tokens say one word, the f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +23,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from probsig.runs.files import StorageError, place
-from probsig.text.sources.files import DAMAGE, MAGIC, opened
+from probsig.text.sources.files import DAMAGE, MAGIC, bounded, opened
 
 ENDINGS = (".txt", ".vec", ".bin")
+LONGEST = 1 << 22  # bytes of a line, or of a word: a small file that unpacks to a huge one costs no more memory
 FASTTEXT, TORCH, PICKLE = b"\xba\x16\x4f\x2f", b"PK", b"\x80"  # how files begin that are none of these
 
 
@@ -103,7 +105,7 @@ def _file(path: Path) -> WordVectors:
         raise ValueError(f"There is no file {path}: check the path of the word vectors.")
     try:
         with opened(path) as file:
-            first = file.readline()
+            first = file.readline(LONGEST)
             _refuse_others(path, first)
             sizes = first.split()
             header = len(sizes) == 2 and all(size.isdigit() for size in sizes)
@@ -113,18 +115,14 @@ def _file(path: Path) -> WordVectors:
                     raise StorageError(f"{path} is no word2vec file, whose first line has two sizes: fetch it again.")
                 words, vectors = _binary(path, file, int(sizes[0]), width)
             else:
-                lines = file if header else _before(first, file)
+                rest = bounded(file, LONGEST)
+                lines = rest if header else itertools.chain([first], rest)
                 words, vectors = _lines(path, lines, most, width, 2 if header else 1)
     except DAMAGE as error:
         if isinstance(error, StorageError):
             raise
         raise StorageError(f"{path} ends early or is damaged: fetch it again.") from error
     return WordVectors(path.name, words, vectors)
-
-
-def _before(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
 
 
 def _refuse_others(path: Path, first: bytes) -> None:
@@ -160,11 +158,15 @@ def _lines(
 
 
 def _binary(path: Path, file: Any, most: int, width: int) -> tuple[tuple[str, ...], NDArray[np.float32]]:
-    words, vectors = [], np.empty((most, width), np.float32)
+    try:
+        words, vectors = [], np.empty((most, width), np.float32)
+    except (MemoryError, ValueError) as error:
+        what = f"says that it holds {most:,} vectors of {width:,} numbers, for which there is no room"
+        raise StorageError(f"{path} {what}: fetch it again.") from error
     for row in tqdm(range(most), delay=3, leave=False, desc=path.name):
         word = bytearray()
         while (sign := file.read(1)) != b" ":
-            if not sign:
+            if not sign or len(word) > LONGEST:
                 raise StorageError(f"{path} ends after {row:,} of its {most:,} vectors: fetch it again.")
             if sign != b"\n" or word:  # some writers end a vector with a line's end
                 word += sign

@@ -4,7 +4,11 @@ import nbformat
 import pytest
 import rerun
 import staleness
+from docutils import nodes
+from docutils.frontend import get_default_settings
+from docutils.utils import new_document
 from nbformat import v4
+from probsig_book import leave_out_findings
 
 CELLS = [
     'text: str = "stand-in"',
@@ -45,3 +49,20 @@ def test_any_other_error_stops_the_chapter(cell, tmp_path):
     cells = [*CELLS[:4], "print('between')", cell]
     with pytest.raises(rerun.RerunError, match=r"part/chapter failed in a cell, (NameError|ValueError)"):
         rerun.execute("part/chapter", {}, tmp_path / "target", chapter(tmp_path, cells))
+
+
+def test_a_rerun_states_no_finding_of_the_book():
+    """Neither in a block of its own, nor in the first sentence of a caption, nor in what stands for a picture."""
+    page = new_document("page", get_default_settings())
+    caption = nodes.caption(
+        "", "", nodes.strong("", "Digits are ordered."), nodes.Text(" Cosines of "), nodes.math("", "W")
+    )
+    page += [
+        nodes.container("", nodes.paragraph("", "The digits are ordered."), classes=["finding"]),
+        nodes.paragraph("", "", nodes.strong("", "Definition.")),
+        nodes.figure("", nodes.image(uri="a.png", alt="A bright diagonal."), caption),
+    ]
+    leave_out_findings(page)
+    assert (caption.astext(), caption.next_node(nodes.strong)) == (" Cosines of W", None)
+    assert [type(part) for part in page] == [nodes.paragraph, nodes.figure]
+    assert next(page.findall(nodes.image))["alt"] == "The caption says what is drawn."

@@ -5,6 +5,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from probsig.counts.bigrams import count, frequent, merged
+from probsig.errors import TooLittle
 from probsig.experiments import embeddings, pretrained
 from probsig.experiments.texts import Texts, unpack
 from probsig.geometry import small
@@ -180,12 +181,35 @@ def test_stored_at_smoke_is_made_up_and_found_again(tmp_path, monkeypatch):
     assert first.arrays["survey/size/all"][RAW, TIED, 0] > 0.5  # it was made from phi~
 
 
-def test_a_text_without_digits_ends_in_one_sentence(corpora, monkeypatch):
-    monkeypatch.setattr(embeddings, "frequent", lambda f, most, least: np.argsort(-f)[: min(most, 20)])
-    monkeypatch.setattr(embeddings, "ENGLISH", {"digits": ()})
+def test_a_text_without_digits_has_all_numbers_but_theirs(corpora, monkeypatch):
+    """Where no digit is a token, as in Chinese or in prose, the other parts are what they were."""
+    monkeypatch.setattr(embeddings, "HEAD", 20)
     model = pretrained.made_up(merged([count(c) for c in corpora]), ToyTokenizer(), 0)
-    with pytest.raises(ValueError, match="Fewer than 4 of the digits are single tokens"):
-        embeddings.survey(model, corpora, 0, draws=2)
+    whole = embeddings.survey(model, corpora, 0, draws=10)
+    monkeypatch.setattr(embeddings, "ENGLISH", {"digits": ("a", "b"), "months": embeddings.ENGLISH["months"]})
+    found = embeddings.survey(model, corpora, 0, draws=10)
+    assert whole.keys() - found.keys() == {key for key in whole if key.startswith("group/digits")} != set()
+    assert all(np.array_equal(value, whole[key], equal_nan=True) for key, value in found.items())
+
+
+def test_a_text_of_a_hundred_words_is_too_little(tmp_path, monkeypatch):
+    monkeypatch.setenv("PROBSIG_CACHE", str(tmp_path))
+    model = pretrained.Model("by hand")
+    monkeypatch.setattr(pretrained, "open_checkpoint", lambda name: model_of(np.eye(len(ToyTokenizer().pieces))))
+    monkeypatch.setattr(Texts, "_corpus", lambda self, name: ToyCorpus.of(0, documents=1))
+    texts = model.texts("mine.txt", scale="laptop", seed=0, max_tokens=None)
+    with pytest.raises(TooLittle, match=r"^The text holds \d tokens 50 times, and an embedding is compared"):
+        pretrained.stored(model, texts)
+
+
+def test_one_long_document_has_halves(monkeypatch):
+    monkeypatch.setattr(pretrained, "open_checkpoint", lambda name: model_of(np.eye(3)))
+    corpus = ToyCorpus.of(0)
+    one = ToyCorpus(corpus.ids, corpus.offsets[[0, -1]], corpus.tokenizer)
+    monkeypatch.setattr(Texts, "_corpus", lambda self, name: one)
+    texts = pretrained.Model("by hand").texts("mine.txt", scale="laptop", seed=0, max_tokens=None)
+    first, second = embeddings.halved([texts.corpus("yours")], 0)
+    assert 0.4 < first.total / (first.total + second.total) < 0.6 and len(texts.corpus("yours").offsets) == 41
 
 
 def test_the_stored_run_is_found_without_a_model_or_a_text(monkeypatch):

@@ -4,17 +4,23 @@ What is held here of a reader's own text: a run is found by what stands in it, n
 spelt; an edited file is another text.
 """
 
+import ast
 import gzip
 import itertools
 import json
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from probsig import language
+from probsig import text as reading
+from probsig.cli.main import in_options
 from probsig.counts import bigrams
 from probsig.errors import CorpusError
 from probsig.experiments import texts as experiments_texts
@@ -281,3 +287,37 @@ def test_errors_name_the_culprit(tmp_path):
         own(tmp_path / "not-there.jsonl")
     with pytest.raises(CorpusError, match=r"^PROBSIG_DATA names no folder with cc\.jsonl\.gz or the like: set"):
         Texts(scale="laptop", tokenizer=letters).corpus("cc")
+
+
+def sentences():
+    """Every text in the modules that read texts, tokenizers and models, docstrings aside."""
+    for folder in (*reading.__path__, *language.__path__):
+        for path in Path(folder).rglob("*.py"):
+            tree = ast.parse(path.read_text("utf-8"))
+            said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in said:
+                    yield node.value
+
+
+NAMED = re.compile(r"pass (problem|column|tensor|max_tokens)\b|'words'")
+
+
+def test_no_advice_names_an_argument_where_nobody_can_pass_it():
+    """Neither in a chapter nor at the command line."""
+    found = {sentence for sentence in sentences() if NAMED.search(sentence)}
+    assert len(found) >= 9
+    for sentence in found:
+        with pytest.raises(CorpusError) as error, experiments_texts.in_a_chapter():
+            raise CorpusError(sentence)
+        assert not NAMED.search(str(error.value)) or "where a chapter takes it" in str(error.value), sentence
+        assert "=" not in in_options(sentence) and "max_tokens" not in in_options(sentence), sentence
+
+
+def test_a_chapters_text_that_is_damaged_is_told_what_to_do_with_it(tmp_path):
+    (tmp_path / "cut.jsonl").write_text('{"text": "one"}\n{"text": "t')
+    with pytest.raises(CorpusError, match=r"^Line 2 of \S+ is cut: mend the line, or take it out\.$"):
+        Texts(tmp_path / "cut.jsonl", scale="smoke", tokenizer=letters).corpus("yours")
+    (tmp_path / "other.csv").write_text("id,body\n1,one\n")
+    with pytest.raises(CorpusError, match=r"has no column 'text' but id, body: call the one with the text 'text'"):
+        Texts(tmp_path / "other.csv", scale="smoke", tokenizer=letters).corpus("yours")

@@ -11,6 +11,7 @@ from probsig.answers.alignment import align
 from probsig.answers.kinship import group
 from probsig.answers.neighbours import nearest
 from probsig.counts.bigrams import count
+from probsig.language import vectors
 from probsig.language.vectors import WordVectors, word_vectors
 from probsig.runs.files import StorageError
 from probsig.text.corpora import open_corpus
@@ -151,3 +152,19 @@ def test_what_holds_no_vectors_is_one_sentence(tmp_path):
     ]:
         with pytest.raises(ValueError, match=says):
             word_vectors(given)
+
+
+def test_a_header_that_promises_more_than_there_is_room_for(tmp_path):
+    (tmp_path / "v.bin").write_bytes(b"900000000000 900000\na ")
+    with pytest.raises(StorageError, match=r"v\.bin says that it holds 900,000,000,000 vectors of 900,000 numbers"):
+        word_vectors(tmp_path / "v.bin")
+
+
+def test_a_line_or_a_word_without_an_end_is_read_no_further(tmp_path, monkeypatch):
+    monkeypatch.setattr(vectors, "LONGEST", 100)
+    (tmp_path / "v.txt").write_text("a 1 2\n" + "b " * 500 + "\n")
+    with pytest.raises(StorageError, match=r"^Line 2 of \S+ is no word with 2 numbers"):
+        word_vectors(tmp_path / "v.txt")
+    (tmp_path / "v.bin").write_bytes(b"2 2\n" + b"x" * 5_000)
+    with pytest.raises(StorageError, match=r"ends after 0 of its 2 vectors"):
+        word_vectors(tmp_path / "v.bin")

@@ -6,6 +6,9 @@ import io
 import json
 import lzma
 import random
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -255,3 +258,49 @@ def test_other_damage(tmp_path):
         sources_files.files(tmp_path / "empty")
     with pytest.raises(ValueError, match=r"^problem is 'ignore': pass one of 'stop', 'skip'\.$"):
         list(sources_files.read(tmp_path / "a.txt", "ignore"))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress, zstd], ids=["", ".gz", ".xz", ".zst"])
+def test_what_unpacks_to_more_than_a_document_may_have_is_read_no_further(pack, tmp_path, monkeypatch, request):
+    """A bound of 1,000 stands for the real one: one sentence, and the other documents are read."""
+    monkeypatch.setattr(sources_files, "LARGEST", 1_000)
+    packed, long, left_out = request.node.callspec.id, "x" * 5_000, []
+    table = written([["text", "id"], ["one", "1"], [long, "2"], ["two", "3"], ["x" * 900, "y" * 900], ["last", "5"]])
+    cases = {
+        "a.jsonl": (lines(["one", long, "two", "last"]), r"^Line 2 of \S+ is larger than 256 MiB: mend the line, or"),
+        "a.csv": (table, r"^Row 2 of \S+ \(line \d+\) is no CSV \(a line is larger than 256 MiB\): mend the row, or"),
+        "a.txt": (long.encode(), r"^\S+ is larger than 256 MiB: cut it into files, or"),
+    }
+    for name, (data, sentence) in cases.items():
+        path = write(tmp_path / f"{name}{packed}", pack(data))
+        with pytest.raises(CorpusError, match=sentence):
+            list(sources_files.read(path))
+        kept = list(sources_files.read(path, "skip", left_out.append))
+        assert kept == ([] if name == "a.txt" else ["one", "two", "last"])
+    assert len(left_out) == 4  # of the table two rows
+
+
+def test_a_row_of_parquet_that_is_too_large_is_told_as_such(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources_files, "LARGEST", 100)
+    path, left_out = parquet(tmp_path / "a.parquet", ["one", "x" * 101, "one"]), []
+    assert list(sources_files.read(path, "skip", left_out.append)) == ["one", "one"]
+    assert left_out[0].startswith(f"Row 2 of {path} is larger than 256 MiB: mend the row, or")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system tells no process's largest memory")
+def test_a_small_file_of_many_blanks_costs_no_more_memory_than_a_document_may(tmp_path):
+    """100 kB of gz that are 100 MB of blanks, in a process of its own with a bound of 4 MiB."""
+    with gzip.open(tmp_path / "a.jsonl.gz", "wb", 9) as file:
+        for _ in range(100):
+            file.write(b" " * 1_000_000)
+    script = """if True:
+        import resource, sys
+        from probsig.text.sources import files
+        files.LARGEST = 1 << 22
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        assert list(files.read(sys.argv[1], "skip")) == []
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """
+    found = subprocess.run([sys.executable, "-c", script, tmp_path / "a.jsonl.gz"], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert int(found.stdout) * (1 if sys.platform == "darwin" else 1024) < 40 << 20

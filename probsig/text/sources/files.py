@@ -7,7 +7,8 @@ depth, in the order of their paths; hidden files and folders are no part of it. 
 UTF-8, with or without a mark of its order of bytes.
 
 `problem` decides what happens to a document that is damaged: "stop" raises CorpusError, "skip" leaves it out. A file
-that ends early is damaged at its end; what stands before is whole.
+that ends early is damaged at its end; what stands before is whole. Files are read as streams, and a document of more
+than LARGEST bytes is damaged too: a small file that unpacks to a huge one needs no more memory than that.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ KINDS = (*(plain + packed for plain, packed in itertools.product(PLAIN, ("", *MA
 SAID = ".jsonl, .csv, .tsv, .txt (each also .gz, .zst or .xz) or .parquet"
 DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError)
 MARK = b"\xef\xbb\xbf"  # what some editors put before UTF-8
-LONGEST = (1 << 31) - 1  # characters of a cell of .csv; the csv module refuses 131,072 unless told
+LARGEST = 1 << 28  # bytes of a document (256 MiB), and characters of a cell of .csv
+TOO_LARGE = "is larger than 256 MiB"
 
 
 def files(path: Path | str) -> list[Path]:
@@ -150,13 +152,43 @@ def _no_column(path: Path, column: str, names: Iterable[str]) -> CorpusError:
     return CorpusError(f"{path} has no column {column!r} but {', '.join(names)}: pass column= with one of them.")
 
 
+def bounded(file: Any, most: int) -> Iterator[Any]:
+    """The lines of a file; of one longer than `most`, one more than that of its bytes or characters, the rest unread.
+
+    >>> list(bounded(io.BytesIO(b"one\\na long line\\nlast"), 5))
+    [b'one\\n', b'a long', b'last']
+    """
+    while line := file.readline(most + 1):
+        yield line
+        while len(line) > most and line[-1:] not in (b"\n", "\n", "\r"):
+            if not (line := file.readline(most + 1)):
+                return
+
+
+class _Rows:
+    """The lines of a table; one longer than LARGEST is an error of csv, and the next comes after it."""
+
+    def __init__(self, file: Any):
+        self.lines = bounded(file, LARGEST)
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self.lines)
+        if len(line) > LARGEST:
+            raise csv.Error(f"a line {TOO_LARGE}")
+        return line
+
+
 def _lines(path: Path, column: str) -> Iterator[str | CorpusError]:
     """The documents of a JSONL file, each parsed strictly; a damaged one as the error that names its line."""
     number = 0
     with opened(path) as file:
+        lines = bounded(file, LARGEST)
         while True:
             try:
-                line = file.readline()
+                line = next(lines, b"")
             except DAMAGE:
                 yield _ends_early(path, f"after line {number}")
                 return
@@ -170,6 +202,8 @@ def _lines(path: Path, column: str) -> Iterator[str | CorpusError]:
 
 def _document(line: bytes, path: Path, number: int, column: str) -> str | CorpusError:
     remedy = "mend the line, or pass problem='skip' to leave it out"
+    if len(line) > LARGEST:
+        return CorpusError(f"Line {number} of {path} {TOO_LARGE}: {remedy}.")
     try:
         text = json.loads(line)[column]
         text.encode()  # JSON can spell half of a surrogate pair
@@ -194,10 +228,10 @@ def _rows(path: Path, column: str) -> Iterator[str | CorpusError]:
     """The documents of a .csv or .tsv file, by the column of that name; a damaged one as the error that names its row,
     of which the first after the names of the columns is row 1."""
     remedy, row = "mend the row, or pass problem='skip' to leave it out", 0
-    csv.field_size_limit(max(LONGEST, csv.field_size_limit()))
+    csv.field_size_limit(max(LARGEST, csv.field_size_limit()))
     delimiter = "\t" if (kind(path) or "").startswith(".tsv") else ","
     with io.TextIOWrapper(opened(path), "utf-8-sig", "surrogateescape", newline="") as file:
-        rows = csv.reader(file, delimiter=delimiter, strict=True)
+        rows = csv.reader(_Rows(file), delimiter=delimiter, strict=True)
         try:
             names = next(rows, [])
         except (csv.Error, *DAMAGE):
@@ -237,9 +271,12 @@ def _plain(path: Path) -> Iterator[str | CorpusError]:
     unpacked = opened(path)
     try:
         with unpacked as file:
-            data = file.read()
+            data = file.read(LARGEST + 1)
     except DAMAGE:
         yield _ends_early(path, "its one document is cut")
+        return
+    if len(data) > LARGEST:
+        yield CorpusError(f"{path} {TOO_LARGE}: cut it into files, or pass problem='skip' to leave it out.")
         return
     try:
         yield data.removeprefix(MARK).decode()
@@ -251,13 +288,15 @@ def _plain(path: Path) -> Iterator[str | CorpusError]:
 def _parquet(path: Path, column: str) -> Iterator[str | CorpusError]:
     parquet, row = _arrow().parquet, 0
     try:
-        file = parquet.ParquetFile(path)
+        names = parquet.read_schema(path).names
+        repeated = [column] if column in names else []  # a text that stands there often is unpacked once
+        file = parquet.ParquetFile(path, read_dictionary=repeated)
     except (OSError, ValueError):
         yield _ends_early(path, "it has no footer")
         return
     with file:
-        if column not in file.schema_arrow.names:
-            yield _no_column(path, column, file.schema_arrow.names)
+        if column not in names:
+            yield _no_column(path, column, names)
             return
         batches = file.iter_batches(batch_size=256, columns=[column])
         while True:
@@ -279,4 +318,6 @@ def _cell(value: Any, path: Path, row: int) -> str | CorpusError:
         text = value.as_py()
     except UnicodeDecodeError as error:
         return CorpusError(f"Row {row} of {path} is no UTF-8 (byte {error.start} of the text): {remedy}.")
-    return text if isinstance(text, str) else CorpusError(f"Row {row} of {path} holds no text: {remedy}.")
+    if not isinstance(text, str):
+        return CorpusError(f"Row {row} of {path} holds no text: {remedy}.")
+    return text if len(text) <= LARGEST else CorpusError(f"Row {row} of {path} {TOO_LARGE}: {remedy}.")

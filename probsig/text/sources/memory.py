@@ -21,7 +21,8 @@ def described(given: Any, column: str) -> str:
     names = getattr(given, "column_names", None)
     if isinstance(names, list):
         if column not in names:
-            raise CorpusError(f"The data set has no column {column!r} but {', '.join(names)}: pass column= with one.")
+            has = f"has no column {column!r} but {', '.join(names)}"
+            raise CorpusError(f"The data set {has}: pass column= with one of them.")
         return str(getattr(getattr(given, "info", None), "dataset_name", None) or "the data set")
     if isinstance(given, Mapping):
         raise CorpusError(f"The text is a {kind} of {', '.join(map(str, [*given][:5]))}: pass one of them.")
