@@ -1,10 +1,11 @@
 """The language models at the paper's shape, on a rented GPU: pack the texts here, run there, bring the results back.
 
-    python scripts/paper_scale.py pack packed/ --long mathematics.jsonl.gz   # here: the ids of the texts
-    python scripts/paper_scale.py run packed/ out/ --minutes 8               # there, again until it says it is done
-    for tar in out/finished*.tar; do tar -xf $tar -C results/; done          # here again
+    python scripts/paper_scale.py pack packed/ --text my-texts/         # here: the ids of the texts
+    python scripts/paper_scale.py run packed/ out/ --minutes 8          # there, again until it says it is done
+    for tar in out/finished*.tar; do tar -xf $tar -C runs/; done        # here again
 
-`run` goes through EXPERIMENTS in their order, the most valuable first. It ends by itself within the given minutes and
+`run` goes through its experiments in their order, the most valuable first: of the book's five texts those of
+EXPERIMENTS, of texts of one's own what `experiments` lists. It ends by itself within the given minutes and
 keeps the state of the run that it was in, so the next call goes on from there; the state stays on that machine, only
 finished runs come back, in files of at most 16 MiB. What is there needs this package, torch 2.6 or later, transformers
 5, numba and scipy. While one run has the GPU, those before it are measured on the CPU's cores.
@@ -17,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import atexit
-import contextlib
 import functools
 import io
 import json
@@ -40,19 +40,24 @@ from typing import Any
 
 import numpy as np
 
+from probsig.errors import CorpusError
 from probsig.experiments import language_model, texts
+from probsig.experiments.language_readers import FEWEST, Pieces, Several
 from probsig.experiments.makers import Means
 from probsig.experiments.texts import STAND_IN, YOURS, Sets, Texts, groups_of
 from probsig.language.measures import Measures
+from probsig.language.signatures import LEAST
+from probsig.pages.parameters import ParameterError
 from probsig.runs import drafts
-from probsig.runs.files import RECORD, StorageError, write_whole
-from probsig.text.training_set import TrainingSet, training_set
+from probsig.runs.files import RECORD, StorageError, place, write_whole
+from probsig.text.training_set import TrainingSet
 
 TAR = 16 * 2**20  # bytes of a file that comes back
 END = tarfile.RECORDSIZE  # bytes at the end of a tar, at most
 SAVING = 0.1  # of the minutes: kept to save and to leave
 AT_ONCE = 3  # runs that are under way: one trains, the others are measured
 LONG = "dm-mathematics-long"
+OPTIONS = ("minutes", "scale", "device", "workers")  # of the command line, for `run`
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,31 @@ EXPERIMENTS = [
 ]
 
 
+def experiments(names: Sequence[str]) -> list[Experiment]:
+    """What is run of some texts: of the book's five EXPERIMENTS; of others one model each, then one in the shape of
+    Llama-2, then two more seeds.
+
+    >>> [(each.corpus, each.architecture, each.seed) for each in experiments(["yours"])]
+    [('yours', 'qwen2.5', 0), ('yours', 'llama-2', 0), ('yours', 'qwen2.5', 1), ('yours', 'qwen2.5', 2)]
+    """
+    if tuple(names) == FIVE:
+        return EXPERIMENTS
+    more = [Experiment(name, "llama-2", tokens=TWO) for name in names]
+    return [*map(Experiment, names), *more, *(Experiment(name, seed=seed) for seed in (1, 2) for name in names)]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What travels of a tokenizer: the ids of the groups' members."""
+
+    ids: Mapping[str, int]
+
+    def id(self, text: str) -> int | None:
+        return self.ids.get(text)
+
+    text = staticmethod(str)
+
+
 @dataclass(frozen=True)
 class Ids:
     """A corpus as it travels: ids and documents."""
@@ -86,16 +116,53 @@ class Ids:
     ids: np.ndarray
     offsets: np.ndarray
     vocab_size: int
+    tokenizer: Said
 
 
-def pack(folder: Path, scale: str, limits: Mapping[str, int | None], long: str | None) -> int:
-    """Write the ids of a scale's texts for both tokenizers into a folder, of each text the documents up to the
-    one that reaches limits[architecture] tokens; returns the number of bytes."""
-    total = 0
+def given(text: str, scale: str, by: str) -> tuple[Texts, tuple[str, ...]]:
+    """The texts to pack, and their names: the book's five, a file or a name as one text, a folder as the texts in it
+    (`Several`, as language/across_texts reads it). Raises ParameterError for a folder with fewer than three texts."""
+    kind = Texts if text == STAND_IN else Several if place(text).is_dir() else Pieces
+    opened = kind(text, scale=scale, tokenizer=by, usual=by)
+    return opened, opened.names(FIVE)
+
+
+def checked(opened: Texts, names: Sequence[str], how: language_model.Scale) -> None:
+    """Raise CorpusError, naming the text, where one of a reader's own is too short to train and measure a model on."""
+    for name in names:
+        needed = 11 * how.length
+        opened.corpus(name)  # what is wrong with it is told as such
+        try:
+            (data,) = opened.sets([name], how.tokens, how.keep, how.held).sets
+            often, size = int(np.count_nonzero(data.frequency >= LEAST)), len(data.ids)
+        except ValueError:
+            often, size = 0, 0
+        if size < needed or often < FEWEST:
+            raise CorpusError(
+                f"The text {opened.title(name)} is too short: a model is trained on {needed:,} tokens or more and "
+                f"compared on {FEWEST} that stand there {LEAST} times; take more text, or another --scale."
+            )
+
+
+def pack(
+    folder: Path, scale: str, limits: Mapping[str, int | None], long: str | None = None, text: str = STAND_IN
+) -> int:
+    """Write the ids of the texts for both tokenizers into a folder, of each text the documents up to the one that
+    reaches limits[architecture] tokens; returns the number of bytes.
+
+    Raises what opening raises, ParameterError and CorpusError, before anything is written.
+    """
+    total, packs = 0, {}
     for architecture, by in language_model.ARCHITECTURES.items():
         arrays: dict[str, np.ndarray] = {}
-        opened = Texts(scale=scale, tokenizer=by, usual=by)
-        corpora = {name: opened.corpus(name) for name in FIVE}
+        opened, names = given(text, scale, by)
+        if opened.own:
+            checked(opened, names, language_model.SCALES[scale])
+        corpora = {name: opened.corpus(name) for name in names}
+        if opened.own and limits[architecture] is not None:
+            raise ParameterError("A text of yours is packed whole: pass no --llama-tokens.")
+        about = {"text": opened.text, "names": names, "scale": scale, "identity": opened.identity(names)}
+        arrays["about"] = texts.pack([json.dumps(about)])
         if long and architecture == "qwen2.5":
             corpora[LONG] = Texts(long, scale=scale, tokenizer=by).corpus(YOURS)
         for name, corpus in corpora.items():
@@ -112,18 +179,19 @@ def pack(folder: Path, scale: str, limits: Mapping[str, int | None], long: str |
             arrays[f"names/{group}"] = texts.pack(members)
         raw = io.BytesIO()
         np.savez(raw, **arrays)
-        packed = lzma.compress(raw.getvalue(), preset=6)
+        packs[architecture] = lzma.compress(raw.getvalue(), preset=6)
+    for architecture, packed in packs.items():
         write_whole(folder / f"{architecture}.npz.xz", packed)
         total += len(packed)
     return total
 
 
-class Packed:
-    """What was packed, as `experiments.texts.Texts` gives it: training sets, made once, and where other processes find
-    what they measure with."""
+class Packed(Texts):
+    """What was packed: training sets, made once, and where other processes find what they measure with."""
 
     def __init__(self, folder: Path, architecture: str):
-        self.architecture, self.lock, self.made = architecture, threading.Lock(), {}
+        self.architecture, self.lock = architecture, threading.Lock()
+        self.made: dict[tuple[str, int | None], TrainingSet] = {}
         path = folder / f"{architecture}.npz.xz"
         try:
             data = lzma.decompress(path.read_bytes())
@@ -131,35 +199,36 @@ class Packed:
             raise StorageError(f"{path} is not there: run `pack {folder}` where the texts are.") from error
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             self.arrays = dict(arrays)
+        self.about = json.loads(texts.unpack(self.arrays["about"])[0])
+        super().__init__(self.about["text"], scale=self.about["scale"])
         shared = "/dev/shm" if Path("/dev/shm").is_dir() else None
         self.place = Path(tempfile.mkdtemp(prefix="probsig-", dir=shared))
         atexit.register(shutil.rmtree, self.place, ignore_errors=True)
 
     def identity(self, names: Sequence[str]) -> dict[str, str]:
-        """What a run's config says of these texts."""
-        return {"text": STAND_IN}
+        """What a run's config says of these texts, as a chapter says it that asks for the run."""
+        return self.about["identity"]
 
-    def enough(self) -> contextlib.AbstractContextManager[None]:
-        """What is packed is no reader's own text: nothing is told anew."""
-        return contextlib.nullcontext()
+    def _corpus(self, name: str) -> Ids:
+        ids = self.arrays[f"{name}/known"][self.arrays[f"{name}/ids"]].astype(np.uint32)
+        return Ids(ids, self.arrays[f"{name}/offsets"], int(self.arrays[f"{name}/vocab"]), self.tokens)
 
-    def sets(self, names: Sequence[str], tokens: int | None, keep: int | None, held: int) -> Sets:
-        """The training sets of some texts."""
-        groups = {
-            name.removeprefix("groups/"): dict(
-                zip(texts.unpack(self.arrays["names" + name[6:]]), self.arrays[name].tolist(), strict=True)
-            )
-            for name in self.arrays
-            if name.startswith("groups/")
-        }
-        named = [id for members in groups.values() for id in members.values()]
+    @functools.cached_property
+    def tokens(self) -> Said:
+        """The members of the groups that are tokens."""
+        groups = [name.removeprefix("groups/") for name in self.arrays if name.startswith("groups/")]
+        each = [(texts.unpack(self.arrays[f"names/{name}"]), self.arrays[f"groups/{name}"].tolist()) for name in groups]
+        return Said({text: id for said, ids in each for text, id in zip(said, ids, strict=True)})
+
+    def sets(self, names: Sequence[str], tokens: int | None, keep: int | None, held: int = 0) -> Sets:
+        """The training sets of some texts; of a reader's own all at once, since they hold out alike."""
         with self.lock:
             for name in names:
                 if (name, tokens) not in self.made:
-                    ids = self.arrays[f"{name}/known"][self.arrays[f"{name}/ids"]].astype(np.uint32)
-                    corpus = Ids(ids, self.arrays[f"{name}/offsets"], int(self.arrays[f"{name}/vocab"]))
-                    self.made[name, tokens] = training_set(corpus, tokens, keep, 0, name, named, held)
-            return Sets([self.made[name, tokens] for name in names], groups)
+                    wanted = self.about["names"] if self.own else [name]
+                    for one in super().sets(wanted, tokens, keep, held).sets:
+                        self.made[one.name, tokens] = one
+            return Sets([self.made[name, tokens] for name in names], groups_of(self.tokens))
 
     def laid_out(self, names: Sequence[str], sets: Sets) -> Path:
         """A folder from which another process makes the `Measures` of the first of the texts."""
@@ -207,9 +276,9 @@ def run(
     scale: str = "paper",
     device: str = "auto",
     workers: int | None = None,
-    experiments: Sequence[Experiment] | None = None,
+    chosen: Sequence[Experiment] | None = None,
 ) -> int:
-    """Run this process's share of the experiments for some minutes; returns how many of it are left.
+    """Run this process's share of the `chosen` experiments, or of all, for some minutes; returns how many are left.
 
     RANK, WORLD_SIZE and LOCAL_RANK, as torchrun sets them, say which share and which GPU. Finished runs are in
     out/finished.tar, of several processes in out/finished-<rank>.tar; where one would exceed TAR bytes there is a
@@ -219,8 +288,12 @@ def run(
     rank, world = _place(device)
     os.environ["PROBSIG_RUNS"] = str(out / "runs")
     drafts.EVERY = 600.0  # the state is large, and a rented machine is seldom taken away
-    name, mine = "finished" if world == 1 else f"finished-{rank}", (experiments or EXPERIMENTS)[rank::world]
-    opened = {architecture: Packed(packed, architecture) for architecture in {each.architecture for each in mine}}
+    opened = {architecture: Packed(packed, architecture) for architecture in language_model.ARCHITECTURES}
+    every = opened["qwen2.5"].about["names"]
+    name = "finished" if world == 1 else f"finished-{rank}"
+    mine = [*(chosen or experiments(every))][rank::world]
+    if (was := opened["qwen2.5"].about["scale"]) != scale:
+        raise ParameterError(f"{packed} was packed at --scale {was}: run it at that, or pack it anew.")
     turn, stop, how = threading.Lock(), threading.Event(), language_model.SCALES[scale]
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     workers = workers if workers is not None else max(1, (os.cpu_count() or 2) - 2)
@@ -229,7 +302,7 @@ def run(
     _collect(out, name, done)
 
     def one(experiment: Experiment) -> Any:
-        names = [experiment.corpus, *(other for other in FIVE if other != experiment.corpus)]
+        names = [experiment.corpus, *(other for other in every if other != experiment.corpus)]
         known = opened[experiment.architecture]
         sets = known.sets(names, experiment.tokens or how.tokens, how.keep, how.held)
         folder = known.laid_out(names, sets)
@@ -331,28 +404,33 @@ def _leave(out: Path, ends: float, left: int) -> None:
     os._exit(0)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=("pack", "run"))
     parser.add_argument("packed", type=Path, help="the folder of packed ids")
     parser.add_argument("out", type=Path, nargs="?", default=Path("out"), help="where results go")
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--scale", default="paper", choices=tuple(language_model.SCALES))
+    parser.add_argument("--text", default=STAND_IN, help="a file, a folder of texts, or a name of one; else the book's")
     parser.add_argument("--long", help="a file with more of the mathematics, for the long run")
     parser.add_argument("--llama-tokens", type=int, help="of each text about so many tokens for Llama-2")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--workers", type=int, help="processes that measure; the number of cores less 2 by default")
-    given = parser.parse_args(arguments)
-    if given.command == "pack":
-        limits = {"qwen2.5": None, "llama-2": given.llama_tokens}
-        size = pack(given.packed, given.scale, limits, given.long)
-        print(f"{given.packed}: {size / 2**20:.1f} MiB")
-        return
-    chosen = {name: getattr(given, name) for name in ("minutes", "scale", "device", "workers")}
-    left = run(given.packed, given.out, **chosen)
+    asked = parser.parse_args(arguments)
+    try:
+        if asked.command == "pack":
+            limits = {"qwen2.5": None, "llama-2": asked.llama_tokens}
+            size = pack(asked.packed, asked.scale, limits, asked.long, asked.text)
+            print(f"{asked.packed}: {size / 2**20:.1f} MiB")
+            return 0
+        left = run(asked.packed, asked.out, **{name: getattr(asked, name) for name in OPTIONS})
+    except (ValueError, OSError, ImportError) as error:
+        print(str(error), file=sys.stderr)
+        return 1
     print("done" if not left else f"{left} left: run the same command again on this machine")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

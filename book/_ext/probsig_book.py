@@ -199,6 +199,7 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("panel-index", tables.PanelIndex)
     app.add_directive("status-table", tables.StatusTable)
     app.add_directive("run-table", tables.RunTable)
+    app.add_directive("scale-table", tables.ScaleTable)
     app.add_directive("kill-table", trust.Kills)
     app.add_directive("bad-inputs", trust.BadInputs)
     app.add_directive("finding", Finding)

@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import panels
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
@@ -136,6 +137,28 @@ class RunTable(BookDirective):
             for (kind, digest, commit, state), took in groups.items()
         ]
         return [table(["Kind", "Runs", "Hours", "Code", "Commit", "Today"], rows, [24, 8, 8, 16, 12, 32])]
+
+
+class ScaleTable(BookDirective):
+    """`{scale-table}`: the stored language models of the paper's shape: what each read, how long it took, what came."""
+
+    def run(self) -> list[nodes.Node]:
+        rows = []
+        for folder in sorted((self.book.root / "results").glob("language-model-paper-*")):
+            self.env.note_dependency(str(folder / files.RECORD))
+            record, arrays = files.read_run(folder)
+            config, tokens = record["config"], int(arrays["model/data/size"][0])
+            many = min(int(np.searchsorted(arrays["model/data/watched"], 1000)), len(arrays["model/data/watched"]) - 1)
+            read = f"{tokens / 1e6:.1f} million" + (f", {config['epochs']} times" if config["epochs"] > 1 else "")
+            rcos = [f"{arrays['model/rcos'][look, 0, 0, many]:.2f}" for look in (0, -1)]
+            said = [config["corpus"], config["architecture"], read, f"{arrays['model/data/size'][2]:,}"]
+            loss = f"{arrays['model/training/held'][-1, 0]:.2f}"
+            rows.append((said, [*said, f"{record['seconds']:.0f}", loss, " to ".join(rcos)]))
+        headers = ["Text", "Shape", "Tokens read", "Ids", "Seconds", "Held-out loss", "R_cos"]
+        each = sum(float(cells[4]) for _, cells in rows) / len(rows)
+        price = f"One model took {each:.0f} seconds in the mean: {each / 3600:.3f} of what the card costs per hour."
+        shown = table(headers, [list(map(text, cells)) for _, cells in sorted(rows)], [22, 12, 20, 10, 10, 12, 16])
+        return [shown, *text(price)]
 
 
 STATES = {

@@ -1,6 +1,8 @@
 """Pack, run, stop, go on, bring back: at the scale of seconds, on one processor."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,16 +10,21 @@ import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import paper_scale
 import pytest
+import rerun
+import staleness
 import torch
 from paper_scale import FIVE, Experiment
 
 from probsig.experiments import language_model
-from probsig.experiments.texts import Texts
+from probsig.experiments.language_readers import FEWEST, Shown
+from probsig.experiments.texts import YOURS, Texts
 from probsig.runs import drafts, files
+from probsig.text import tokenizers
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +75,7 @@ def whole(packed, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PROBSIG_RUNS", "unset")
         patch.setattr(drafts, "EVERY", drafts.EVERY)
-        assert paper_scale.run(packed, folder, experiments=FEW, **SMOKE) == 0
+        assert paper_scale.run(packed, folder, chosen=FEW, **SMOKE) == 0
     assert len(brought_back(folder)) == 3
     return folder / "here"
 
@@ -127,7 +134,7 @@ def test_two_processes_make_the_runs_of_one(packed, whole, tmp_path, monkeypatch
     monkeypatch.setenv("WORLD_SIZE", "2")
     for rank in (0, 1):
         monkeypatch.setenv("RANK", str(rank))
-        assert paper_scale.run(packed, tmp_path, experiments=FEW, **SMOKE) == 0
+        assert paper_scale.run(packed, tmp_path, chosen=FEW, **SMOKE) == 0
     assert sorted(path.name for path in tmp_path.glob("*.tar")) == ["finished-0.tar", "finished-1.tar"]
     with tarfile.open(tmp_path / "finished-1.tar") as tar:
         assert len({name.partition("/")[0] for name in tar.getnames()}) == 1
@@ -160,9 +167,9 @@ def test_what_is_stopped_in_the_middle_loses_nothing(where, packed, whole, tmp_p
 
     monkeypatch.setattr(torch.Tensor, "backward", counted)
     monkeypatch.setattr(files, "write_run", written)
-    assert paper_scale.run(packed, tmp_path, experiments=FEW[:1], **SMOKE) == 1
+    assert paper_scale.run(packed, tmp_path, chosen=FEW[:1], **SMOKE) == 1
     assert len(killed) == 1 and brought_back(tmp_path) == {} and 5 <= len(steps) < STEPS
-    assert paper_scale.run(packed, tmp_path, experiments=FEW[:1], **SMOKE) == 0
+    assert paper_scale.run(packed, tmp_path, chosen=FEW[:1], **SMOKE) == 0
     assert len(steps) == STEPS  # none twice, none left out
     same(brought_back(tmp_path), whole, 1)
 
@@ -179,14 +186,14 @@ def test_the_process_ends_in_time_whatever_its_threads_are_at(packed, tmp_path):
 
 def test_one_that_fails_is_named_and_the_others_go_on(packed, whole, tmp_path, capsys):
     wrong = Experiment("cc", tokens=1500, shape="square")
-    assert paper_scale.run(packed, tmp_path, experiments=[wrong, FEW[0]], **SMOKE) == 1
+    assert paper_scale.run(packed, tmp_path, chosen=[wrong, FEW[0]], **SMOKE) == 1
     assert f"{wrong} failed: Traceback" in capsys.readouterr().err
     same(brought_back(tmp_path), whole, 1)
 
 
 def test_no_pack_is_one_sentence(tmp_path):
     with pytest.raises(files.StorageError, match=r"qwen2\.5\.npz\.xz is not there: run `pack \S+` where the texts"):
-        paper_scale.run(tmp_path, tmp_path, experiments=FEW, **SMOKE)
+        paper_scale.run(tmp_path, tmp_path, chosen=FEW, **SMOKE)
 
 
 def test_what_comes_back_is_in_files_of_some_size(tmp_path, monkeypatch, capsys):
@@ -231,6 +238,90 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     paper_scale.main(["pack", "packed", "--llama-tokens", "70", "--long", "more.jsonl.gz"])
     known = {"minutes": 8.0, "scale": "smoke", "device": "auto", "workers": None}
     limits = {"qwen2.5": None, "llama-2": 70}
-    packing = ((Path("packed"), "paper", limits, "more.jsonl.gz"), {})
+    packing = ((Path("packed"), "paper", limits, "more.jsonl.gz", "stand-in"), {})
     assert asked == [((Path("packed"), tmp_path), known), packing]
     assert capsys.readouterr().out == "3 left: run the same command again on this machine\npacked: 3.0 MiB\n"
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Three texts of one's own in a folder, and the book's two tokenizers, where their packages are."""
+    monkeypatch.setenv("PROBSIG_CACHE", str(tmp_path / "cache"))
+    try:
+        for name in language_model.ARCHITECTURES:
+            tokenizers.tokenizer(name)
+    except ImportError as error:
+        pytest.skip(str(error))
+    (tmp_path / "texts").mkdir()
+    for number, word in enumerate(("sun", "rain", "snow")):
+        lines = [json.dumps({"text": f"{word} {i % 7} and {i % 11} or the {word} . " * 20}) + "\n" for i in range(60)]
+        (tmp_path / "texts" / f"{number}.jsonl").write_text("".join(lines))
+    return tmp_path
+
+
+@pytest.mark.parametrize(("text", "kind"), [("texts/1.jsonl", {}), ("texts", {"several": True})])
+def test_a_text_of_ones_own_comes_back_where_its_chapter_looks(text, kind, own, monkeypatch):
+    monkeypatch.chdir(own)
+    assert paper_scale.pack(own / "packed", "smoke", {"qwen2.5": None, "llama-2": None}, text=text) > 0
+    names = paper_scale.Packed(own / "packed", "qwen2.5").about["names"]
+    assert names == ([YOURS] if not kind else ["0.jsonl", "1.jsonl", "2.jsonl"])
+    assert (
+        paper_scale.run(own / "packed", own / "out", chosen=paper_scale.experiments(names)[: len(names)], **SMOKE) == 0
+    )
+    monkeypatch.setenv("PROBSIG_RUNS", str(own / "out" / "runs"))
+    given = {"text": text, "tokenizer": "", "scale": "smoke", "seed": 0, "repeats": 1, "device": "cpu"}
+    found = Shown(SimpleNamespace(**given), **kind).main
+    assert [run.origin for runs in found.values() for run in runs] == ["runs"] * len(names)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("short.txt", "The text short.txt is too short: a model is trained on 352 tokens or more and compared on 12"),
+        ("nowhere.jsonl", "There is no corpus 'nowhere.jsonl'"),
+        ("one", "The parameter 'text' was 'one', which holds 1 texts: pass a folder with 3 texts or more."),
+        ("cut.jsonl", "Line 1 of"),
+    ],
+)
+def test_what_cannot_be_packed_is_one_sentence_and_nothing_is_written(text, says, own, monkeypatch, capsys):
+    monkeypatch.chdir(own)
+    (own / "short.txt").write_text("a few words and no more than that")
+    (own / "cut.jsonl").write_text('{"text": "a')
+    (own / "one").mkdir()
+    (own / "one" / "a.txt").write_text("a")
+    assert paper_scale.main(["pack", "packed", "--scale", "smoke", "--text", text]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(says) and said.count("\n") == 1 and not (own / "packed").exists()
+
+
+def test_it_runs_at_the_scale_that_it_was_packed_at(packed, tmp_path, capsys):
+    assert paper_scale.main(["run", str(packed), str(tmp_path)]) == 1
+    assert capsys.readouterr().err.endswith(" was packed at --scale smoke: run it at that, or pack it anew.\n")
+
+
+PAGE = (Path(paper_scale.__file__).parents[1] / "book" / "paper_scale.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "line", re.findall(r"^(?:python|torchrun .*?) scripts/paper_scale.py (.*)$", PAGE, re.MULTILINE)
+)
+def test_the_commands_of_the_page_are_the_scripts(line, monkeypatch):
+    asked = []
+    for name in ("pack", "run"):
+        monkeypatch.setattr(paper_scale, name, lambda *args, name=name, **known: asked.append(name) or 0)
+    assert paper_scale.main(line.split()) == 0 and asked == line.split()[:1]
+
+
+def test_the_reruns_of_the_page_are_the_chapters(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my-texts").mkdir()
+    found = re.findall(r'make rerun NB=(\S+) PARAMS="(.*)"', PAGE)
+    for name, given in found:
+        defaults, paths = rerun.takes(name, staleness.Book())
+        assert rerun.parse(given.split(), defaults, paths).keys() == {"text", "scale", "repeats"}
+    assert len(found) == 2
+
+
+def test_what_the_page_counts_is_what_the_script_has():
+    assert f"the book's list {len(paper_scale.EXPERIMENTS)};" in PAGE and len(paper_scale.experiments([YOURS])) == 4
+    assert "eleven rows of 2,048" in PAGE and language_model.SCALES["paper"].length == 2048 and FEWEST == 12
