@@ -41,14 +41,14 @@ from typing import Any
 import numpy as np
 
 from probsig.errors import CorpusError
-from probsig.experiments import language_model, texts
+from probsig.experiments import KINDS, language_model, texts
 from probsig.experiments.language_readers import FEWEST, Pieces, Several
 from probsig.experiments.makers import Means
 from probsig.experiments.texts import STAND_IN, YOURS, Sets, Texts, groups_of
 from probsig.language.measures import Measures
 from probsig.language.signatures import LEAST
 from probsig.pages.parameters import ParameterError
-from probsig.runs import drafts
+from probsig.runs import code, drafts
 from probsig.runs.files import RECORD, StorageError, place, write_whole
 from probsig.text.training_set import TrainingSet
 
@@ -294,6 +294,7 @@ def run(
     mine = [*(chosen or experiments(every))][rank::world]
     if (was := opened["qwen2.5"].about["scale"]) != scale:
         raise ParameterError(f"{packed} was packed at --scale {was}: run it at that, or pack it anew.")
+    code.digest(KINDS["language-model"])  # kept; Python 3.11 reads a source wrongly where several threads do
     turn, stop, how = threading.Lock(), threading.Event(), language_model.SCALES[scale]
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     workers = workers if workers is not None else max(1, (os.cpu_count() or 2) - 2)

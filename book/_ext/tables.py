@@ -150,7 +150,7 @@ class ScaleTable(BookDirective):
             config, tokens = record["config"], int(arrays["model/data/size"][0])
             many = min(int(np.searchsorted(arrays["model/data/watched"], 1000)), len(arrays["model/data/watched"]) - 1)
             read = f"{tokens / 1e6:.1f} million" + (f", {config['epochs']} times" if config["epochs"] > 1 else "")
-            rcos = [f"{arrays['model/rcos'][look, 0, 0, many]:.2f}" for look in (0, -1)]
+            rcos = [f"{round(arrays['model/rcos'][look, 0, 0, many], 2) + 0.0:.2f}" for look in (0, -1)]
             said = [config["corpus"], config["architecture"], read, f"{arrays['model/data/size'][2]:,}"]
             loss = f"{arrays['model/training/held'][-1, 0]:.2f}"
             rows.append((said, [*said, f"{record['seconds']:.0f}", loss, " to ".join(rcos)]))
