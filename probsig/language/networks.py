@@ -234,8 +234,8 @@ def chunked_loss(model: Any, ids: torch.Tensor, targets: torch.Tensor) -> torch.
     """The mean cross entropy of `targets` (B, T) given `ids` (B, T) up to each place, in nats, by the first head;
     targets below 0 are left out. Differentiate it once.
 
-    torch's own `linear_cross_entropy`, new in 2.13, is as fast on a CPU (benchmarks/language_training.md); this one runs
-    on an older torch too, such as a rented card's, and the stored runs are keyed by it.
+    torch's own `linear_cross_entropy`, new in 2.13, is as fast on a CPU (benchmarks/language_training.md); this one
+    runs on an older torch too, such as a rented card's, and the stored runs are keyed by it.
     """
     return cross_entropy(hidden_states(model, ids), unembeddings(model)[0], targets)
 
