@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from probsig.experiments import language_model
 from probsig.geometry.confounds import ranked, without_frequency
 from probsig.geometry.large import Cosines, correlations, cosines
-from probsig.geometry.reliability import matched_null
+from probsig.geometry.reliability import matched_null, of_mean
 from probsig.language.measures import STORED
 from probsig.runs import Run
 
@@ -46,6 +46,11 @@ class Agreement:
     ceiling: float
     averaged: float
 
+    @property
+    def averaged_ceiling(self) -> float:
+        """What R_cos of the mean over seeds can be expected to reach."""
+        return float(np.sqrt(self.text * of_mean(self.seeds, len(self.each))))
+
 
 def top_rows(run: Run, matrix: str, C: int, step: int | None = None) -> NDArray[np.float64]:
     """The stored rows of "W_E" or "W_U" of the C most frequent tokens, (C, d)."""
@@ -63,6 +68,28 @@ def shared_by_seeds(found: Sequence[Cosines]) -> float:
     """
     pairs = [correlations(a, b).overall for i, a in enumerate(found) for b in found[:i]]
     return float(np.mean(pairs)) if pairs else float("nan")
+
+
+def shared(one: Sequence[Cosines], two: Sequence[Cosines]) -> NDArray[np.float64]:
+    """For each seed of `one` the mean correlation of its cosines with those of the other seeds of `two`, (seeds,); nan
+    for one seed. The same seed is left out, since its networks share their start.
+
+    >>> one, two = (Cosines(np.array(pairs, dtype=np.float32), 3) for pairs in ([0.1, 0.5, 0.3], [0.2, 0.6, 0.4]))
+    >>> shared([one, two], [two, one]).round(6).tolist()
+    [1.0, 1.0]
+    """
+    others = [[correlations(a, b).overall for j, b in enumerate(two) if j != i] for i, a in enumerate(one)]
+    return np.array([np.mean(each) if each else np.nan for each in others])
+
+
+def disattenuated(between: float, one: float, two: float) -> float:
+    """The correlation of two sides without the noise of either, from that between them and the reliability of each;
+    nan where a side has nothing but noise.
+
+    >>> disattenuated(0.4, 0.5, 0.8).__round__(6), disattenuated(0.4, -0.1, 0.8)
+    (0.632456, nan)
+    """
+    return between / float(np.sqrt(one * two)) if min(one, two) > 0 else float("nan")
 
 
 def agreement(models: Sequence[Run], known: Run, side: int, C: int = STORED) -> Agreement:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from probsig import runs
 from probsig.errors import CorpusError, TooLittle, one_of
@@ -108,17 +108,19 @@ def progress(loss: float, known: Yardsticks) -> float:
     return (known.unigram - loss) / (known.unigram - known.bigram)
 
 
-def at_loss(losses: NDArray, values: NDArray, nats: float) -> float:
+def at_loss(losses: ArrayLike, values: ArrayLike, nats: float, never: float = float("nan")) -> float:
     """What `values` (m,) is where `losses` (m,) first falls to `nats`, on a straight line between two looks.
 
-    nan where it never does; the first value where it begins there.
+    `never` where it never does; the first value where it begins there. With steps for values it is how many a network
+    needs.
 
     >>> at_loss(np.array([5.0, 4.0, 2.0]), np.array([0.0, 0.25, 0.75]), 3.0)
     0.5
     """
-    reached = np.asarray(losses) <= nats
+    losses, values = np.asarray(losses, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    reached = losses <= nats
     if not reached.any():
-        return float("nan")
+        return never
     at = int(reached.argmax())
     if at == 0:
         return float(values[0])

@@ -24,6 +24,7 @@ from probsig.errors import one_of
 from probsig.experiments.language_model import SCALES
 from probsig.experiments.texts import Texts
 from probsig.geometry import small as geometry_small
+from probsig.geometry.reliability import of_mean
 from probsig.text.parts import Parts, in_parts
 from probsig.text.training_set import TrainingSet
 
@@ -198,8 +199,8 @@ def ceilings(measured: NDArray) -> Array:
     """
     n, out = len(measured), np.full(measured.shape[1], np.nan)
     for k in range(len(out)) if n > 1 else ():
-        common = max(geometry_small.pairs(correlations(measured[:, k], measured[:, k])).mean(), 0.0)
-        out[k] = np.sqrt(n * common / (1 + (n - 1) * common))
+        common = geometry_small.pairs(correlations(measured[:, k], measured[:, k])).mean()
+        out[k] = np.sqrt(of_mean(float(common), n))
     return out
 
 

@@ -19,9 +19,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike
-
 from probsig import runs
 from probsig.errors import one_of
 from probsig.experiments.language_model import SCALES
@@ -62,24 +59,6 @@ def trained(name: str, texts: Texts, *, scale: str, seed: int, means: Any = None
     inputs = functools.partial(texts.sets, [name], how.tokens, how.keep, how.held)
     with texts.enough():
         return runs.run("language-start", config, pieces, inputs=inputs, means=means)
-
-
-def reached(steps: ArrayLike, losses: ArrayLike, level: float) -> float:
-    """After how many steps a loss is at `level` for the first time, on the straight line between two looks; inf where
-    it never is.
-
-    >>> reached([0, 10, 20], [8.0, 6.0, 5.0], 5.5), reached([0, 10, 20], [8.0, 6.0, 5.0], 4.0)
-    (15.0, inf)
-    """
-    at, seen = np.asarray(steps, dtype=np.float64), np.asarray(losses, dtype=np.float64)
-    below = np.flatnonzero(seen <= level)
-    if not len(below):
-        return float("inf")
-    last = int(below[0])
-    if last == 0:
-        return float(at[0])
-    share = (seen[last - 1] - level) / (seen[last - 1] - seen[last])
-    return float(at[last - 1] + share * (at[last] - at[last - 1]))
 
 
 def level(nats: Sequence[float], share: float) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from probsig.counts.bigrams import count
+from probsig.counts.bigrams import counted
 from probsig.experiments.language_model import looks
 from probsig.experiments.makers import Means, network_of, recipe_of
 from probsig.experiments.start import INIT, USUAL
@@ -69,7 +69,7 @@ def cost(config: Mapping[str, Any], inputs: Sets) -> Arrays:
         training.train(model, data, recipe, seed=config["seed"], device="cpu", until=taken)
 
     spent = [
-        _seconds(lambda: count(data)),
+        _seconds(lambda: counted(data)),
         _seconds(lambda: starts.from_counts(data.counts, hidden, seed=config["seed"])),
         _seconds(steps) / taken,
     ]

@@ -72,6 +72,22 @@ def without_frequency(c: Cosines, frequency: ArrayLike) -> Cosines:
     return Cosines(left, c.size)
 
 
+def without(c: Cosines, other: Cosines) -> Cosines:
+    """Each pair's cosine minus what its cosine on another side explains, by a straight line of least squares.
+
+    Raises ValueError where the two are of different numbers of tokens.
+
+    >>> c, other = (Cosines(np.array(pairs, dtype=np.float32), 3) for pairs in ([0.125, 0.5, 0.375], [0.0, 1.0, 0.0]))
+    >>> (without(c, other).pairs + 0.0).tolist()
+    [-0.125, 0.0, 0.125]
+    """
+    if c.size != other.size:
+        raise ValueError(f"{c.size} and {other.size} tokens have different pairs: compare the same tokens.")
+    x, y = (side.pairs.astype(float) - side.pairs.mean(dtype=float) for side in (other, c))
+    square = x @ x
+    return Cosines((y - (x @ y / square if square > 0 else 0.0) * x).astype(np.float32), c.size)
+
+
 def _rows(c: Cosines) -> Iterator[tuple[int, Array]]:
     """Each row's number i and its cosines with the rows after it, float64."""
     at = 0

@@ -184,6 +184,18 @@ def spearman_brown(r: ArrayLike) -> Array:
     return np.divide(2 * r, 1 + r, out=np.full(r.shape, -np.inf), where=r != -1)
 
 
+def of_mean(r: float, n: int) -> float:
+    """n r / (1 + (n - 1) r): the reliability of the mean of n, from the correlation r of two; 0 where r is negative.
+
+    With n = 2 it is `spearman_brown`.
+
+    >>> of_mean(0.5, 2) == spearman_brown(0.5), round(of_mean(0.5, 3), 6), of_mean(-0.1, 3)
+    (np.True_, 0.75, 0.0)
+    """
+    r = max(r, 0.0)
+    return n * r / (1 + (n - 1) * r)
+
+
 def split_half(
     first: Bigrams,
     second: Bigrams,

@@ -9,7 +9,7 @@ import pytest
 
 from probsig.errors import CorpusError
 from probsig.experiments import across_texts, language_model
-from probsig.experiments.agreement import agreement, top_rows
+from probsig.experiments.agreement import agreement, disattenuated, shared, shared_by_seeds, top_rows
 from probsig.experiments.language_model import at, data, last, over
 from probsig.experiments.language_readers import Closed, Several, Shown, at_loss, group, held_out, measured, progress
 from probsig.experiments.texts import Texts
@@ -170,4 +170,24 @@ def test_a_folder_of_a_readers_is_a_text_for_each_file_and_folder_in_it(tmp_path
 def test_what_a_network_is_at_a_loss():
     losses, values = np.array([6.0, 5.0, 3.0, 3.5]), np.array([0.0, 0.5, 0.25, 0.125])
     assert [at_loss(losses, values, nats) for nats in (7.0, 6.0, 5.5, 5.0, 4.0, 3.0)] == [0, 0, 0.25, 0.5, 0.375, 0.25]
-    assert np.isnan(at_loss(losses, values, 2.9))
+    assert np.isnan(at_loss(losses, values, 2.9)) and at_loss(losses, values, 2.9, never=np.inf) == np.inf
+    assert at_loss([8.0, 6.0, 6.5, 5.0], [0, 10, 20, 40], 5.75) == 30  # steps, and a loss that rises in between
+
+
+def test_what_seeds_share_leaves_the_same_seed_out():
+    rng = np.random.default_rng(0)
+    one, two = ([Cosines(rng.random(10).astype(np.float32), 5) for _ in range(3)] for _ in range(2))
+    by_hand = [
+        np.mean([np.corrcoef(a.pairs, two[j].pairs)[0, 1] for j in range(3) if j != i]) for i, a in enumerate(one)
+    ]
+    assert np.allclose(shared(one, two), by_hand, atol=1e-6)
+    assert np.isclose(shared(one, one).mean(), shared_by_seeds(one)) and np.isnan(shared(one[:1], two[:1])).all()
+
+
+def test_noise_of_both_sides_is_taken_out_of_a_correlation():
+    rng = np.random.default_rng(0)
+    x, other, *noise = rng.standard_normal((6, 200_000))
+    y = 0.5 * x + np.sqrt(0.75) * other  # correlates with x by 0.5
+    r = np.corrcoef([x + noise[0], x + noise[1], y + noise[2], y + noise[3]])
+    assert r[0, 2] < 0.3 and disattenuated(r[0, 2], r[0, 1], r[2, 3]) == pytest.approx(0.5, abs=0.02)
+    assert np.isnan(disattenuated(0.1, 0.0, 0.5))

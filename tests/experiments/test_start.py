@@ -97,15 +97,6 @@ def test_every_start_has_a_rate_of_its_own(sets):
     assert len({array["training/held"].tobytes() for array in same}) == 1
 
 
-def test_a_level_is_reached_on_the_line_between_two_looks_by_hand():
-    steps, losses = [0, 10, 20, 40], [8.0, 6.0, 6.5, 5.0]
-    assert start.reached(steps, losses, 9.0) == 0
-    assert start.reached(steps, losses, 7.0) == 5
-    assert start.reached(steps, losses, 6.0) == 10
-    assert start.reached(steps, losses, 5.75) == 30
-    assert start.reached(steps, losses, 4.9) == np.inf
-
-
 def test_an_unknown_scale_is_said_in_one_sentence():
     with pytest.raises(ValueError, match="scale"):
         start.trained("cc", Texts(scale="smoke"), scale="large", seed=0)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata, spearmanr
 
-from probsig.geometry.confounds import ranked, without_frequency
+from probsig.geometry.confounds import ranked, without, without_frequency
 from probsig.geometry.large import Cosines, correlations, cosines
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -86,3 +86,19 @@ def test_one_frequency_for_all_takes_out_the_mean():
 def test_a_frequency_that_is_none_is_refused(frequency):
     with pytest.raises(ValueError, match="one positive number for each of 3 tokens"):
         without_frequency(Cosines(np.zeros(3, dtype=np.float32), 3), frequency)
+
+
+@given(SEEDS)
+def test_a_side_without_another_is_the_residual_of_a_regression(seed):
+    c, other, _ = two(seed)
+    left = without(c, other)
+    line = np.polyfit(other.pairs.astype(float), c.pairs.astype(float), 1)
+    assert np.allclose(left.pairs, c.pairs - np.polyval(line, other.pairs.astype(float)), atol=1e-6)
+    assert abs(correlations(left, other).overall) < 1e-4
+    with pytest.raises(ValueError, match=r"^40 and 5 tokens have different pairs"):
+        without(c, other.first(5))
+
+
+def test_a_side_without_one_that_is_the_same_everywhere_only_loses_its_mean():
+    c = Cosines(np.array([0.25, 0.5, 0.75], dtype=np.float32), 3)
+    assert without(c, Cosines(np.full(3, 0.5, dtype=np.float32), 3)).pairs.tolist() == [-0.25, 0, 0.25]

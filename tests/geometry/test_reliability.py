@@ -10,7 +10,7 @@ from probsig import seeds
 from probsig.counts.bigrams import count
 from probsig.geometry import small
 from probsig.geometry.large import correlations, cosines
-from probsig.geometry.reliability import bootstrap, matched_null, spearman_brown, split_half
+from probsig.geometry.reliability import bootstrap, matched_null, of_mean, spearman_brown, split_half
 from probsig.signatures import tokens as signatures_tokens
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -133,3 +133,10 @@ def test_bad_input_is_one_sentence(call, message):
     with pytest.raises(ValueError) as caught:
         call()
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+@given(r=st.floats(0, 1), n=st.integers(1, 20))
+def test_the_reliability_of_a_mean_is_that_of_two_means_of_noisy_copies(r, n):
+    covariance, variance = r, (1 + (n - 1) * r) / n  # of two means of n copies that correlate by r, and of one
+    assert of_mean(r, n) == pytest.approx(covariance / variance)
+    assert of_mean(r, 2) == pytest.approx(float(spearman_brown(r))) and of_mean(-r, n) == 0
