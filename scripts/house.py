@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
     ("errors", "seeds"),
     ("runs", "laws"),
+    ("guards",),
     ("counts",),
     ("text", "signatures"),
     ("theory", "geometry"),

@@ -48,6 +48,9 @@ class Protocol:
     depth: int = 1
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, np.generic):  # a number of numpy's as Python's own
+                object.__setattr__(self, name, value.item())
         one_of("optimiser", self.optimiser, gradients.OPTIMISERS)
         one_of("activation", self.activation, ACTIVATIONS)
         one_of("depth", self.depth, (1, 2))

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from probsig.addition import engines
-from probsig.errors import one_of
+from probsig.errors import one_of, whole
 from probsig.laws.distribution import Distribution
 from probsig.runs.drafts import Draft
 from probsig.theory.models import initial_weights
@@ -127,8 +127,8 @@ def train_together(
     """
     one_of("model", model, MODELS)
     how = engines.Protocol(**protocol)
-    measure_at = set(measure_at) if measures is not None else set()
-    kept = {how.steps} if checkpoints is None else set(checkpoints)
+    measure_at = {whole("step", step) for step in measure_at} if measures is not None else set()
+    kept = {how.steps} if checkpoints is None else {whole("step", step) for step in checkpoints}
     outside = sorted(step for step in measure_at | kept if not 0 <= step <= how.steps)
     if outside:
         raise ValueError(f"step {outside[0]} is outside 0..{how.steps}: ask for steps of the run")
@@ -176,7 +176,7 @@ def train_together(
 
 def _digest(law: Distribution, starts: engines.Starts, what: Mapping[str, Any]) -> str:
     """The SHA-256 of all that decides where a run stands after so many steps."""
-    sha = hashlib.sha256(json.dumps([what, law.stream, law.vocab_size, len(law.X), law.length]).encode())
+    sha = hashlib.sha256(json.dumps([what, law.stream, int(law.vocab_size), len(law.X), law.length]).encode())
     for part in (law.X, law.y, law.weight, *(block for start in starts for block in start)):
         sha.update(np.ascontiguousarray(part).tobytes())
     return sha.hexdigest()

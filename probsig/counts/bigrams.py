@@ -23,6 +23,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
+from probsig import guards
 from probsig.counts.files import FILES, map_arrays, read_record, write_table
 from probsig.counts.kernels import MOST_TOKENS, pair_counts
 from probsig.counts.merging import ENTRIES, FAN_IN, merged_blocks, row_sums, transposed
@@ -69,6 +70,7 @@ class Bigrams:
                 f"indptr {self.indptr.shape}, columns {self.columns.shape}, entries {self.entries.shape} of {types} "
                 f"are no table of {self.vocab_size} tokens: pass int64 (V + 1,), uint32 (nnz,) and int64 (nnz,)."
             )
+        guards.sorted_rows(self.indptr, self.columns, self.entries)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Bigrams):
@@ -119,9 +121,11 @@ class Bigrams:
 
     @classmethod
     def load(cls, folder: Path | str, check: bool = True) -> Bigrams:
-        """Open a stored table as memory maps; with `check` every file's SHA-256 is compared first (reads all bytes).
+        """Open a stored table as memory maps; with `check` every file's SHA-256 is compared first, and that its columns
+        ascend below `vocab_size` (reads all bytes).
 
-        Raises FileNotFoundError when `folder` holds no table, StorageError when a file is missing, cut or changed.
+        Raises FileNotFoundError when `folder` holds no table, StorageError when a file is missing, cut, changed or no
+        table.
         """
         record = read_record(folder)
         return cls(**map_arrays(folder, check), vocab_size=record["vocab_size"], distance=record["distance"])

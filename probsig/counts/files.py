@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from probsig import guards
 from probsig.counts.kernels import Counts
 from probsig.runs.files import FULL, StorageError, read_whole, write_whole
 
@@ -99,9 +100,10 @@ def read_record(folder: Path | str) -> dict[str, Any]:
 
 
 def map_arrays(folder: Path | str, check: bool = True) -> dict[str, np.ndarray]:
-    """The arrays of a stored table as read-only memory maps; with `check` after comparing every file's SHA-256.
+    """The arrays of a stored table as read-only memory maps; with `check` after comparing every file's SHA-256, and
+    whether they are sorted rows of counts at all.
 
-    Raises FileNotFoundError when `folder` holds no table, StorageError when a file is missing, cut or changed.
+    Raises FileNotFoundError when `folder` holds no table, StorageError when a file is missing, cut, changed or no such.
     """
     folder = Path(folder)
     files, arrays = read_record(folder)["files"], {}
@@ -117,6 +119,7 @@ def map_arrays(folder: Path | str, check: bool = True) -> dict[str, np.ndarray]:
                 "and count again."
             )
         arrays[name] = np.memmap(path, dtype, "r") if size else np.empty(0, dtype)
+    guards.stored_rows(folder, (arrays["indptr"], arrays["columns"], arrays["entries"]), check)
     return arrays
 
 

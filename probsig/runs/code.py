@@ -10,7 +10,8 @@ are read and never imported, and Python from 3.11 on gives the same digests.
 
 It does not see what else a definition is handed at run time: inputs (their digest is part of a run), and objects of
 classes that no definition names. A test enters each maker under a tracer for that reason. What stands in SILENT shapes
-no number, and counts as one word.
+no number, and counts as one word; a statement that only calls a check of GUARDS counts as none, for a result that is
+there is the same without it.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ from typing import Any
 from probsig.runs.syntax import Module, Names, bound, names, read
 
 PACKAGE = Path(__file__).resolve().parents[1]
-SILENT = ("probsig.runs", "probsig.errors")
-"""What finds and keeps results, and what says what went wrong."""
+SILENT = ("probsig.runs", "probsig.errors", "probsig.guards")
+"""What finds and keeps results, what says what went wrong, and checks."""
+GUARDS = "guards"
+"""The module of the package that raises or does nothing; where it is silent, a statement that only calls one of its
+functions says nothing."""
 EFFECTS, WHOLE = "*", ""
 """The names under which a module's statements with effects, and a module used as a whole, are definitions."""
 NOTES = ("annotation", "returns")  # fields of a syntax tree
@@ -168,6 +172,8 @@ class _Words:
         match node:
             case ast.Import() | ast.ImportFrom() | ast.Pass() | ast.Expr(value=ast.Constant()):
                 return
+            case ast.Expr(value=ast.Call(func=ast.Name() | ast.Attribute() as called)) if self._guard(called, scope):
+                return
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
                 yield from self._fields(node, scope, {**scope, **bound(node, self.module.folder)})
             case ast.ClassDef():
@@ -238,6 +244,13 @@ class _Words:
                 word, rest = self.package.resolve(".".join([path, *attributes])) if path else (start.id, attributes)
                 yield "<self>" if word == self.home else word
                 yield from (f".{attribute}" for attribute in rest)
+
+    def _guard(self, called: ast.Name | ast.Attribute, scope: Names) -> bool:
+        """Whether a function that is called is a check, and checks are silent here."""
+        first, *rest = ast.unparse(called).split(".")
+        paths = [".".join([path, *rest]) for path in self._paths(first, scope) if path]
+        guards = f"{self.package.package}.{GUARDS}."
+        return bool(paths) and all(path.startswith(guards) and self.package.is_silent((path, "")) for path in paths)
 
     def _paths(self, name: str, scope: Names) -> list[str | None]:
         """The full names of what a local name stands for; None for a name of the function's own, or of Python's."""

@@ -174,6 +174,17 @@ def read_whole(path: Path | str) -> bytes:
     return data
 
 
+def plain(value: Any) -> Any:
+    """A number or an array of numpy's as Python's own, for JSON; raises TypeError for what JSON has no word for.
+
+    >>> json.dumps({"seed": np.int64(3), "steps": np.arange(2)}, default=plain)
+    '{"seed": 3, "steps": [0, 1]}'
+    """
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is nothing that a record holds: pass numbers, strings, lists and mappings")
+
+
 def write_run(folder: Path | str, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Path:
     """Store a run: `record` (plain JSON values, finite numbers) and named arrays; returns the folder.
 
@@ -184,7 +195,7 @@ def write_run(folder: Path | str, record: Mapping[str, Any], arrays: Mapping[str
     data = safetensors.save({name: np.asarray(array, order="C") for name, array in sorted(arrays.items())})
     sha = digest(data)
     described = {**record, "arrays": {"file": f"arrays-{sha[:12]}.safetensors", "bytes": len(data), "sha256": sha}}
-    text = json.dumps(described, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    text = json.dumps(described, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False, default=plain) + "\n"
     write_whole(folder / described["arrays"]["file"], data)
     write_whole(folder / RECORD, text.encode())
     half = [file for name in (RECORD, "arrays-") for file in folder.glob(f".{name}*")]  # what a killed process left

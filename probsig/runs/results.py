@@ -109,7 +109,7 @@ def name_of(kind: str, config: Mapping[str, Any]) -> str:
     >>> name_of("addition", {"scale": "laptop", "seed": 0})
     'addition-laptop-seed0-89f71c1f'
     """
-    canonical = json.dumps(config, sort_keys=True, allow_nan=False)
+    canonical = json.dumps(config, sort_keys=True, allow_nan=False, default=files.plain)
     parts = [kind, config.get("scale"), f"seed{config['seed']}" if "seed" in config else None]
     return "-".join([str(part) for part in parts if part is not None] + [files.digest(canonical.encode())[:8]])
 
@@ -131,7 +131,7 @@ def find(kind: str, config: Mapping[str, Any], pieces: Pieces) -> Run | None:
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
     """A config as JSON gives it back."""
-    return json.loads(json.dumps(config))
+    return json.loads(json.dumps(config, default=files.plain))
 
 
 def _makers(pieces: Pieces) -> list[str]:

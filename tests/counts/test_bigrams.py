@@ -23,6 +23,33 @@ def table(dense, distance=1):
     return Bigrams(indptr, columns, sparse.data.astype(np.int64), sparse.shape[0], distance)
 
 
+WRONG = {
+    "a column beyond the vocabulary": ([0, 1, 2, 2], [7, 1], [1, 1], 0),
+    "the largest column": ([0, 1, 2, 2], [0, 2**32 - 1], [1, 1], 1),
+    "columns that fall": ([0, 0, 2, 2], [1, 0], [1, 1], 1),
+    "a column twice": ([0, 0, 0, 2], [1, 1], [1, 1], 2),
+    "a count of zero": ([0, 1, 2, 2], [0, 1], [1, 0], 1),
+    "a negative count": ([0, 1, 2, 2], [0, 1], [-1, 1], 0),
+    "rows that fall": ([0, 2, 1, 2], [0, 1], [1, 1], 1),
+    "a row past the end": ([0, 9, 1, 2], [0, 1], [1, 1], 0),
+    "a start after zero": ([1, 1, 2, 2], [0, 1], [1, 1], 0),
+}
+
+
+@pytest.mark.parametrize(("indptr", "columns", "counts", "row"), WRONG.values(), ids=WRONG)
+def test_a_table_whose_rows_are_none_is_refused_where_it_is_made_and_where_it_is_opened(
+    indptr, columns, counts, row, tmp_path
+):
+    """Such a column was an address outside the memory of the process, once the table was transposed."""
+    arrays = np.array(indptr, np.int64), np.array(columns, np.uint32), np.array(counts, np.int64)
+    with pytest.raises(ValueError, match=f"Row {row} is no row of counts of 3 tokens: columns ascend and are below 3"):
+        Bigrams(*arrays, vocab_size=3)
+    folder = counts_files.write_table(tmp_path / "table", 3, 1, [(np.diff(arrays[0]), *arrays[1:])])
+    if indptr[0] == 0:
+        with pytest.raises(StorageError, match=f"{folder} is damaged: row {row} is no row .*count again"):
+            Bigrams.load(folder)
+
+
 @settings(deadline=None)  # the first example may compile a kernel
 @given(IDS, st.integers(1, 5))
 def test_transpose_exchanges_rows_and_columns(ids, distance):

@@ -1,5 +1,6 @@
 """The digest of a definition changes with what it does, here or in what it uses, and with nothing else."""
 
+import ast
 import json
 import shutil
 import subprocess
@@ -263,6 +264,32 @@ def test_what_is_silent_is_one_word(root):
     below = edited("rooms/low.py", ("0.5, 2", "0.5, 3"))
     assert digest(root, HOUSE, silent=["house.rooms"]) == digest(root, below, silent=["house.rooms"])
     assert digest(root, HOUSE, silent=["house.room"]) != digest(root, below, silent=["house.room"])
+
+
+def test_a_check_may_be_put_into_a_definition(root, usual):
+    """Where checks are silent and nothing is made of what they give; a page is made of what they say, too."""
+    guards = {"guards.py": "def number(x):\n    if x is None:\n        raise ValueError\n"}
+    call = ("    total =", "    guards.number(x)\n    total =")
+    checked = edited("top.py", ("import numpy as np", "import numpy as np\nfrom house import guards"), call) | guards
+    named = edited("top.py", ("import numpy as np", "from house.guards import number\nimport numpy as np"))
+    named["top.py"] = named["top.py"].replace("    total =", "    number(x)\n    total =")
+    kept = {"top.py": checked["top.py"].replace("guards.number(x)", "x = guards.number(x)")}
+    silent = ["house.guards"]
+    assert digest(root, checked, silent=silent) == digest(root, named | guards, silent=silent) == usual
+    assert digest(root, checked | kept, silent=silent) != usual
+    assert digest(root, checked) != usual
+
+
+def test_no_guard_gives_writes_or_keeps_anything():
+    tree = ast.parse((code.PACKAGE / f"{code.GUARDS}.py").read_text("utf-8"))
+    public = [each for each in tree.body if isinstance(each, ast.FunctionDef) and not each.name.startswith("_")]
+    assert len(public) >= 2 and all(ast.unparse(each.returns) == "None" for each in public)
+    for node in ast.walk(tree):
+        assert not isinstance(node, ast.Global | ast.Nonlocal | ast.Delete | ast.AugAssign)
+        stored = isinstance(getattr(node, "ctx", None), ast.Store)
+        assert not (stored and isinstance(node, ast.Attribute | ast.Subscript)), ast.unparse(node)
+    for each in public:
+        assert not any(isinstance(node, ast.Return) and node.value is not None for node in ast.walk(each))
 
 
 def test_what_a_chapter_uses_is_named_with_its_digest(root):
