@@ -42,7 +42,8 @@ class Draft:
         if not (self.folder / runs_files.RECORD).is_file():
             return None
         record, arrays = runs_files.read_run(self.folder)
-        return (record["done"], arrays) if record["identity"] == json.loads(json.dumps(identity, default=runs_files.plain)) else None
+        same = record["identity"] == json.loads(json.dumps(identity, default=runs_files.plain))
+        return (record["done"], arrays) if same else None
 
     def due(self) -> bool:
         """Whether it is time to save, or to stop."""
