@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from probsig import runs, seeds
 from probsig.errors import one_of
-from probsig.experiments.language_model import SCALES
+from probsig.experiments.language_model import scaled
 from probsig.experiments.texts import Texts
 from probsig.geometry import small as geometry_small
 
@@ -30,8 +30,20 @@ CHOSEN: dict[str, dict[str, Any]] = {
 """The arms at each scale: `groups` of `size` tokens of rank `first` to `last`, seen `least` times."""
 
 
-def trained(name: str, texts: Texts, *, scale: str, seed: int, means: Any = None) -> runs.Run:
+def trained(
+    name: str,
+    texts: Texts,
+    *,
+    scale: str,
+    seed: int,
+    tokens: int | None = None,
+    shape: str | None = None,
+    lr: float | None = None,
+    means: Any = None,
+) -> runs.Run:
     """The two models of one seed on the text `name`: found, or trained now and stored.
+
+    tokens, shape, lr: others than the scale's (`language_model.scaled`).
 
     The pieces are "edit", what `makers.edit` gives of the text, and for each of TEXTS under its name: W_E and W_U after
     one epoch, (n, d) float16 of the chosen tokens, steps, training/loss and training/held (m, 1); "original" has those
@@ -39,7 +51,7 @@ def trained(name: str, texts: Texts, *, scale: str, seed: int, means: Any = None
     Raises ValueError for an unknown scale and what choosing and training raise.
     """
     one_of("scale", scale, CHOSEN)
-    how = SCALES[scale]
+    how = scaled(scale, tokens, shape, lr)
     config = {"corpus": name, "architecture": "qwen2.5", "scale": scale, "seed": seed, **asdict(how), **CHOSEN[scale]}
     config |= texts.identity([name])
     pieces = {"edit": runs.Piece("probsig.experiments.makers:edit", (config,))}

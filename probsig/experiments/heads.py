@@ -24,7 +24,7 @@ from typing import Any
 
 from probsig import runs
 from probsig.errors import one_of
-from probsig.experiments.language_model import ARCHITECTURES, SCALES
+from probsig.experiments.language_model import ARCHITECTURES, scaled
 from probsig.experiments.texts import Texts
 
 SIZES = (500, 1000)
@@ -42,9 +42,14 @@ def trained(
     scale: str,
     seed: int,
     architecture: str = "qwen2.5",
+    tokens: int | None = None,
+    shape: str | None = None,
+    lr: float | None = None,
     means: Any = None,
 ) -> runs.Run:
     """The run of a model on the text `name` with a head for each of `distances`: found, or trained now and stored.
+
+    tokens, shape, lr: others than the scale's (`language_model.scaled`).
 
     The piece "heads" holds steps (m,), rcos (m, kinds, sizes, signatures) of W_E, unembedding (m, k, kinds, sizes,
     distances) of each head's W_U with the laws before a token, at 0/ and the last step/ null (kinds, sizes, signatures,
@@ -54,7 +59,7 @@ def trained(
     """
     one_of("architecture", architecture, ARCHITECTURES)
     one_of("scale", scale, ("smoke", "laptop"))
-    how = SCALES[scale]
+    how = scaled(scale, tokens, shape, lr)
     config = {"corpus": name, "architecture": architecture, "scale": scale, "seed": seed}
     config |= {"distances": list(distances), **asdict(how), **texts.identity([name])}
     pieces = {"heads": runs.Piece("probsig.experiments.makers:heads", (config,))}

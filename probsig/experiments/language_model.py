@@ -50,6 +50,21 @@ SCALES = {
 """lr is the paper's at "laptop" and "paper"; the paper gives no batch. "smoke" learns in fewer steps."""
 
 
+def scaled(scale: str, tokens: int | None = None, shape: str | None = None, lr: float | None = None) -> Scale:
+    """A scale with other tokens, another shape or another learning rate; None leaves it its own.
+
+    Raises ValueError for an unknown scale and `tokens` below 2.
+
+    >>> scaled("laptop", shape="middle").tokens, scaled("laptop", shape="middle").shape
+    (2000000, 'middle')
+    """
+    one_of("scale", scale, SCALES)
+    if tokens is not None and tokens < 2:
+        raise ValueError(f"tokens is {tokens}: pass 2 or more, or None for the scale's own.")
+    usual = SCALES[scale]
+    return replace(usual, tokens=tokens or usual.tokens, shape=shape or usual.shape, lr=lr or usual.lr)
+
+
 def looks(epoch: int, epochs: int, number: int) -> list[int]:
     """The steps at which a run is measured: 0, `number` of them in each decade up to the end, and the ends of the first
     epoch and the last.
@@ -93,11 +108,7 @@ def trained(
     steps of one) and names/<group> (its members, UTF-8 JSON).
     """
     one_of("architecture", architecture, ARCHITECTURES)
-    one_of("scale", scale, SCALES)
-    if tokens is not None and tokens < 2:
-        raise ValueError(f"tokens is {tokens}: pass 2 or more, or None for the scale's own.")
-    usual = SCALES[scale]
-    how = replace(usual, tokens=tokens or usual.tokens, shape=shape or usual.shape, lr=lr or usual.lr)
+    how = scaled(scale, tokens, shape, lr)
     crossed = tuple(beside) if set(names) <= set(beside) else tuple(names)
 
     @functools.cache

@@ -275,10 +275,8 @@ class Shown:
     def setting(self, models: Models) -> dict[str, str]:
         """What a claim of the paper says of its setting, from some models' configs."""
         config, sizes = next(iter(models.values()))[0].config, [data(found[0], "size")[0] for found in models.values()]
-        low, high = (f"{size / 1e6:.1f}" if size >= 1e5 else f"{size / 1e6:.2g}" for size in (min(sizes), max(sizes)))
-        amount = low if low == high else f"{low} to {high}"
         texts = "of texts like the Pile's" if self.p.text == STAND_IN and self.scale != "smoke" else "of another text"
-        differs = f"{SHAPES[config['shape']]}, {amount} million tokens {texts}"
+        differs = f"{told(config['shape'], sizes)} {texts}"
         return {"setting": "stand-in text" if self.p.text == STAND_IN else "reduced", "differs": differs}
 
     @functools.cached_property
@@ -290,6 +288,16 @@ class Shown:
         """The texts of a run's most frequent tokens; a byte that is a letter or a sign is shown as that."""
         found = [self.tokenizer.text(int(id)) for id in language_model.data(run, "top")[:number]]
         return [re.sub(r"^<0x([0-7].)>$", lambda byte: chr(int(byte[1], 16)), text) for text in found]
+
+
+def told(shape: str, sizes: Sequence[int]) -> str:
+    """What a claim says of trained networks: their shape, and the tokens of their texts.
+
+    >>> told("laptop", [2_000_000])
+    '4 layers of 128, 2.0 million tokens'
+    """
+    low, high = (f"{size / 1e6:.1f}" if size >= 1e5 else f"{size / 1e6:.2g}" for size in (min(sizes), max(sizes)))
+    return f"{SHAPES[shape]}, {low if low == high else f'{low} to {high}'} million tokens"
 
 
 def _said(options: dict[str, Any]) -> dict[str, Any]:

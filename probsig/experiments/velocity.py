@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from probsig import runs
 from probsig.errors import one_of
-from probsig.experiments.language_model import ARCHITECTURES, SCALES
+from probsig.experiments.language_model import ARCHITECTURES, scaled
 from probsig.experiments.texts import Texts
 
 ROWS = {"smoke": None, "laptop": 100}
@@ -47,12 +47,15 @@ def held_until(steps: ArrayLike, shares: ArrayLike) -> float:
 
 
 def asked(
-    name: str, texts: Texts, *, architecture: str, scale: str, seed: int, init: str | float
+    name: str, texts: Texts, *, architecture: str, scale: str, seed: int, init: str | float, **others: Any
 ) -> tuple[dict[str, Any], Callable[[], Any]]:
-    """The config of a model of the text `name` whose velocity is looked at, and the promise of its training sets."""
+    """The config of a model of the text `name` whose velocity is looked at, and the promise of its training sets.
+
+    others: tokens, shape and lr, where they are not the scale's (`language_model.scaled`).
+    """
     one_of("architecture", architecture, ARCHITECTURES)
     one_of("scale", scale, ROWS)
-    how = SCALES[scale]
+    how = scaled(scale, **others)
     config = {"corpus": name, "architecture": architecture, "scale": scale, "seed": seed, "init": init}
     config |= asdict(how) | {"rows": ROWS[scale], **texts.identity([name])}
     return config, functools.partial(texts.sets, [name], how.tokens, how.keep, how.held)
@@ -68,15 +71,17 @@ def velocities(
     seed: int,
     init: str | float = "vocab",
     means: Any = None,
+    **others: Any,
 ) -> runs.Run:
     """The run of the velocities of a model on the text `name`, at the start and along one epoch: found, or made now.
 
-    norms: False puts the identity for every RMSNorm. The piece "velocity" holds steps (m,), what `Judge.measure` gives
-    with a first axis of m, epoch (1,), often (V,) and size (tokens of the text, ids, places of the rows that have a
-    target).
+    norms: False puts the identity for every RMSNorm. others: as in `asked`.
+
+    The piece "velocity" holds steps (m,), what `Judge.measure` gives with a first axis of m, epoch (1,), often (V,) and
+    size (tokens of the text, ids, places of the rows that have a target).
     Raises ValueError for an unknown architecture, scale or text, and what training raises.
     """
-    config, inputs = asked(name, texts, architecture=architecture, scale=scale, seed=seed, init=init)
+    config, inputs = asked(name, texts, architecture=architecture, scale=scale, seed=seed, init=init, **others)
     config["norms"] = norms
     pieces = {"velocity": runs.Piece("probsig.experiments.makers:velocity", (config,))}
     with texts.enough():

@@ -38,14 +38,16 @@ def shuffled(
     seed: int,
     init: str | float = "vocab",
     means: Any = None,
+    **others: Any,
 ) -> runs.Run:
     """The run of the shuffles of a model on the text `name`: found, or made now.
 
+    others: as in `velocity.asked`.
     The piece "shuffles" holds steps (m,), rcos (m, 3) of PARTS and null (m, 3, draws), and training/loss and
     training/held (m, 1).
     Raises ValueError for an unknown architecture, scale or text, and what training raises.
     """
-    config, inputs = asked(name, texts, architecture=architecture, scale=scale, seed=seed, init=init)
+    config, inputs = asked(name, texts, architecture=architecture, scale=scale, seed=seed, init=init, **others)
     config["last"] = LAST
     pieces = {"shuffles": runs.Piece("probsig.experiments.velocity_shuffles:made", (config,))}
     with texts.enough():

@@ -7,7 +7,8 @@ import numpy as np
 import promote
 import pytest
 
-from probsig.experiments import KINDS, addition
+from probsig import runs
+from probsig.experiments import KINDS, addition, edited_text, heads, velocity, velocity_shuffles
 from probsig.runs import code, files
 
 STORED = sorted(Path(__file__).parents[2].glob("results/*/run.json"))
@@ -32,6 +33,26 @@ def test_the_results_keep_to_their_budget():
         size["language" if language else "addition"] += sum(path.stat().st_size for path in record.parent.iterdir())
         assert len(list(record.parent.iterdir())) == 2, record.parent.name
     assert size["addition"] < 25e6 and size["language"] < 30e6
+
+
+LANGUAGE = {"scale": "laptop", "seed": 0}
+QWEN = {"architecture": "qwen2.5", **LANGUAGE}
+ASKED = {
+    "heads": lambda texts, **sizes: heads.trained("dm-mathematics", texts, distances=[2], **QWEN, **sizes),
+    "edit": lambda texts, **sizes: edited_text.trained("dm-mathematics", texts, **LANGUAGE, **sizes),
+    "velocity": lambda texts, **sizes: velocity.velocities("wikipedia-en", texts, norms=True, **QWEN, **sizes),
+    "shuffles": lambda texts, **sizes: velocity_shuffles.shuffled("wikipedia-en", texts, **QWEN, **sizes),
+}
+
+
+@pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
+def test_the_scales_own_sizes_are_those_of_the_stored_run_and_others_make_another(ask, untouched, monkeypatch):
+    texts = untouched(scale="laptop")
+    stored = ask(texts, tokens=None, shape=None, lr=None)
+    assert stored.origin == "results"
+    monkeypatch.setattr(runs, "run", lambda kind, config, *_, **__: config)
+    others = {"tokens": 9_000, "shape": "middle", "lr": 0.5}
+    assert ask(texts, **others) == stored.config | others
 
 
 @pytest.mark.slow

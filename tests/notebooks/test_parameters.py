@@ -1,5 +1,7 @@
 """Whatever a chapter does not take is refused in one sentence, by the chapter's cell and by `make rerun`."""
 
+import re
+
 import jupytext
 import papermill
 import pytest
@@ -58,6 +60,26 @@ def test_parameters_are_checked_in_the_cell_behind_them(name):
     cells = [cell for cell in jupytext.read(BOOK.text(name)).cells if cell.cell_type == "code"]
     (tagged,) = [i for i, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
     assert "\np = parameters.check(" in cells[tagged + 1].source
+
+
+TRAINS = [
+    name for name in NAMES if name.startswith("language/") and '\ndevice: str = "auto"' in BOOK.text(name).read_text()
+]
+
+
+@pytest.mark.parametrize("name", TRAINS)
+def test_a_chapter_that_trains_language_models_takes_what_shapes_a_training(name):
+    """Where networks are measured along one epoch there is no number of epochs, and the chapter says so."""
+    takes = staleness.parameters(jupytext.read(BOOK.text(name)))
+    assert {"text", "tokenizer", "tokens", "shape", "learning_rate"} <= takes.keys()
+    assert ("epochs" in takes) != ("no parameter `epochs`" in BOOK.text(name).read_text())
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith(("language/", "beyond/"))])
+def test_how_many_texts_and_seeds_the_book_has_is_said_in_findings(name):
+    """A rerun leaves them out, and may have others."""
+    text = re.sub(r"(?ms)^ *(:{3,})\{finding\}$.*?^ *\1$", "", BOOK.text(name).read_text())
+    assert re.findall(r"(?m)^(?:One|Two|Three) (?:text|seed)s?[ ,].*", text) == []
 
 
 @pytest.mark.parametrize("name", ["{statement}\nseed", "{statement};seed", "_seed", "In", "seeds"])
