@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 import probsig as ps
-from probsig import seeds
+from probsig import language, seeds
 from probsig.addition import training
 from probsig.counts import bigrams, sharded
 from probsig.experiments import addition
+from probsig.geometry import large, percentiles, small
 from probsig.laws import tasks
 from probsig.pages import claims, parameters
 from probsig.runs import files
@@ -21,7 +22,8 @@ INPUTS = tomllib.loads(Path(__file__).with_name("bad_inputs.toml").read_text("ut
 NAMES = {
     **{"ps": ps, "np": np, "seeds": seeds, "training": training, "bigrams": bigrams, "sharded": sharded},
     **{"addition": addition, "claims": claims, "parameters": parameters, "files": files, "corpora": corpora},
-    **{"store": store, "orders": orders},
+    **{"store": store, "orders": orders, "large": large, "small": small, "percentiles": percentiles, "tasks": tasks},
+    "language": language,
     "law": tasks.addition(anchors=range(1, 3), z=range(5, 8), vocab_size=12),
 }
 
@@ -43,4 +45,4 @@ def test_a_bad_input_ends_in_one_sentence(row, tmp_path, monkeypatch):
 
 
 def test_the_list_grows():
-    assert len(INPUTS) >= 80 and len({row["call"] for row in INPUTS}) == len(INPUTS)
+    assert len(INPUTS) >= 250 and len({row["call"] for row in INPUTS}) == len(INPUTS)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from probsig import seeds
 from probsig.addition import gradients
 from probsig.addition.gradients import Optimiser
-from probsig.errors import one_of
+from probsig.errors import one_of, whole
 from probsig.laws.distribution import Distribution
 from probsig.theory.activations import ACTIVATIONS
 
@@ -35,8 +35,8 @@ class Protocol:
     """How a model is trained. `batch` None takes the exact gradient of the population every step; a number takes that
     many of `samples` independent draws, reshuffled every epoch. `depth` counts hidden layers of the feed-forward model.
 
-    Raises ValueError for a choice that is not there, a negative number of steps, or a batch that does not divide the
-    samples.
+    Raises ValueError for a choice that is not there, steps or samples that are no whole numbers, a learning rate that
+    is not positive, or a batch that does not divide the samples.
     """
 
     steps: int
@@ -54,8 +54,10 @@ class Protocol:
         one_of("optimiser", self.optimiser, gradients.OPTIMISERS)
         one_of("activation", self.activation, ACTIVATIONS)
         one_of("depth", self.depth, (1, 2))
-        if self.steps < 0:
-            raise ValueError(f"step {self.steps} is outside 0..{self.steps}: ask for steps of the run")
+        whole("steps", self.steps, 0)
+        whole("samples", self.samples, 1)
+        if isinstance(self.learning_rate, str) or not 0 < self.learning_rate < np.inf:
+            raise ValueError(f"learning_rate is {self.learning_rate!r}: pass a positive number")
         if self.batch is not None and (self.batch < 1 or self.samples % self.batch):
             raise ValueError(
                 f"samples {self.samples} are no multiple of batch {self.batch}: choose a batch that divides them"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ from probsig.runs.drafts import Draft
 from probsig.theory.models import initial_weights
 
 MODELS = ("linear", "ffn")
+PROTOCOL = tuple(field.name for field in fields(engines.Protocol))
+DTYPES = (None, "float32", "float64", np.float32, np.float64)
 CHUNK = 2500  # steps between two looks at the clock
 Measure = Callable[..., Mapping[str, float]]
 
@@ -126,12 +128,17 @@ def train_together(
     [(1, 12, 4), (1, 12, 4)]
     """
     one_of("model", model, MODELS)
-    how = engines.Protocol(**protocol)
+    if not isinstance(law, Distribution):
+        raise ValueError(f"law is {law!r}: pass a Distribution, such as laws.tasks.addition() gives")
+    for name in protocol:
+        one_of("an option", name, PROTOCOL, " or a parameter of train_together")
+    how, hidden_size = engines.Protocol(**protocol), whole("hidden_size", hidden_size, 1)
     measure_at = {whole("step", step) for step in measure_at} if measures is not None else set()
     kept = {how.steps} if checkpoints is None else {whole("step", step) for step in checkpoints}
     outside = sorted(step for step in measure_at | kept if not 0 <= step <= how.steps)
     if outside:
         raise ValueError(f"step {outside[0]} is outside 0..{how.steps}: ask for steps of the run")
+    one_of("dtype", str(dtype) if isinstance(dtype, str) else dtype, DTYPES)
     dtype = np.dtype(dtype or (np.float64 if how.batch is None else np.float32))
     inits = init if isinstance(init, list) else [init] * len(seeds)
     starts = [_start(law, hidden_size, one, seed, dtype) for one, seed in zip(inits, seeds, strict=True)]
@@ -185,6 +192,9 @@ def _digest(law: Distribution, starts: engines.Starts, what: Mapping[str, Any]) 
 def _start(law: Distribution, hidden_size: int, init: Any, seed: int, dtype: np.dtype) -> engines.Start:
     """W_E, W_U and the inner matrix of a second hidden layer, in the type they are trained in."""
     given = isinstance(init, tuple)
+    if given and any(np.shape(W) != (law.vocab_size, hidden_size) for W in init):
+        shapes = " and ".join(str(np.shape(W)) for W in init)
+        raise ValueError(f"init has matrices {shapes}: pass W_E and W_U, both {(law.vocab_size, hidden_size)}")
     W_E, W_U = init if given else initial_weights(law.vocab_size, hidden_size, init, seed, ("init", law.stream))
     of_inner = "variance" if given else init
     inner, _ = initial_weights(hidden_size, hidden_size, of_inner, seed, ("init", law.stream, "inner"))

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probsig import guards
 from probsig.answers import given
 from probsig.answers.shown import Answer, ends, number, signature_of, span
 from probsig.errors import TooLittle
@@ -158,6 +159,7 @@ def align(
     """
     space = given.embedding(W)
     source = given.text(text, space.tokenizer)
+    guards.at_least("draws", draws, 1)
     tokens = source.frequent(most, least)
     found = given.both(space, source, tokens, signature, kind)
     n = len(found.tokens)

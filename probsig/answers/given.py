@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from probsig import guards
 from probsig.counts.bigrams import Bigrams
 from probsig.errors import TooLittle, one_of
 from probsig.geometry.large import Cosines, cosines
@@ -148,6 +150,8 @@ class Text:
 
     def frequent(self, most: int, least: int) -> Ids:
         """At most `most` tokens seen `least` times, most frequent first; raises TooLittle where there is none."""
+        guards.at_least("most", most, 1)
+        guards.at_least("least", least, 1)
         there = (self.data.frequency >= least) & (self.data.kept >= 0)
         order = np.argsort(-self.data.frequency.astype(np.int64), kind="stable")
         found = order[there[order]][:most]
@@ -176,6 +180,7 @@ class Text:
             if old is None or not new.size:
                 raise ValueError(f"{token!r} is no token of {self.name}: pass one as its tokenizer cuts it, or its id.")
             return int(new[0])
+        guards.made_by("token", token, Integral, "an id, or what the token says")
         if not 0 <= token < self.data.vocab_size:
             raise ValueError(f"There is no token {token}: pass an id from 0 to {self.data.vocab_size - 1}.")
         return int(token)

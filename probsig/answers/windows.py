@@ -149,9 +149,9 @@ def windows(
     group.keep(group.ids[there])
     ids, rows, gap = group.ids, rows[there], group.gaps()
     if len(ids) < 3:
+        left_out = f" ({', '.join(map(repr, group.missing[:4]))} left out)" if group.missing else ""
         raise ValueError(
-            f"{len(ids)} of {group.name} are single tokens that {source.name} holds: a group needs 3 or more "
-            f"({', '.join(map(repr, group.missing[:4]))} left out)."
+            f"{len(ids)} of {group.name} are single tokens that {source.name} holds: a group needs 3 or more{left_out}."
         )
     squares = []
     for low, high in within:

@@ -234,10 +234,13 @@ def frequent(frequency: ArrayLike, most: int = 10_000, least: int = 50) -> NDArr
     """The tokens of a subset that its figures use: at most `most`, seen at least `least` times, most frequent first.
 
     `frequency` (V,) is how often each token was seen; tokens of one frequency come in the order of their ids.
+    Raises ValueError for another shape, and for a `most` that is no whole number of at least 0.
 
     >>> frequent([7, 50, 90, 50], most=3).tolist()
     [2, 1, 3]
     """
+    guards.one_axis("frequency", frequency)
+    guards.at_least("most", most, 0)
     frequency = np.asarray(frequency)
     order = np.argsort(-frequency.astype(np.int64), kind="stable")[:most]
     return order[frequency[order] >= least]

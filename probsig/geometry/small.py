@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from probsig import seeds
+from probsig import guards, seeds
 
 Array = NDArray[np.float64]
 
@@ -38,6 +38,7 @@ def cosine(A: ArrayLike, B: ArrayLike | None = None) -> Array:
 
 
 def _rows(M: ArrayLike, name: str) -> Array:
+    guards.numbers(name, M)
     M = np.asarray(M, dtype=float)
     if M.ndim != 2:
         raise ValueError(f"{name} has shape {M.shape}: pass a matrix with one row a token")
@@ -151,6 +152,7 @@ def pca(W: ArrayLike, components: int = 2) -> tuple[Array, Array]:
     ([-2.0, 1.0, -1.0, -1.0, 3.0], [0.889, 0.111])
     """
     W = _rows(W, "W")
+    guards.at_least("components", components, 1)
     if not 1 <= components <= min(len(W) - 1, W.shape[1]):
         raise ValueError(f"W of shape {W.shape} has no {components} components: ask for 1 to min(rows - 1, columns)")
     X = W - W.mean(axis=0)

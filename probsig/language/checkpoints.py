@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probsig import guards
 from probsig.errors import needed, one_of
 from probsig.language.tensors import TENSORS, chosen
 from probsig.runs.files import StorageError, digest, place
@@ -168,6 +169,7 @@ def open_checkpoint(
     if which not in TENSORS:
         raise ValueError(f"which is {which!r}: pass 'embedding' or 'unembedding'.")
     name = str(source)
+    guards.said("model", name)
     if name == "smollm2":
         path = packaged(*SMOLLM2)
         if path is None:
@@ -186,8 +188,8 @@ def open_checkpoint(
         return _safetensors(path.name, own, name, which, tensor)
     if path.suffix in (".gguf", ".safetensors") or name.count("/") != 1 or name.strip("./~") != name:
         raise ValueError(
-            f"There is no model {name!r}: pass a folder, a .safetensors or .gguf file, 'smollm2', or a repository of "
-            "the hub such as 'Qwen/Qwen2.5-3B'."
+            f"{'No model is read from' if path.is_file() else 'There is no model'} {name!r}: pass a folder, a "
+            ".safetensors or .gguf file, 'smollm2', or a repository of the hub such as 'Qwen/Qwen2.5-3B'."
         )
     return _safetensors(name, lambda file: _fetch(name, file, revision), name, which, tensor)
 

@@ -20,13 +20,14 @@ import contextlib
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from probsig import seeds
+from probsig import guards, seeds
 from probsig.errors import one_of
 
 with warnings.catch_warnings():
@@ -56,6 +57,7 @@ class Shape:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
+            guards.made_by(name, value, Real, "a whole number above 0")
             if value < 1 or value != int(value):
                 raise ValueError(f"{name} is {value}: pass a whole number above 0.")
         if self.head_dim % 2:
@@ -90,8 +92,8 @@ def build(
     heads: how many unembeddings read the last hidden state: the model's own, and more in `more_heads`, from streams
     (seed, "language model", "head 1") and so on.
     attention: "causal", or "itself" for a network in which no place sees another.
-    Raises ValueError for an unknown architecture, init or attention, fewer than 2 ids or 1 head, and an `original`
-    below `vocab_size`.
+    Raises ValueError for an unknown architecture, init or attention, a shape that is none, fewer than 2 ids or 1 head,
+    and an `original` below `vocab_size`.
 
     >>> model = build("llama-2", SHAPES["smoke"], 10, seed=0)
     >>> [W.shape for W in embeddings(model)], sum(weights.numel() for weights in model.parameters())
@@ -99,6 +101,8 @@ def build(
     """
     one_of("architecture", architecture, ARCHITECTURES)
     one_of("attention", attention, ("causal", "itself"))
+    guards.made_by("shape", shape, Shape, "a Shape, such as SHAPES['smoke']")
+    guards.made_by("vocab_size", vocab_size, int, "a Python integer")
     known = init in INITS if isinstance(init, str) else np.isfinite(init) and init > 0
     if not known:
         raise ValueError(f"init is {init!r}: pass one of {', '.join(map(repr, INITS))}, or a positive number.")

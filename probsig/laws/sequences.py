@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from probsig.errors import whole
+
 
 @dataclass(frozen=True, eq=False)
 class SequenceLaw:
@@ -98,13 +100,18 @@ def markov(first: ArrayLike, transitions: ArrayLike, length: int) -> SequenceLaw
 
     ``first`` (V,) is the law of X_1 and ``transitions`` either (V, V), rows P(. | X_t), or (V, V, V), rows
     P(. | X_{t-1}, X_t); with the second kind X_2 is drawn from the average over X_{t-1}.
-    Raises ValueError when there are more than two million sequences.
+    Raises ValueError where their shapes do not fit, for a length below 2, and where there are more than two million
+    sequences.
 
     >>> markov([1.0, 0.0], [[0.0, 1.0], [1.0, 0.0]], length=3).bigrams().round(3).tolist()
     [[0.0, 0.333], [0.333, 0.0]]
     """
     first, transitions = np.asarray(first, dtype=np.float64), np.asarray(transitions, dtype=np.float64)
-    V = len(first)
+    V, length = first.size, whole("length", length, 2)
+    if first.shape != (V,) or transitions.shape not in ((V,) * 2, (V,) * 3):
+        raise ValueError(
+            f"first has shape {first.shape} and transitions {transitions.shape}: pass (V,) and (V, V) or (V, V, V)"
+        )
     if V**length > 2_000_000:
         raise ValueError(f"{V}^{length} sequences are too many to enumerate; use a smaller vocabulary or length")
     X = np.array(list(itertools.product(range(V), repeat=length)))

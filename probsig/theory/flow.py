@@ -27,6 +27,8 @@ BLOCK = 2**22  # numbers per working array: atoms are taken in blocks, so that m
 
 
 def _weights(law: Distribution, W_E: ArrayLike, W_U: ArrayLike) -> tuple[Array, Array]:
+    if not isinstance(law, Distribution):
+        raise ValueError(f"law is {law!r}: pass a Distribution, such as laws.tasks.addition() gives")
     W_E, W_U = np.asarray(W_E, dtype=float), np.asarray(W_U, dtype=float)
     for name, W in (("W_E", W_E), ("W_U", W_U)):
         if W.ndim != 2 or len(W) != law.vocab_size:

@@ -27,7 +27,8 @@ class TorchModel:
 
     The module is converted to float64 in place, its own weights stay fixed. (G of the paper's Definition 1, in torch.)
 
-    Raises what the module raises, and RuntimeError in ``pullback`` where torch has no gradient of it.
+    Raises ValueError for what cannot be called, what the module raises, and RuntimeError in ``pullback`` where torch
+    has no gradient of it.
 
     >>> model = TorchModel(lambda E: E.sum(dim=1).tanh())
     >>> model.hidden(np.zeros((1, 2, 3))).tolist()
@@ -35,6 +36,8 @@ class TorchModel:
     """
 
     def __init__(self, module: HiddenMap):
+        if not callable(module):
+            raise ValueError(f"module is {module!r}: pass a torch module or a function of tensors")
         self.module: HiddenMap = module.double() if isinstance(module, nn.Module) else module
 
     def hidden(self, E: ArrayLike) -> Array:

@@ -129,7 +129,7 @@ def test_the_same_bits_at_one_and_at_two_threads():
         ({"model": "rnn"}, "model is 'rnn': pass one of 'linear', 'ffn'"),
         ({"batch": 7}, "samples 300 are no multiple of batch 7"),
         ({"checkpoints": [9]}, r"step 9 is outside 0\.\.5"),
-        ({"steps": -1}, "is outside 0..-1"),
+        ({"steps": -1}, "steps is -1: pass a whole number of at least 0"),
         ({"optimiser": "lion"}, "optimiser is 'lion': pass one of 'adamw', 'adam', 'sgd'"),
         ({"activation": "step"}, "activation is 'step': pass one of 'identity'"),
         ({"depth": 3}, "depth is 3: pass one of 1, 2"),

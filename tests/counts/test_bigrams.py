@@ -8,6 +8,7 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 
+from probsig import guards
 from probsig.counts import files as counts_files
 from probsig.counts import merging
 from probsig.counts.bigrams import Bigrams, count, merged
@@ -48,6 +49,26 @@ def test_a_table_whose_rows_are_none_is_refused_where_it_is_made_and_where_it_is
     if indptr[0] == 0:
         with pytest.raises(StorageError, match=f"{folder} is damaged: row {row} is no row .*count again"):
             Bigrams.load(folder)
+
+
+@settings(max_examples=50)
+@given(st.data())
+def test_a_wrong_entry_anywhere_is_found_with_its_row_whatever_the_block(data):
+    sizes = data.draw(st.lists(st.integers(0, 5), min_size=1, max_size=30))
+    indptr = np.cumsum([0, *sizes])
+    columns = np.concatenate([np.arange(n) for n in sizes]).astype(np.uint32)
+    counts, block = np.ones(len(columns), np.int64), data.draw(st.integers(1, 9))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(guards, "BLOCK", block)
+        V = max(5, len(sizes))
+        indptr = np.concatenate([indptr, np.full(V - len(sizes), indptr[-1])])
+        guards.sorted_rows(indptr, columns, counts)
+        if len(columns):
+            at = data.draw(st.integers(0, len(columns) - 1))
+            columns[at] = V + data.draw(st.integers(0, 3))
+            row = int(np.searchsorted(indptr, at, side="right")) - 1
+            with pytest.raises(ValueError, match=f"Row {row} is no row"):
+                guards.sorted_rows(indptr, columns, counts)
 
 
 @settings(deadline=None)  # the first example may compile a kernel

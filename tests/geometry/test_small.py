@@ -187,7 +187,7 @@ def test_pca_sign_is_stable_where_entries_tie():
     ("W", "components", "words"),
     [
         (np.eye(3), 3, "W of shape (3, 3) has no 3 components"),
-        (np.eye(3), 0, "has no 0 components"),
+        (np.eye(3), 0, "components is 0: pass a whole number of at least 1"),
         (np.full((4, 2), 0.1), 1, "all rows of W are equal"),
         (np.array([[np.inf, 1.0], [1.0, 2.0]]), 1, "W has a nan or an infinity in rows 0"),
     ],
