@@ -1,6 +1,6 @@
 """What a rerun on a text of the reader's own takes: memory, open files and time, and what it leaves behind.
 
-    python benchmarks/reruns.py         # 30, 100 and 300 MB, about an hour; writes benchmarks/reruns.json
+    python benchmarks/reruns.py         # 30, 100 and 300 MB, some twenty minutes; writes benchmarks/reruns.json
     python benchmarks/reruns.py 1       # another size; writes nothing
 
 The text is made up from a seed: words with Zipf's law, half of which follow from the one before. Each size has a folder
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time

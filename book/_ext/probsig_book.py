@@ -201,6 +201,7 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("run-table", tables.RunTable)
     app.add_directive("scale-table", tables.ScaleTable)
     app.add_directive("kill-table", trust.Kills)
+    app.add_directive("rerun-table", trust.Reruns)
     app.add_directive("bad-inputs", trust.BadInputs)
     app.add_directive("finding", Finding)
     app.add_directive("api-names", reference.Names)

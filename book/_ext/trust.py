@@ -1,4 +1,4 @@
-"""Tables of the page "How far to trust this": kills, bad inputs, and which test holds what."""
+"""Tables of the page "How far to trust this": kills, reruns, bad inputs, and which test holds what."""
 
 import ast
 import json
@@ -10,6 +10,7 @@ from tables import BookDirective, table, text
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS, INPUTS = ROOT / "benchmarks" / "kills.json", ROOT / "tests" / "bad_inputs.toml"
+RERUNS = ROOT / "benchmarks" / "reruns.json"
 
 
 def inputs() -> list[dict[str, str]]:
@@ -37,6 +38,28 @@ class Kills(BookDirective):
         kills = sum(row["kills"] for row in made["work"].values())
         said = f"{kills} kills; moments of seed {made['seed']}; {made['hardware']}."
         return [table(["Work", "Kills", "The same bits", "Files left"], rows, [25, 15, 30, 30]), *text(said)]
+
+
+class Reruns(BookDirective):
+    """`{rerun-table}`: what `benchmarks/reruns.py` measured, from `benchmarks/reruns.json`."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_dependency(str(RERUNS))
+        made = json.loads(RERUNS.read_text("utf-8"))
+        heads = ["Text", "Tokens", "Seconds", "The chapter holds", "Its page holds", "Open files", "Files left"]
+        rows = [
+            [
+                f"{row['megabytes']} MB",
+                f"{row['tokens'] / 1e6:.0f} million",
+                row["seconds"],
+                f"{row['chapter'] / 1e9:.2f} GB",
+                f"{row['page'] / 1e9:.2f} GB",
+                row["files"],
+                row["temporary"] + row["tree"] or "none",
+            ]
+            for row in made["reruns"]
+        ]
+        return [table(heads, [list(map(text, row)) for row in rows]), *text(f"{made['hardware']}.")]
 
 
 class BadInputs(BookDirective):
