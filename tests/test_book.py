@@ -1,5 +1,7 @@
 """The built pages as a reader meets them: in a browser, offline, wide and narrow, light and dark."""
 
+import csv
+import html
 import html.parser
 import re
 import shutil
@@ -316,6 +318,16 @@ def test_a_link_previews_what_it_leads_to(site, browser):
 def test_the_first_use_of_a_word_leads_to_the_glossary(site):
     text = (site / "notebooks" / "theory" / "idea.html").read_text(encoding="utf-8")
     assert len(re.findall(r'href="[./]*book/glossary.html#term-label-signature"', text)) == 1
+
+
+def test_under_each_figure_are_its_numbers_and_the_command_that_makes_it_again(site):
+    page = site / "notebooks" / "theory" / "idea.html"
+    text = page.read_text(encoding="utf-8")
+    (target,) = re.findall(r'href="([^"]*/fig-idea\.csv)"[^>]*><span[^>]*>Data', text)
+    with (page.parent / unquote(target)).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {"11", "15", "20"} <= {row["series"] for row in rows} and all(row["y"] for row in rows)
+    assert "make execute-one NB=theory/idea" in html.unescape(re.sub(r"<[^>]+>", "", text))
 
 
 @pytest.mark.browser

@@ -29,7 +29,7 @@ from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from probsig.pages import claims, errata
+from probsig.pages import claims, drawn, errata
 
 logger = logging.getLogger(__name__)
 FOLDER = "notebooks/"
@@ -184,14 +184,15 @@ def name_roles(app: Sphinx, pagename: str, templatename: str, context: dict, doc
 
 
 class Records:
-    """A renderer for the records of claims and errata: the reader sees the Markdown that stands beside each."""
+    """A renderer for the records of claims and errata, and for the numbers of figures: the reader sees the Markdown or
+    the picture that stands beside each."""
 
     mime_priority_overrides = ()
 
     @staticmethod
     def handle_mime(renderer, data, inline: bool) -> list[nodes.Element] | None:
         """Called by myst-nb for each output."""
-        return [] if data.mime_type in (claims.MIME, errata.MIME) else None
+        return [] if data.mime_type in (claims.MIME, errata.MIME, drawn.MIME) else None
 
 
 def setup(app: Sphinx) -> dict:

@@ -24,6 +24,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from matplotlib.transforms import Bbox, ScaledTranslation
 from numpy.typing import ArrayLike, NDArray
 
+from probsig.pages import drawn
 from probsig.theory.orders import Order
 
 WIDTH = 6.5  # inches
@@ -39,7 +40,8 @@ def without_windows() -> None:
 
 
 def use_style() -> None:
-    """Set the style for this process; in a notebook, also sharp pictures without a program's name."""
+    """Set the style for this process; in a notebook, also sharp pictures without a program's name, each with its
+    numbers (`pages.drawn`)."""
     plt.rcdefaults()
     plt.rcParams.update(
         {
@@ -74,6 +76,8 @@ def use_style() -> None:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
         set_matplotlib_formats("retina", metadata={"Software": None})
+        bundles = get_ipython().display_formatter.mimebundle_formatter
+        bundles.for_type(Figure, drawn.bundle)
 
 
 def heatmaps(

@@ -10,7 +10,7 @@ import pytest
 import staleness
 from jupytext.compare import compare_notebooks
 
-from probsig.pages import claims, errata
+from probsig.pages import claims, drawn, errata
 
 BOOK = staleness.Book()
 NAMES = BOOK.names()
@@ -57,7 +57,7 @@ def test_outputs_are_complete_and_clean(name):
 
 
 KINDS = {
-    *("text/plain", "text/markdown", "image/png", "application/papermill.record/text/plain"),
+    *("text/plain", "text/markdown", "image/png", drawn.MIME, "application/papermill.record/text/plain"),
     *(claims.MIME, errata.MIME),
 }
 TAGS = {"parameters", "hide-input", "hide-cell", "hide-output"}
@@ -65,7 +65,7 @@ TAGS = {"parameters", "hide-input", "hide-cell", "hide-output"}
 
 @chapters
 def test_outputs_are_of_kinds_that_something_compares(name):
-    """nbval and the collected claims compare texts, the ledger pictures; nothing is left out by a tag or a comment."""
+    """nbval and the collected claims compare texts, the ledger pictures with their numbers; no tag leaves out any."""
     for cell in code_cells(name):
         assert set(cell["metadata"].get("tags", [])) <= TAGS and "NBVAL" not in "".join(cell["source"]).upper()
         for output in cell["outputs"]:
@@ -91,9 +91,11 @@ def test_one_cell_of_annotated_parameters(name):
 
 
 @chapters
-def test_figures_have_a_caption_a_name_and_alternative_text(name):
+def test_figures_have_a_caption_a_name_alternative_text_and_their_numbers(name):
     for cell in code_cells(name):
-        if any("image/png" in output.get("data", {}) for output in cell["outputs"]):
+        pictures = [output["data"] for output in cell["outputs"] if "image/png" in output.get("data", {})]
+        if pictures:
+            assert all(drawn.unpacked(data[drawn.MIME]).count(b"\n") > 1 for data in pictures)
             shown = cell["metadata"]["mystnb"]
             assert shown["figure"]["caption"] and shown["figure"]["name"].startswith("fig-")
             assert len(shown["image"]["alt"]) > 10

@@ -236,10 +236,11 @@ from probsig.pages import figures
 figures.use_style()
 data, metadata = shell.display_formatter.format(figures.dynamics([0, 1], {"a": [0, 1]}, "x", "y"))
 print(*sorted(set(data) - {"text/plain"}), metadata["image/png"]["width"])
+print(figures.drawn.unpacked(data[figures.drawn.MIME]).decode().splitlines()[1])
 """
 
 
-def test_style_sets_sharp_pictures_in_a_notebook(tmp_path):
+def test_style_sets_sharp_pictures_with_their_numbers_in_a_notebook(tmp_path):
     """A picture is shown at half of its pixels, which fits the column."""
     shown = subprocess.run(
         [sys.executable, "-c", SHELL],
@@ -248,4 +249,5 @@ def test_style_sets_sharp_pictures_in_a_notebook(tmp_path):
         check=True,
         env=os.environ | {"IPYTHONDIR": str(tmp_path)},
     ).stdout.split()
-    assert shown[0] == "image/png" and 600 <= int(shown[1]) <= 100 * figures.WIDTH + 20
+    assert shown[:2] == ["application/gzip", "image/png"] and 600 <= int(shown[2]) <= 100 * figures.WIDTH + 20
+    assert shown[3:] == ["1,,x,y,line,a,1,0,0,"]
