@@ -320,6 +320,14 @@ def test_the_first_use_of_a_word_leads_to_the_glossary(site):
     assert len(re.findall(r'href="[./]*book/glossary.html#term-label-signature"', text)) == 1
 
 
+def test_names_in_code_lead_to_the_reference(site):
+    text = (site / "notebooks" / "theory" / "signatures.html").read_text(encoding="utf-8")
+    links = re.findall(r'<a class="sphinx-codeautolink-a" href="([^"#]*)#([^"]*)"[^>]*>(.*?)</a>', text, re.DOTALL)
+    found = {re.sub(r"<[^>]+>", "", name): (place, anchor) for place, anchor, name in links}
+    assert found["signatures.label"] == ("../../book/api/signatures.html", "probsig.signatures.laws.label")
+    assert found["Distribution"] == ("../../book/api/laws.html", "probsig.laws.distribution.Distribution")
+
+
 def test_under_each_figure_are_its_numbers_and_the_command_that_makes_it_again(site):
     page = site / "notebooks" / "theory" / "idea.html"
     text = page.read_text(encoding="utf-8")
