@@ -39,6 +39,7 @@ from probsig.pages.words import significant
 MIME = "application/gzip"  # in the outputs of a notebook, packed as its pictures are: a fifth of the size
 COLUMNS = ("panel", "title", "x label", "y label", "kind", "series", "every", "x", "y", "value")
 MOST = 10_000  # points of a figure
+TEXTS = ("text", "x tick", "y tick")
 
 
 class Series(NamedTuple):
@@ -61,7 +62,7 @@ def table(figure: Figure) -> str:
     1,,,,line,'=a,1,2,4,
     <BLANKLINE>
     """
-    bars = {bar.ax: bar for shown in _coloured(figure) if (bar := shown.colorbar) is not None}
+    bars = {shown.colorbar.ax for shown in _coloured(figure) if shown.colorbar is not None}
     panels = [(ax, found) for ax in figure.axes if ax not in bars and (found := list(_named(ax)))]
     cap = MOST
     while cap > 1 and sum(len(one.points[:: _every(one, cap)]) for _, found in panels for one in found) > MOST:
@@ -125,9 +126,6 @@ def _named(ax: Axes) -> Iterator[Series]:
             yield Series(one.kind, (one.name or one.kind) + (f" {again}" if again > 1 else ""), one.points)
 
 
-TEXTS = ("text", "x tick", "y tick")
-
-
 def _drawn(ax: Axes) -> Iterator[Series]:
     held = {id(one): box.get_label() for box in ax.containers for one in box.get_children() if box.get_label()}
     caps = {id(cap) for box in ax.containers if isinstance(box, ErrorbarContainer) for cap in box.lines[1]}
@@ -155,7 +153,7 @@ def _drawn(ax: Axes) -> Iterator[Series]:
                 x = np.unique(corners[:, 0])
                 y = [end(corners[corners[:, 0] == at, 1]) for at in x]
                 yield Series(kind, name(shown), _points(ax, shown.get_transform(), x, y))
-    bars = {id(bar): box for box in ax.containers if isinstance(box, BarContainer) for bar in box}
+    bars = {id(bar) for box in ax.containers if isinstance(box, BarContainer) for bar in box}
     yield from _bars(ax, name)
     for patch in ax.patches:
         if isinstance(patch, StepPatch):
