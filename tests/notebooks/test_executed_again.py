@@ -17,13 +17,21 @@ pytestmark = pytest.mark.slow
 
 BOOK = staleness.Book()
 NAMES = BOOK.names()
+SMALL = {"scale": "smoke", "hidden_size": 20}
 
 
-def execute(name, folder, monkeypatch, **given):
-    """Run a stored notebook by papermill from another folder, at the smallest scale that it has."""
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The runs that the chapters make: the first that asks for one makes it, as in a reader's folder."""
+    return tmp_path_factory.mktemp("runs")
+
+
+def execute(name, folder, runs, monkeypatch, **given):
+    """Run a stored notebook by papermill from another folder, at the smallest scale and width that it has."""
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("PROBSIG_RUNS", str(folder / "runs"))
-    small = {"scale": "smoke"} if "scale" in parameters_of(name) else {}
+    monkeypatch.setenv("PROBSIG_RUNS", str(runs))
+    taken = parameters_of(name)
+    small = {parameter: value for parameter, value in SMALL.items() if parameter in taken}
     papermill.execute_notebook(
         BOOK.notebook(name), folder / "out.ipynb", small | given, kernel_name="python3", progress_bar=False
     )
@@ -34,8 +42,8 @@ def parameters_of(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_runs_with_another_seed_from_another_folder(name, tmp_path, monkeypatch):
-    execute(name, tmp_path, monkeypatch, seed=12345)
+def test_runs_with_another_seed_from_another_folder(name, tmp_path, runs, monkeypatch):
+    execute(name, tmp_path, runs, monkeypatch, seed=12345)
 
 
 def takes_text(name):
@@ -43,13 +51,13 @@ def takes_text(name):
 
 
 @pytest.mark.parametrize("name", [*filter(takes_text, NAMES)])
-def test_a_name_acts_on_no_page(name, tmp_path, monkeypatch):
+def test_a_name_acts_on_no_page(name, tmp_path, runs, monkeypatch):
     """Whatever a text, a tokenizer or a model is called, its name is markup nowhere; where there is none such, the page
     ends in one sentence."""
     called = "{{ 7 * 191 }} <script>alert(1)</script> | `x`\n# {math}`y`"
     given = dict.fromkeys({"text", "tokenizer", "model"} & parameters_of(name).keys(), called)
     try:
-        execute(name, tmp_path, monkeypatch, **given)
+        execute(name, tmp_path, runs, monkeypatch, **given)
     except PapermillExecutionError as stopped:
         assert "191" in stopped.evalue and "\n" not in stopped.evalue
     made = nbformat.read(tmp_path / "out.ipynb", 4)
