@@ -84,15 +84,15 @@ EXPERIMENTS = [
 ]
 
 
-def experiments(names: Sequence[str]) -> list[Experiment]:
-    """What is run of some texts: of the book's five EXPERIMENTS; of others one model each, then one in the shape of
-    Llama-2, then two more seeds.
+def experiments(names: Sequence[str], long: bool = False) -> list[Experiment]:
+    """What is run of some texts: of the book's five EXPERIMENTS, those of LONG where it is packed too; of others one
+    model each, then one in the shape of Llama-2, then two more seeds.
 
     >>> [(each.corpus, each.architecture, each.seed) for each in experiments(["yours"])]
     [('yours', 'qwen2.5', 0), ('yours', 'llama-2', 0), ('yours', 'qwen2.5', 1), ('yours', 'qwen2.5', 2)]
     """
     if tuple(names) == FIVE:
-        return EXPERIMENTS
+        return [each for each in EXPERIMENTS if long or each.corpus != LONG]
     more = [Experiment(name, "llama-2", tokens=TWO) for name in names]
     return [*map(Experiment, names), *more, *(Experiment(name, seed=seed) for seed in (1, 2) for name in names)]
 
@@ -291,7 +291,7 @@ def run(
     opened = {architecture: Packed(packed, architecture) for architecture in language_model.ARCHITECTURES}
     every = opened["qwen2.5"].about["names"]
     name = "finished" if world == 1 else f"finished-{rank}"
-    mine = [*(chosen or experiments(every))][rank::world]
+    mine = [*(chosen or experiments(every, f"{LONG}/ids" in opened["qwen2.5"].arrays))][rank::world]
     if (was := opened["qwen2.5"].about["scale"]) != scale:
         raise ParameterError(f"{packed} was packed at --scale {was}: run it at that, or pack it anew.")
     code.digest(KINDS["language-model"])  # kept; Python 3.11 reads a source wrongly where several threads do

@@ -133,7 +133,8 @@ def execute(name: str, parameters: dict, target: Path, book: Book) -> Path:
             if not any(target.iterdir()):
                 target.rmdir()
             raise RerunError(f"{name}: {error.evalue}") from None
-        raise RerunError(f"{name} failed in a cell, {error.ename}: {error.evalue}; see {output}.") from None
+        said = error.evalue.removesuffix(".")
+        raise RerunError(f"{name} failed in a cell, {error.ename}: {said}; see {output}.") from None
     return output
 
 

@@ -192,6 +192,8 @@ class Shown:
 
     def _enough(self) -> None:
         how, advice = language_model.SCALES[self.scale], "take more text, or look at it in language/corpora"
+        for name in self.names:
+            self.texts.corpus(name)  # what is wrong with it is told as such
         try:
             own = self.texts.sets(self.names, self.options["tokens"] or how.tokens, how.keep, how.held).sets
         except ValueError:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from probsig.errors import CorpusError
+from probsig.errors import CorpusError, TooLittle
 from probsig.experiments import across_texts, language_model
 from probsig.experiments.agreement import agreement, disattenuated, shared, shared_by_seeds, top_rows
 from probsig.experiments.language_model import at, data, last, over
@@ -69,6 +69,15 @@ def test_options_of_a_chapter_reach_its_models(place):
     few = Shown(SimpleNamespace(**PARAMETERS | {"repeats": 1}, tokens=2_500, learning_rate=0.003, epochs=2))
     config = few.trained(["cc"], [4], "smoke")["cc"][0].config
     assert (config["tokens"], config["lr"], config["epochs"], config["seed"]) == (2_500, 0.003, 2, 4)
+
+
+def test_what_is_wrong_with_a_file_is_told_as_such_and_not_as_too_short(tmp_path):
+    (tmp_path / "source.py").write_text("x = 1\n" * 10_000)
+    with pytest.raises(CorpusError, match=r"source\.py is of no kind that is read here"):
+        Shown(SimpleNamespace(**PARAMETERS | {"text": str(tmp_path / "source.py")}))
+    (tmp_path / "short.txt").write_text("x = 1")
+    with pytest.raises(TooLittle, match=r"short\.txt' has 0 tokens seen 50 times"):
+        Shown(SimpleNamespace(**PARAMETERS | {"text": str(tmp_path / "short.txt")}))
 
 
 def test_names_of_tokens_and_members_of_groups(shown, sets):

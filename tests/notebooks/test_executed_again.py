@@ -4,6 +4,7 @@ import base64
 import io
 
 import jupytext
+import leaving_out
 import nbformat
 import numpy as np
 import panels
@@ -27,14 +28,13 @@ def runs(tmp_path_factory):
 
 
 def execute(name, folder, runs, monkeypatch, **given):
-    """Run a stored notebook by papermill from another folder, at the smallest scale and width that it has."""
+    """Run a stored notebook as `make rerun` does, from another folder, at the smallest scale and width that it has."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("PROBSIG_RUNS", str(runs))
     taken = parameters_of(name)
     small = {parameter: value for parameter, value in SMALL.items() if parameter in taken}
-    papermill.execute_notebook(
-        BOOK.notebook(name), folder / "out.ipynb", small | given, kernel_name="python3", progress_bar=False
-    )
+    told = {"kernel_name": "python3", "progress_bar": False, "engine_name": leaving_out.NAME}
+    papermill.execute_notebook(BOOK.notebook(name), folder / "out.ipynb", small | given, **told)
 
 
 def parameters_of(name):

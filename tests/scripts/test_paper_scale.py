@@ -191,6 +191,11 @@ def test_one_that_fails_is_named_and_the_others_go_on(packed, whole, tmp_path, c
     same(brought_back(tmp_path), whole, 1)
 
 
+def test_a_text_that_was_not_packed_is_no_experiment_and_the_list_ends(packed, tmp_path, monkeypatch):
+    monkeypatch.setattr(paper_scale, "EXPERIMENTS", [Experiment(paper_scale.LONG), FEW[0]])
+    assert paper_scale.run(packed, tmp_path, **SMOKE) == 0
+
+
 def test_no_pack_is_one_sentence(tmp_path):
     with pytest.raises(files.StorageError, match=r"qwen2\.5\.npz\.xz is not there: run `pack \S+` where the texts"):
         paper_scale.run(tmp_path, tmp_path, chosen=FEW, **SMOKE)
@@ -323,5 +328,7 @@ def test_the_reruns_of_the_page_are_the_chapters(tmp_path, monkeypatch):
 
 
 def test_what_the_page_counts_is_what_the_script_has():
-    assert f"the book's list {len(paper_scale.EXPERIMENTS)};" in PAGE and len(paper_scale.experiments([YOURS])) == 4
+    usual, long = (paper_scale.experiments(FIVE, long) for long in (False, True))
+    assert f"the book's list {len(usual)}, and with `--long` three more;" in PAGE and len(long) == len(usual) + 3
+    assert len(paper_scale.experiments([YOURS])) == 4
     assert "eleven rows of 2,048" in PAGE and language_model.SCALES["paper"].length == 2048 and FEWEST == 12
