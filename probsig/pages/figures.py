@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 from matplotlib.transforms import Bbox, ScaledTranslation
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import isotonic_regression
 
 from probsig.pages import drawn
 from probsig.theory.orders import Order
@@ -281,7 +282,7 @@ def end_labels(
     figure = _figure(ax)
     figure.draw_without_rendering()  # so that the layout is known
     box, dpi = ax.get_window_extent(), figure.dpi
-    widths = [(0.62 * size * len(name) + 8) * dpi / 72 / box.width for name in names]
+    widths = [(_width(figure, name, size) + 8 * dpi / 72) / box.width for name in names]
     across = ax.transData + ax.transAxes.inverted()
     at = [across.transform(end)[0] for end in ends]
     low, high = ax.transAxes.transform([(0, 0), (1, 1)])[:, 0]
@@ -297,9 +298,7 @@ def end_labels(
     step, floor = size * 1.15, ax.get_window_extent().y0 * 72 / dpi + size / 2
     order = sorted(range(len(ends)), key=lambda i: -ends[i][1])
     wanted = [ax.transData.transform(ends[i])[1] * 72 / dpi for i in order]
-    placed: list[float] = []
-    for up in wanted:
-        placed.append(min(up, placed[-1] - step) if placed else up)
+    placed = _apart(wanted, step)
     for k in reversed(range(len(placed))):
         placed[k] = max(placed[k], placed[k + 1] + step if k + 1 < len(placed) else floor)
     for i, up, real in zip(order, placed, wanted, strict=True):
@@ -309,16 +308,32 @@ def end_labels(
 
 
 def _name_powers(ax: Axes, ends: list[tuple[float, float, int]]) -> None:
-    """Write each power of the scale at its line's end, (x, y, power), from the top down and 16 points apart."""
+    """Write each power of the scale at its line's end, (x, y, power), 16 points apart."""
     figure = _figure(ax)
     figure.draw_without_rendering()  # so that the layout is known
-    placed: list[tuple[float, float]] = []
-    for x, y, power in sorted(ends, key=lambda end: -end[1]):
-        right, up = ax.transData.transform((x, y)) * 72 / figure.dpi
-        shift = min([0.0, *(above - 16 - up for other, above in placed if abs(other - right) < 40)])
-        placed.append((right, up + shift))
+    ends = sorted(ends, key=lambda end: -end[1])
+    wanted = [ax.transData.transform(end[:2])[1] * 72 / figure.dpi for end in ends]
+    for (x, y, power), real, up in zip(ends, wanted, _apart(wanted, 16), strict=True):
         name = r"$\propto\epsilon$" if power == 1 else rf"$\propto\epsilon^{{{power}}}$"
-        ax.annotate(name, (x, y), xytext=(2, shift), textcoords="offset points", va="center", fontsize=9.5)
+        ax.annotate(name, (x, y), xytext=(2, up - real), textcoords="offset points", va="center", fontsize=9.5)
+
+
+def _apart(wanted: Sequence[float], step: float) -> list[float]:
+    """The heights nearest to those wanted, from the top down, that are `step` apart or more.
+
+    >>> _apart([10.0, 9.0, 8.0, 0.0], 2.0)
+    [11.0, 9.0, 7.0, 0.0]
+    """
+    rows = step * np.arange(len(wanted))
+    return (isotonic_regression(np.add(wanted, rows), increasing=False).x - rows).tolist() if len(wanted) else []
+
+
+def _width(figure: Figure, name: str, size: float) -> float:
+    """How wide a name is drawn, in pixels."""
+    drawn = figure.text(0, 0, name, fontsize=size)
+    width = drawn.get_window_extent().width
+    drawn.remove()
+    return width
 
 
 def _axes(ax: Axes | None, height: float = 4.0) -> tuple[Figure, Axes]:
