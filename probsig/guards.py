@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from probsig.errors import whole
 from probsig.runs.files import StorageError
 
-BLOCK = 1 << 20  # entries that are looked at together
+BLOCK = 1 << 12  # entries that are looked at together
 Rows = tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.int64]]
 
 

@@ -402,7 +402,7 @@ def test_names_in_code_lead_to_the_reference(site):
 def test_under_each_figure_are_its_numbers_and_the_command_that_makes_it_again(site):
     page = site / "notebooks" / "theory" / "idea.html"
     text = page.read_text(encoding="utf-8")
-    (target,) = re.findall(r'href="([^"]*/fig-idea\.csv)"[^>]*><span[^>]*>Data', text)
+    (target,) = re.findall(r'href="([^"]*/fig-idea\.csv)"[^>]*>Data', text)
     with (page.parent / unquote(target)).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {"11", "15", "20"} <= {row["series"] for row in rows} and all(row["y"] for row in rows)
