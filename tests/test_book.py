@@ -237,12 +237,12 @@ def test_pages_read_well(pages, site, browser, width):
         reader = Reader(browser, width)
         reader.open(page)
         if width == WIDTHS[0]:
+            high = reader.page.evaluate("(document.querySelector('main') || document.body).scrollHeight")
+            problems += [f"{page.relative_to(site)} is {high} px high"] if high > HIGHEST else []
             reader.page.add_style_tag(content=STILL)
             reader.page.evaluate(AXE)
             reader.page.evaluate(LEAN)
             problems += [f"{page.relative_to(site)} {found}" for found in reader.page.evaluate(ACCESSIBLE, False)]
-            high = reader.page.evaluate("(document.querySelector('main') || document.body).scrollHeight")
-            problems += [f"{page.relative_to(site)} is {high} px high"] if high > HIGHEST else []
         for scheme in SCHEMES:
             reader.page.emulate_media(color_scheme=scheme)
             reader.page.wait_for_function("scheme => document.documentElement.dataset.theme === scheme", arg=scheme)
