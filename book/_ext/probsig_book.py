@@ -12,6 +12,7 @@ book's findings: a `finding` block, the bold sentence that a figure's caption be
     :::
 """
 
+import functools
 from pathlib import Path
 
 import docstrings
@@ -28,11 +29,14 @@ from sphinx.config import Config
 from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
+from sphinx_codeautolink.extension import block
 
 from probsig.pages import claims, drawn, errata
 
 logger = logging.getLogger(__name__)
 FOLDER = "notebooks/"
+# What links the names in code parses a page and writes it anew: blanks that are a text of their own stay as they are.
+block.BeautifulSoup = functools.partial(block.BeautifulSoup, preserve_whitespace_tags={"section", "pre"})
 
 
 def reasons(srcdir: Path | str, page: str) -> list[str]:

@@ -107,7 +107,7 @@ class StatusTable(BookDirective):
             record = records.get(name, {})
             made = [record.get(key, "none") for key in ("seconds", "seed", "scale", "hardware")]
             runs = len({Path(file).parent for file in record.get("results", {})})
-            rows.append([self.chapter(name), *map(text, made), text(f"{runs} stored runs" if runs else "live")])
+            rows.append([self.chapter(name), *map(text, made), text(f"{runs} stored run{'s' * (runs > 1)}" if runs else "live")])
             versions = ", ".join(f"{key} {value}" for key, value in record.get("versions", {}).items())
             software.setdefault(versions, []).append(name)
         headers = ["Chapter", "Seconds", "Seed", "Scale", "Hardware", "Numbers"]

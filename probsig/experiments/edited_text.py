@@ -36,14 +36,12 @@ def trained(
     *,
     scale: str,
     seed: int,
-    tokens: int | None = None,
-    shape: str | None = None,
-    lr: float | None = None,
     means: Any = None,
+    **others: Any,
 ) -> runs.Run:
     """The two models of one seed on the text `name`: found, or trained now and stored.
 
-    tokens, shape, lr: others than the scale's (`language_model.scaled`).
+    others: tokens, shape and lr, where they are not the scale's (`language_model.scaled`).
 
     The pieces are "edit", what `makers.edit` gives of the text, and for each of TEXTS under its name: W_E and W_U after
     one epoch, (n, d) float16 of the chosen tokens, steps, training/loss and training/held (m, 1); "original" has those
@@ -51,7 +49,7 @@ def trained(
     Raises ValueError for an unknown scale and what choosing and training raise.
     """
     one_of("scale", scale, CHOSEN)
-    how = scaled(scale, tokens, shape, lr)
+    how = scaled(scale, **others)
     config = {"corpus": name, "architecture": "qwen2.5", "scale": scale, "seed": seed, **asdict(how), **CHOSEN[scale]}
     config |= texts.identity([name])
     pieces = {"edit": runs.Piece("probsig.experiments.makers:edit", (config,))}

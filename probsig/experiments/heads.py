@@ -42,14 +42,12 @@ def trained(
     scale: str,
     seed: int,
     architecture: str = "qwen2.5",
-    tokens: int | None = None,
-    shape: str | None = None,
-    lr: float | None = None,
     means: Any = None,
+    **others: Any,
 ) -> runs.Run:
     """The run of a model on the text `name` with a head for each of `distances`: found, or trained now and stored.
 
-    tokens, shape, lr: others than the scale's (`language_model.scaled`).
+    others: tokens, shape and lr, where they are not the scale's (`language_model.scaled`).
 
     The piece "heads" holds steps (m,), rcos (m, kinds, sizes, signatures) of W_E, unembedding (m, k, kinds, sizes,
     distances) of each head's W_U with the laws before a token, at 0/ and the last step/ null (kinds, sizes, signatures,
@@ -59,7 +57,7 @@ def trained(
     """
     one_of("architecture", architecture, ARCHITECTURES)
     one_of("scale", scale, ("smoke", "laptop"))
-    how = scaled(scale, tokens, shape, lr)
+    how = scaled(scale, **others)
     config = {"corpus": name, "architecture": architecture, "scale": scale, "seed": seed}
     config |= {"distances": list(distances), **asdict(how), **texts.identity([name])}
     pieces = {"heads": runs.Piece("probsig.experiments.makers:heads", (config,))}
