@@ -106,8 +106,10 @@ class StatusTable(BookDirective):
             name = path.relative_to(self.book.ledger.parent).with_suffix("").as_posix()
             record = records.get(name, {})
             made = [record.get(key, "none") for key in ("seconds", "seed", "scale", "hardware")]
+            made = ["several" if one == "" else one for one in made]  # a chapter of all its scales
             runs = len({Path(file).parent for file in record.get("results", {})})
-            rows.append([self.chapter(name), *map(text, made), text(f"{runs} stored run{'s' * (runs > 1)}" if runs else "live")])
+            numbers = f"{runs} stored run{'s' * (runs > 1)}" if runs else "live"
+            rows.append([self.chapter(name), *map(text, made), text(numbers)])
             versions = ", ".join(f"{key} {value}" for key, value in record.get("versions", {}).items())
             software.setdefault(versions, []).append(name)
         headers = ["Chapter", "Seconds", "Seed", "Scale", "Hardware", "Numbers"]
