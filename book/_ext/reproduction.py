@@ -268,8 +268,8 @@ class ErrataTable(Judged):
         """An erratum, folded: what it is about, and inside both formulas, the size and the proof."""
         pairs = zip(("Printed", "Corrected"), self.sides(erratum), strict=True)
         sides = [nodes.container("", *text(title), *cell, classes=["erratum-formula"]) for title, cell in pairs]
-        why = erratum["why"].rstrip(".")
-        title = [nodes.strong("", erratum["where"]), nodes.Text(": "), *self.inline(f"{capital(why)}.")]
+        where, why = (self.inline(words) for words in (erratum["where"], f"{capital(erratum['why']).rstrip('.')}."))
+        title = [nodes.strong("", "", *where), nodes.Text(": "), *why]
         return folded(
             title, [*sides, *self.myst(f"Size: {erratum['size']}."), *self.proof(erratum)], classes=["erratum"]
         )
