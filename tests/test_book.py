@@ -56,6 +56,14 @@ JUDGE = r"""() => {
   const formulas = [...main.querySelectorAll('.math')].filter(e => !e.parentElement.closest('.math'));
   for (const e of formulas) if (!e.querySelector('mjx-container')) note('formula not set', e.textContent.slice(0, 80));
   for (const e of main.querySelectorAll('mjx-merror, [data-mjx-error]')) note('formula in error', e.textContent);
+  for (const e of main.querySelectorAll('mjx-container[display="true"]')) {
+    const number = e.parentElement.querySelector('.eqno'), cut = e.scrollWidth > e.clientWidth + 1;
+    if (cut && width > 1000) note('formula wider than the page', e.textContent.slice(0, 80));
+    if (cut && getComputedStyle(e).overflowX !== 'auto') note('formula cut', e.textContent.slice(0, 80));
+    if (!number || !shown(e)) continue;
+    const [one, two] = [e, number].map(part => part.getBoundingClientRect());
+    if (two.top < one.bottom && (cut || two.left < one.right)) note('number at the cut', number.textContent);
+  }
   if (document.documentElement.scrollWidth > width + 1) note('page scrolls', document.documentElement.scrollWidth);
   for (const e of main.querySelectorAll('*')) {
     const box = e.getBoundingClientRect();
@@ -266,7 +274,10 @@ def test_the_judge_sees_what_is_wrong(tmp_path, browser):
     page = tmp_path / "bad.html"
     page.write_text(
         "<main><p>raw $x^2$ here</p><span class='math'>\\(y\\)</span><img src='absent.png'>"
-        "<div style='width: 3000px'>wide</div><script src='https://example.org/x.js'></script></main>",
+        "<div style='width: 3000px'>wide</div><script src='https://example.org/x.js'></script>"
+        "<div style='width: 200px; float: left'><span class='eqno' style='float: right'>(1)</span>"
+        "<mjx-container display='true' style='display: block; overflow: hidden'><p style='width: 300px'>x</p>"
+        "</mjx-container></div></main>",
         encoding="utf-8",
     )
     reader = Reader(browser, 400)
@@ -274,6 +285,8 @@ def test_the_judge_sees_what_is_wrong(tmp_path, browser):
     assert set(reader.page.evaluate(JUDGE)) == {
         "raw markup",
         "formula not set",
+        "formula cut",
+        "number at the cut",
         "page scrolls",
         "wider than the screen",
         "image without alternative text",
