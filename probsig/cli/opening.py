@@ -15,6 +15,7 @@ from typing import Any
 from probsig.answers.given import opened
 from probsig.language.checkpoints import Checkpoint
 from probsig.language.vectors import WordVectors
+from probsig.text.accelerated import accelerated
 from probsig.text.corpora import Corpus, open_corpus
 
 USUAL = "qwen2.5"  # the tokenizer of a text without a model
@@ -24,7 +25,7 @@ def corpus(text: str, tokenizer: Any, max_tokens: int | None, column: str, skip_
     """The text by its path or name; raises what `open_corpus` raises."""
     problem = "skip" if skip_damaged else "stop"
     by = USUAL if tokenizer is None else tokenizer
-    return open_corpus(text, by, column=column, max_tokens=max_tokens, problem=problem)
+    return open_corpus(text, accelerated(by), column=column, max_tokens=max_tokens, problem=problem)
 
 
 def both(
