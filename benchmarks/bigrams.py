@@ -5,14 +5,16 @@ Every measurement is a process of its own: it loads the ids, warms up on 1,000 o
 and the peak of its memory. Methods take turns and each keeps its best of `TURNS`, so that a busy moment decides little.
 Synthetic ids: Zipf over V = 151,936 permuted ids, where every second token is one of a few followers of the one before
 (pairs that repeat, as in text; hard for caches). Real ids: the Python sources of this environment, cut into words.
-Peers on words get the real ids as words. Writes benchmarks/bigrams.md.
+Peers on words get the real ids as words; packages of tables are held to ours by CPU seconds, on the first size.
+`pip install -r benchmarks/requirements.txt` installs them. Writes benchmarks/bigrams.md.
 """
 
-import importlib.util
+import importlib.metadata
 import itertools
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import sysconfig
@@ -111,6 +113,22 @@ def arrays(pairs):
     return pairs.indptr, pairs.columns, pairs.entries
 
 
+def by_polars(ids):
+    os.environ["POLARS_MAX_THREADS"] = "1"
+    import polars
+
+    pairs = polars.DataFrame({"a": ids[:-1], "b": ids[1:]}).group_by("a", "b").len().sort("a", "b")
+    return pairs["a"].to_numpy(), pairs["b"].to_numpy(), pairs["len"].to_numpy()
+
+
+def by_duckdb(ids):
+    import duckdb
+
+    base = duckdb.connect(config={"threads": 1})
+    base.register("pairs", {"a": ids[:-1], "b": ids[1:]})
+    return tuple(base.sql("SELECT a, b, count(*) AS n FROM pairs GROUP BY a, b ORDER BY a, b").fetchnumpy().values())
+
+
 METHODS = {
     "ours": lambda ids: arrays(count(ids, V)),
     "ours, two cores": lambda ids: arrays(count(ids, V, threads=2)),
@@ -120,6 +138,9 @@ METHODS = {
     "np.unique of keys alone": unique_keys,
     "scipy coo_array.tocsr": by_scipy,
 }
+
+
+ON_IDS = {"polars group_by, sort": ("polars", by_polars), "duckdb GROUP BY, ORDER BY": ("duckdb", by_duckdb)}
 
 
 def by_sklearn(words):
@@ -156,20 +177,21 @@ def status(field):
 
 
 def measure(method, path):
-    """In a process of its own: seconds, bytes of peak memory beyond the ids, and bytes of the result."""
+    """In a process of its own: seconds, CPU seconds, bytes of peak memory beyond the ids, and bytes of the result."""
     if method in ON_WORDS:
         words = [str(i) for i in np.load(path, mmap_mode="r")[:WORDS]]
         run, given = ON_WORDS[method][1], words
         run(words[:1000])
     else:
-        given, run = np.load(path), METHODS[method]
+        given, run = np.load(path), METHODS[method] if method in METHODS else ON_IDS[method][1]
         run(given[:1000])
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
-    before, begun = status("VmRSS"), time.perf_counter()
+    before, begun, busy = status("VmRSS"), time.perf_counter(), time.process_time()
     result = run(given)
-    seconds = time.perf_counter() - begun
+    seconds, busy = time.perf_counter() - begun, time.process_time() - busy
     held = sum(part.nbytes for part in result) if isinstance(result, tuple) else 0
-    return {"seconds": seconds, "peak": status("VmHWM") - before, "held": held, "stored": len(result[1]) if held else 0}
+    took = {"seconds": seconds, "cpu": busy, "peak": status("VmHWM") - before}
+    return took | {"held": held, "stored": len(result[1]) if held else 0}
 
 
 def sharded(path):
@@ -202,6 +224,51 @@ def copy():
         np.copyto(target, source)
         best = min(best, time.perf_counter() - begun)
     return {"rate": 2 * source.nbytes / best}
+
+
+def parts(path):
+    """In a process of its own, by CPU time, best of three: the shares of one core's count that aren't divided among
+    threads, that two threads add, and that the system takes; and how much faster the work alone lets two be."""
+    ids, spent, each, best = np.load(path), {}, kernels._each, {}
+
+    def timed(task, items, threads):
+        def one(item):
+            begun = time.thread_time()
+            result = task(item)
+            spent.setdefault(task.__name__, []).append(time.thread_time() - begun)
+            return result
+
+        return each(one, items, threads)
+
+    kernels._each = timed
+    count(ids[:1000], V, threads=2)
+    for threads in (1, 2) * 3:
+        spent.clear()
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        count(ids, V, threads=threads)
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        system = after.ru_stime - before.ru_stime
+        cpu = after.ru_utime - before.ru_utime + system
+        alone = cpu - sum(map(sum, spent.values()))
+        path = alone + sum(max(sum(took) / threads, max(took)) for took in spent.values())
+        if cpu < best.get(threads, {"cpu": np.inf})["cpu"]:
+            best[threads] = {"cpu": cpu, "alone": alone, "path": path, "system": system}
+            best[threads]["added"] = sum(spent.get("gather", ()))
+    one, two = best[1], best[2]
+    shares = {"alone": one["alone"], "added": two["added"], "system": one["system"]}
+    return {name: share / one["cpu"] for name, share in shares.items()} | {"bound": one["cpu"] / two["path"]}
+
+
+def why(path):
+    """Why two cores aren't twice as fast, in a line."""
+    found = child("parts", path)
+    alone, added, system = (f"{100 * found[name]:.0f} %" for name in ("alone", "added", "system"))
+    return (
+        f"- Why not twice: not for want of work to share. By the CPU time of its parts two cores could be "
+        f"{found['bound']:.1f} times as fast: {alone} of the work of one isn't divided, and two add {added}, to put "
+        "their pieces together. What is missing shows only while both run, so most likely they wait for the memory "
+        f"that they share: {system} of the CPU time of one is the system's already, most of it handing out new memory."
+    )
 
 
 def phases(path):
@@ -262,6 +329,7 @@ def table(path, name, tokens):
     lines += [
         "",
         f"- Two cores are {ours['seconds'] / best['ours, two cores']['seconds']:.2f} times as fast as one.",
+        why(path),
         f"- From a file under a budget of {BUDGET / 2**20:.0f} MiB, one core, counts written to disk: "
         f"{budget['seconds']:.1f} s, {speed:.0f} M tokens/s, peak {budget['peak'] / 2**20:.0f} MiB.",
         f"- A copy moves {rate / 1e9:.1f} GB/s (read and written) on one core. Ours moves {moved / 1e9:.2f} GB at "
@@ -275,6 +343,15 @@ def table(path, name, tokens):
     return lines, ours["seconds"] / tokens
 
 
+def tables(path, tokens):
+    """The lines of packages of tables on ids, beside ours."""
+    lines = [f"On {tokens / 1e6:.1f} M synthetic ids, one thread each:", "", "| method | CPU seconds | times ours |"]
+    took = {method: child("measure", method, path)["cpu"] for method in ("ours", *ON_IDS)}
+    lines += ["|---|---|---|", *(f"| {name} | {cpu:.2f} | {cpu / took['ours']:.1f} |" for name, cpu in took.items())]
+    versions = ", ".join(f"{package} {importlib.metadata.version(package)}" for package, _ in ON_IDS.values())
+    return [*lines, "", f"{versions}. KenLM's package reads models and counts nothing.", ""]
+
+
 def main(sizes):
     load = os.getloadavg()[0]
     lines = [f"Counting bigrams, V = {V:,}, ids (uint32) in memory, best of {TURNS}, one core unless said.", ""]
@@ -283,16 +360,15 @@ def main(sizes):
             path = f"{folder}/synthetic.npy"
             np.save(path, synthetic(tokens))
             lines += table(path, "Synthetic, Zipf with collocations", tokens)[0]
+            if tokens == sizes[0]:
+                lines += tables(path, tokens)
         ids = real(2 * 10**7)
         path = f"{folder}/real.npy"
         np.save(path, ids)
         more, ours = table(path, "Real, Python sources cut into words and signs", len(ids))
         lines += [*more, f"On words, the first {WORDS:,} of the real ids:", ""]
         lines += ["| method | M tokens/s | times ours on ids |", "|---|---|---|"]
-        for method, (package, _) in ON_WORDS.items():
-            if importlib.util.find_spec(package) is None:
-                lines.append(f"| {method} | {package} is not installed | |")
-                continue
+        for method in ON_WORDS:
             seconds = min(child("measure", method, path)["seconds"] for _ in range(2))
             lines.append(f"| {method} | {WORDS / seconds / 1e6:.2f} | {seconds / WORDS / ours:.0f} |")
     versions = f"numpy {np.__version__}, numba {numba.__version__}, scipy {scipy.__version__}"
@@ -306,7 +382,7 @@ def main(sizes):
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
-        task = {"measure": measure, "sharded": sharded, "copy": copy, "phases": phases}[sys.argv[2]]
+        task = {"measure": measure, "sharded": sharded, "copy": copy, "phases": phases, "parts": parts}[sys.argv[2]]
         print(json.dumps(task(*sys.argv[3:])))
     else:
         main([int(float(size)) for size in sys.argv[1:]] or [10**7, 10**8])

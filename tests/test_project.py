@@ -1,5 +1,6 @@
 """What is said in two places is the same in both, and the tree is small and anonymous."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -63,6 +64,19 @@ def test_the_lock_is_what_is_installed():
         pytest.skip("these tests run outside the environment that make installs")
     differing = {name: pin for name, pin in locked().items() if version(name).partition("+")[0] != pin}
     assert differing == {}
+
+
+def test_what_the_benchmarks_time_the_package_against_is_pinned():
+    """What they import is in the lock or in their own requirements."""
+    text = (ROOT / "benchmarks" / "requirements.txt").read_text(encoding="utf-8")
+    pins = {normal(line.partition("==")[0]) for line in text.splitlines() if re.fullmatch(r"[\w-]+==[\d.]+", line)}
+    parts = [n for p in (ROOT / "benchmarks").glob("*.py") for n in ast.walk(ast.parse(p.read_text("utf-8")))]
+    names = {alias.name for part in parts if isinstance(part, ast.Import) for alias in part.names}
+    names |= {part.module for part in parts if isinstance(part, ast.ImportFrom)}
+    others = {"sklearn": "scikit-learn"}
+    tops = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"probsig"}
+    assert {normal(others.get(top, top)) for top in tops} <= pins | locked().keys()
+    assert len(pins) == len([line for line in text.splitlines() if not line.startswith("#")])
 
 
 def test_one_version():
