@@ -78,4 +78,4 @@ def _llama() -> Callable[[str], Any]:
     path = rules.packaged(*tokenizers.FILES["llama-2"])
     backend = rules.from_file(path) if path else rules.backend(rules.published("llama-2"))
     what = {**json.loads(backend.to_str()), "added_tokens": [], "post_processor": None}  # "<s>" is three characters
-    return needed("gigatoken", "Tokenizer").from_json(json.dumps(what)).encode  # type: ignore[no-any-return]
+    return needed("gigatoken", "Tokenizer").from_json(json.dumps(what)).encode
