@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import reprlib
 import warnings
 from collections.abc import Iterable
 from numbers import Integral
@@ -24,6 +25,20 @@ class TooLittle(CorpusError):
         return [f"TooLittle: {self}"]
 
 
+def brief(value: object) -> str:
+    """A value as a sentence says it: its repr, on one line, of at most 80 characters.
+
+    >>> brief("a"), len(brief("a" * 1000)), brief("a\\nb")
+    ("'a'", 80, "'a\\\\nb'")
+    """
+    said = " ".join(_SHORT.repr(value).split())
+    return said if len(said) <= 80 else f"{said[:40]}...{said[-37:]}"
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+
+
 def one_of(what: str, value: object, allowed: Iterable[object], otherwise: str = "") -> None:
     """Raise ValueError, naming the choices, unless `value` is one of `allowed`; `otherwise` says what else is taken.
 
@@ -34,7 +49,7 @@ def one_of(what: str, value: object, allowed: Iterable[object], otherwise: str =
     allowed = list(allowed)
     if value not in allowed:
         hint = closest(value, [each for each in allowed if isinstance(each, str)]) if isinstance(value, str) else ""
-        raise ValueError(f"{what} is {value!r}{hint}: pass one of {', '.join(map(repr, allowed))}{otherwise}.")
+        raise ValueError(f"{what} is {brief(value)}{hint}: pass one of {', '.join(map(repr, allowed))}{otherwise}.")
 
 
 def whole(what: str, value: object, least: int | None = None) -> int:
@@ -45,7 +60,9 @@ def whole(what: str, value: object, least: int | None = None) -> int:
     ValueError: distance is 1.5: pass a whole number of at least 1.
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or (least is not None and value < least):
-        raise ValueError(f"{what} is {value!r}: pass a whole number{'' if least is None else f' of at least {least}'}.")
+        raise ValueError(
+            f"{what} is {brief(value)}: pass a whole number{'' if least is None else f' of at least {least}'}."
+        )
     return int(value)
 
 

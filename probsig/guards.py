@@ -7,12 +7,17 @@ state; a test reads them for that.
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Callable
+from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from probsig.errors import whole
+from probsig.errors import CorpusError, brief, whole
 from probsig.runs.files import StorageError
 
 BLOCK = 1 << 12  # entries that are looked at together
@@ -52,7 +57,7 @@ def at_least(what: str, value: int, least: int) -> None:
     whole(what, value, least)
 
 
-def made_by(what: str, value: object, kind: type, instead: str) -> None:
+def made_by(what: str, value: object, kind: Any, instead: str) -> None:
     """Raise ValueError unless a value is of a class; `instead` says what to pass.
 
     >>> made_by("shape", "smoke", tuple, "a Shape, such as SHAPES['smoke']")
@@ -60,7 +65,7 @@ def made_by(what: str, value: object, kind: type, instead: str) -> None:
     ValueError: shape is 'smoke': pass a Shape, such as SHAPES['smoke'].
     """
     if not isinstance(value, kind):
-        raise ValueError(f"{what} is {value!r}: pass {instead}.")
+        raise ValueError(f"{what} is {brief(value)}: pass {instead}.")
 
 
 def said(what: str, name: object) -> None:
@@ -123,3 +128,85 @@ def _first_wrong(indptr: NDArray[np.int64], columns: NDArray[np.uint32], entries
         if not fine.all():
             return int(np.searchsorted(indptr, first + fine.argmin(), side="right")) - 1
     return -1
+
+
+def whole_or_all(what: str, value: object) -> None:
+    """Raise ValueError unless a value is None or a positive whole number.
+
+    >>> whole_or_all("max_tokens", True)
+    Traceback (most recent call last):
+    ValueError: max_tokens is True: pass a positive whole number, or None for all.
+    """
+    if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
+        raise ValueError(f"{what} is {brief(value)}: pass a positive whole number, or None for all.")
+
+
+def text_of(what: str, number: int, text: str) -> None:
+    """Raise CorpusError, naming the document, for a text that is no Unicode.
+
+    >>> text_of("the given texts", 2, "\\ud800")
+    Traceback (most recent call last):
+    probsig.errors.CorpusError: Document 2 of the given texts holds half of a surrogate pair (character 0): mend it.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise CorpusError(
+            f"Document {number} of {what} holds half of a surrogate pair (character {error.start}): mend it."
+        ) from error
+
+
+def all_seen(folder: Path) -> None:
+    """Raise CorpusError where a folder holds one that cannot be looked into, or a link to one, which is not followed:
+    what lies there would be left out without a word."""
+    for where, folders, _ in os.walk(folder, onerror=_unseen):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in folders:
+            if (link := Path(where, name)).is_symlink():
+                raise CorpusError(
+                    f"{link} is a link to a folder, which is not followed: put the folder there, or name it by itself."
+                )
+
+
+def _unseen(error: OSError) -> None:
+    raise CorpusError(f"{error.filename} cannot be looked into ({error.strerror}): check its permissions.") from error
+
+
+def as_it_was(path: str, record: Path, was: str | None, content: Callable[[], str | None]) -> None:
+    """Raise CorpusError where files have changed since a record of them was written, and are others than those that it
+    speaks of, although their sizes and times are the same.
+
+    Files are read once more only where one was put in its place later than the record."""
+    since = record.stat().st_ctime_ns
+    root = Path(path)
+    files = [root] if root.is_file() else [file for file in root.rglob("*") if file.is_file()]
+    if any(file.stat().st_ctime_ns >= since for file in files) and content() != was:
+        raise CorpusError(
+            f"{path} is another text than the one that was read, of the same size and time: touch it and run again."
+        )
+
+
+def window_fits(signature: str, data: Any) -> None:
+    """Raise ValueError where a signature's window reaches beyond every document of a text.
+
+    >>> from types import SimpleNamespace
+    >>> window_fits("window 1-9", SimpleNamespace(offsets=[0, 4, 7]))
+    Traceback (most recent call last):
+    ValueError: 'window 1-9' reaches beyond every document (the longest has 4 tokens): pass a nearer one.
+    """
+    found = re.fullmatch(r"window (?:\d+-)?(\d+)", str(signature))
+    longest = int(np.diff(np.asarray(getattr(data, "offsets", []))).max(initial=0))
+    if found and longest and int(found[1]) >= longest:
+        said = f"{brief(signature)} reaches beyond every document (the longest has {longest} tokens)"
+        raise ValueError(f"{said}: pass a nearer one.")
+
+
+def something_drawn(values: ArrayLike) -> None:
+    """Raise ValueError where not one number is there to be drawn.
+
+    >>> something_drawn([float("nan")])
+    Traceback (most recent call last):
+    ValueError: There is nothing to draw: no token has a correlation of its own; take more text.
+    """
+    if not np.isfinite(np.asarray(values, dtype=float)).any():
+        raise ValueError("There is nothing to draw: no token has a correlation of its own; take more text.")

@@ -5,9 +5,11 @@ The text is made up and read by a tokenizer of single letters, so nothing is dow
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -122,6 +124,20 @@ def test_a_page_without_a_model_and_of_hardly_any_text(text, tmp_path):
     assert "Left out, having fewer than 3 tokens" in short and "No two tokens were seen 50 times" in short
 
 
+def test_names_that_are_no_unicode_are_read_written_and_told(text):
+    name = os.fsdecode(b"\xff.html")
+    assert (
+        "Open \\udcff.html." in run("report", text, "-o", name, "--tokenizer", "bytes").stdout and Path(name).is_file()
+    )
+
+
+def test_a_page_of_correlations_that_are_none_has_no_picture_of_them(tmp_path):
+    np.save("same.npy", np.eye(256))
+    (tmp_path / "few.txt").write_text("abcabdabc" * 30)
+    run("report", "few.txt", "same.npy", "-o", "few.html", "--tokenizer", "bytes", "--least", 1, "--draws", 2)
+    assert "R_cos of W with next of few.txt over 4 tokens is undefined" in Path("few.html").read_text("utf-8")
+
+
 def test_two_pages_of_the_same_are_the_same_bytes(text, model):
     W, corpus = opening.both(text, model, "bytes", None, "text", False)
     pages = [report.report(corpus, W, ["u"], report.Settings(draws=5)) for _ in range(2)]
@@ -148,6 +164,17 @@ def test_two_pages_of_the_same_are_the_same_bytes(text, model):
         (["signatures", "TEXT", "--tokenizer", "bytes", "--signature", "stack 1-2"], "several laws side by side"),
         (["signatures", "cut.jsonl", "--tokenizer", "bytes"], "Line 2 of"),
         (["report", "TEXT", "-o", "nowhere/page.html", "--tokenizer", "bytes"], "There is no folder nowhere"),
+        (
+            ["report", "TEXT", "-o", "a" * 240 + ".html", "--tokenizer", "bytes"],
+            "too long: name another place;",
+        ),
+        (
+            ["align", "TEXT", "W.npy", "--tokenizer", "bytes", "--tensor", "x"],
+            "W.npy holds one matrix, and no tensor",
+        ),
+        (["align", "TEXT", "a" * 300, "--tokenizer", "bytes"], "is too long for the name of a file"),
+        (["align", "a" * 300, "W.npy", "--tokenizer", "bytes"], "is too long for the name of a file"),
+        (["align", "TEXT", "W.npy", "--tokenizer", "a" * 300], "is too long for the name of a file"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_code_1(arguments, says, text, model, tmp_path):

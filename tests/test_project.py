@@ -58,6 +58,12 @@ def test_the_lock_satisfies_the_ranges():
         assert requirement.specifier.contains(pins[normal(requirement.name)]), requirement
 
 
+def test_no_version_is_allowed_that_runs_the_code_of_a_data_set():
+    """Up to 3.6 `datasets` asked whether to run a repository's own script; from 4.0 on it runs none."""
+    (found,) = (one.specifier for one in declared() if one.name == "datasets")
+    assert not found.contains("3.6.0") and found.contains("4.0.0")
+
+
 def test_the_lock_is_what_is_installed():
     """`make install` leaves nothing else; a local label such as +cpu is a build of the same version."""
     if Path(sys.prefix).resolve() != (ROOT / ".venv").resolve():

@@ -22,11 +22,12 @@ from leaving_out import NAME
 from papermill.exceptions import PapermillExecutionError
 from staleness import QUIET, Book, environment, parameters
 
+from probsig.errors import brief
 from probsig.experiments.texts import OPEN, STAND_IN
 from probsig.pages.parameters import ParameterError, known
 from probsig.runs import files as runs_files
 from probsig.text.rules import HUB
-from probsig.text.sources.find import NAMES
+from probsig.text.sources.find import NAMES, shown
 
 PARTS = ("_config.yml", "_toc.yml", "benchmarks", "book", "notebooks", "probsig", "results", "tests", "pyproject.toml")
 WORDS = {STAND_IN, OPEN, *NAMES, *HUB}  # what the chapters read as a name, whatever lies in the caller's folder
@@ -38,9 +39,9 @@ class RerunError(RuntimeError):
 
 def takes(name: str, book: Book) -> tuple[dict, set[str]]:
     """The parameters of a chapter with their defaults, and those of them that may be a path."""
-    if not book.notebook(name).is_file():
-        others = ", ".join(other for other in book.names() if book.notebook(other).is_file()) or "none"
-        raise RerunError(f"There is no notebook {name!r}; the notebooks are: {others}.")
+    there = [other for other in book.names() if book.notebook(other).is_file()]
+    if name not in there:
+        raise RerunError(f"There is no notebook {brief(name)}; the notebooks are: {', '.join(there) or 'none'}.")
     nb = nbformat.read(book.notebook(name), as_version=4)
     cells = (ast.parse(cell.source) for cell in nb.cells if cell.cell_type == "code" and "check(" in cell.source)
     calls = (node for cell in cells for node in ast.walk(cell) if isinstance(node, ast.Call))
@@ -61,6 +62,8 @@ def parse(pairs: list[str], defaults: dict, paths: Collection[str] = ()) -> dict
         if "=" not in pair:
             raise RerunError(f"A parameter is written name=value, as in seed=3; {pair!r} is not.")
     given = {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
+    if len(given) < len(pairs):
+        raise RerunError(f"A parameter is given twice in {' '.join(pairs)}: give each once.")
     known({name: repr(value) for name, value in given.items()}, defaults)
     for name in given.keys() & set(paths):
         given[name] = _path(name, given[name], defaults[name])
@@ -77,8 +80,13 @@ def _read(word: str) -> object:
 def _path(name: str, word: str, default: object) -> str:
     if not word or word == default or word in WORDS:
         return word
-    path = runs_files.place(word)
+    try:
+        path = runs_files.place(word)
+    except ValueError as error:
+        raise RerunError(f"The parameter {name!r} names no file: {error}") from None
     if path.exists():
+        if shown(str(path)) != str(path):
+            raise RerunError(f"The parameter {name!r} was {shown(word)}, which no notebook can hold: rename the file.")
         return str(path)
     if word.startswith(("~", ".", os.sep)) or word.endswith(os.sep):
         raise RerunError(f"The parameter {name!r} was {word!r}, and there is no file or folder {path}.")
@@ -175,7 +183,7 @@ def build(name: str, output: Path, target: Path, book: Book) -> Path:
 def main(arguments: list[str], book: Book | None = None) -> int:
     """The command line; returns the exit status."""
     book = book or Book()
-    name = arguments[0]
+    name = arguments[0] if arguments else ""
     try:
         given = parse(arguments[1:], *takes(name, book))
         target = (runs_files.named("PROBSIG_RUNS") or book.root / "runs") / folder_name(name, given)

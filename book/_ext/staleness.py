@@ -77,8 +77,14 @@ class Book:
         return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.glob("*/*.md"))
 
     def records(self) -> dict[str, dict]:
-        """What `notebooks/executed.json` says: notebook -> record."""
-        return json.loads(self.ledger.read_text(encoding="utf-8")) if self.ledger.is_file() else {}
+        """What `notebooks/executed.json` says: notebook -> record; raises StorageError where it is damaged."""
+        try:
+            found = json.loads(self.ledger.read_text(encoding="utf-8")) if self.ledger.is_file() else {}
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise runs_files.StorageError(f"{self.ledger} is damaged: restore it with `git checkout -- {self.ledger}`.")
+        return found
 
     def digests(self, name: str, results: Iterator[str] | list[str]) -> dict:
         """Digests of what the notebook is made from today; `results` are paths below the root."""
@@ -96,7 +102,7 @@ class Book:
         record = self.records().get(name)
         if record is None:
             return [f"{name} was never executed"]
-        if not all(isinstance(record.get(key), kind) for key, kind in DIGESTS.items()):
+        if not isinstance(record, dict) or not all(isinstance(record.get(key), kind) for key, kind in DIGESTS.items()):
             return ["its record in executed.json is not of today's form"]
         now = self.digests(name, list(record["results"]))
         found = [] if self.notebook(name).is_file() else ["the notebook file is missing"]
@@ -253,7 +259,11 @@ def main(arguments: list[str] | None = None, book: Book | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="execute every chapter")
     parser.add_argument("--stale", action="store_true", help="execute the chapters that are stale")
     chosen = parser.parse_args(arguments)
-    stale = book.stale()
+    try:
+        stale = book.stale()
+    except runs_files.StorageError as error:
+        print(error, file=sys.stderr)
+        return 1
     if not (chosen.names or chosen.all or chosen.stale):
         for name, reasons in stale.items():
             print(f"{name} is stale: {'; '.join(reasons)}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from probsig import seeds
+from probsig import guards, seeds
 from probsig.answers import given
 from probsig.errors import one_of
 from probsig.geometry.small import pairs, pearson
@@ -79,6 +79,7 @@ def shuffled(
     >>> round(value, 12), null.shape
     (-1.0, (9,))
     """
+    guards.at_least("draws", draws, 1)
     fixed, stream = pairs(square), seeds.stream(seed, "group", what)
     orders = (stream.permutation(len(other)) for _ in range(draws))
     null = [pearson(fixed, pairs(other[np.ix_(order, order)])) for order in orders]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from probsig import seeds
 from probsig.answers.shown import Answer, number, span
 from probsig.answers.windows import windows
+from probsig.errors import whole
 from probsig.geometry.symmetry import explained_by_distance, mode_shares, modes, overlap
 
 WAVES = 2
@@ -84,9 +85,8 @@ def symmetry(
     In toy the distance alone explains 0.09 of the variance of the cosines (shuffled orders 0.02 to 0.22);
     the first 2 components fill 0.30 of the space of the slowest waves (shuffled 0.04 to 0.48).
     """
+    draws = whole("draws", draws, 1)
     found = windows(tokens, text, W, within=[within], kind=kind, ring=ring, draws=1, seed=seed)
-    if draws < 1:
-        raise ValueError(f"draws is {draws}: ask for 1 or more.")
     around, k = found.shape == "ring", len(found.tokens)
     gap = np.abs(np.subtract.outer(np.arange(k), np.arange(k)))
     gap = np.minimum(gap, k - gap) if around else gap

@@ -19,6 +19,7 @@ from probsig.answers import given
 from probsig.answers.members import doubts, members, shuffled
 from probsig.answers.shown import Answer, ends, number, span
 from probsig.counts.windows import near
+from probsig.errors import brief, whole
 from probsig.geometry.large import cosines
 from probsig.signatures.windows import together
 from probsig.signatures.windows import weights as weights_of
@@ -135,8 +136,10 @@ def windows(
     R_order of 12 months in toy, along a ring, by distance: 1: 0.10, 2 to 4: -0.04.
     The order is clearest, though no clearer than chance, at 2 to 4; shuffled orders give -0.29 to 0.19.
     """
-    if draws < 1 or not len(within):
-        raise ValueError(f"draws is {draws} and there are {len(within)} windows: ask for 1 or more of each.")
+    draws = whole("draws", draws, 1)
+    asked = [_distances(one) for one in within] if np.iterable(within) else []
+    if not asked:
+        raise ValueError(f"within is {brief(within)}: pass one window or more, as (1, 1) or (2, 4).")
     space = None if W is None else given.embedding(W)
     source = given.text(text, space.tokenizer if space else None)
     group = members(tokens, source, ring)
@@ -154,7 +157,7 @@ def windows(
             f"{len(ids)} of {group.name} are single tokens that {source.name} holds: a group needs 3 or more{left_out}."
         )
     squares = []
-    for low, high in within:
+    for low, high in asked:
         found = near(source.data, ids.tolist(), (low, high), weights_of(weights, (low, high)))
         squares.append(cosines(together(found, kind, ids.tolist()), absent="zero").square().astype(float))
     orders = [shuffled(square, gap, draws, seed, "order") for square in squares]
@@ -173,7 +176,7 @@ def windows(
         kind=kind,
         weights=weights,
         shape=group.shape,
-        within=tuple((int(low), int(high)) for low, high in within),
+        within=tuple(asked),
         tokens=ids,
         labels=labels,
         frequency=frequency,
@@ -188,3 +191,11 @@ def windows(
         r_null=np.array([null for _, null in like or nothing]),
         doubts=tuple(doubts(group.missing, labels, frequency)),
     )
+
+
+def _distances(window: Any) -> tuple[int, int]:
+    """A window's two distances, as whole numbers."""
+    if np.shape(window) != (2,):
+        raise ValueError(f"within holds {brief(window)}: pass windows as pairs of distances, as (1, 1) or (2, 4).")
+    low, high = (whole("a distance of within", one) for one in window)
+    return low, high

@@ -27,6 +27,7 @@ SPELT = {
     "pass a tokenizer of yours, or 'words'": "pass --tokenizer with one of yours, or with words",
     "`least`": "--least",
     "pass max_tokens": "pass --max-tokens",
+    "choose another folder (PROBSIG_RUNS moves runs), then run again": "name another place",
 }
 
 
@@ -140,7 +141,7 @@ def align(
     found = asked(W, corpus, signature=signature, kind=kind, most=most, least=least, draws=draws, seed=seed)
     _tell([found], as_json)
     if csv is not None:
-        click.echo(f"Each token's numbers are in {found.to_csv(csv)}.", err=True)
+        _say(f"Each token's numbers are in {found.to_csv(csv)}.", err=True)
 
 
 @main.command()
@@ -224,7 +225,7 @@ def report(
         W, corpus = opening.both(text, model, tokenizer, max_tokens, column, skip_damaged, tensor)
     settings = pages.Settings(signature, kind, most, least, draws, seed)
     write_whole(output, pages.report(corpus, W, tokens, settings).encode())
-    click.echo(f"Open {output}.")
+    _say(f"Open {output}.")
 
 
 def _tell(answers: list[Answer], as_json: bool) -> None:
@@ -234,5 +235,10 @@ def _tell(answers: list[Answer], as_json: bool) -> None:
         shown = json.dumps(records[0] if len(records) == 1 else records, ensure_ascii=False, allow_nan=False)
     else:
         shown = "\n\n".join(map(str, answers))
-    encoding = sys.stdout.encoding or "utf-8"
-    click.echo(shown.encode(encoding, "backslashreplace").decode(encoding))
+    _say(shown)
+
+
+def _say(text: str, err: bool = False) -> None:
+    """Print a text, whatever the names in it are and the terminal can show."""
+    encoding = (sys.stderr if err else sys.stdout).encoding or "utf-8"
+    click.echo(text.encode(encoding, "backslashreplace").decode(encoding), err=err)

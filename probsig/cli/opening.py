@@ -43,6 +43,8 @@ def both(
     rows than the tokenizer's ids need, and what opening either raises.
     """
     W = opened(model, tensor)
+    if tensor is not None and not isinstance(W, Checkpoint):
+        raise ValueError(f"{Path(model).name} holds one matrix, and no tensor {tensor!r}: leave out --tensor.")
     if isinstance(W, WordVectors):
         return W, corpus(text, tokenizer or "words", max_tokens, column, skip_damaged)
     name = Path(model).name

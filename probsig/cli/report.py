@@ -60,7 +60,9 @@ def report(corpus: Corpus, W: Any, tokens: Sequence[str], settings: Settings) ->
             "Left: R_cos (with the spread of tokens drawn anew) and with frequency taken out, over the grey range "
         )
         caption += "of its shuffles. Right: each token's own correlation by how often it was seen."
-        parts += [html.sentences(found), html.picture(found.plot(), str(found).split("\n")[0], caption)]
+        parts.append(html.sentences(found))
+        if np.isfinite(found.by_token).any():
+            parts.append(html.picture(found.plot(), str(found).split("\n")[0], caption))
     parts += _tokens(corpus, source, tokens, settings)
     for token in tokens:
         parts += _token(token, corpus, W, settings)

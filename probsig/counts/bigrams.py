@@ -158,6 +158,8 @@ def count(
     >>> count([0, 1, 0, 1, 2], 3, distance=2).to_scipy().toarray().tolist()
     [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
     """
+    if np.ma.isMaskedArray(corpus):
+        raise ValueError("ids is a masked array: pass the ids without it, and offsets where documents start.")
     if hasattr(corpus, "ids"):
         corpus, offsets, vocab_size = corpus.ids, corpus.offsets, corpus.vocab_size
     vocab_size = None if vocab_size is None else whole("vocab_size", vocab_size)

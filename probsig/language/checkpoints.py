@@ -168,6 +168,7 @@ def open_checkpoint(
     """
     if which not in TENSORS:
         raise ValueError(f"which is {which!r}: pass 'embedding' or 'unembedding'.")
+    guards.made_by("model", source, str | Path, "a path or a name, or give a model that is open to ps.align")
     name = str(source)
     guards.said("model", name)
     if name == "smollm2":

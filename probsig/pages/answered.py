@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from probsig import guards
 from probsig.pages.figures import COLOURS, WIDTH
 from probsig.pages.words import visible
 
@@ -23,6 +24,7 @@ SIDES = ("embedding", "signature")
 def alignment(found: Any) -> NDArray[Any]:
     """R_cos and its partial correlation, each with the range of its null, under the ceiling; and each token's own
     correlation by its count. Two axes, (2,)."""
+    guards.something_drawn(found.by_token)
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.0), width_ratios=(2, 3), layout="constrained")
     rows = (
         ("R_cos", found.r_cos, found.bootstrap, found.null),

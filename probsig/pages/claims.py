@@ -118,18 +118,18 @@ class Claim:
         interval = None if self.exact else verdicts.t_interval(self.values, self.level)
         if interval is None or self._all_noise:
             return ""
-        low, high = (f"{words.significant(end, self._digits):.12g}" for end in interval)
+        low, high = (words.plain(words.significant(end, self._digits)) for end in interval)
         return f"mean between {low} and {high} at {100 * self.level:.4g} %"
 
     @property
     def accepted(self) -> str:
         """The acceptance interval in words."""
-        low, high = self.interval
+        low, high = map(words.plain, self.interval)
         if low == high:
-            return f"exactly {low:.12g}{self._unit}"
-        if math.isinf(low):
-            return f"at most {high:.12g}{self._unit}"
-        return f"at least {low:.12g}{self._unit}" if math.isinf(high) else f"{low:.12g} to {high:.12g}{self._unit}"
+            return f"exactly {low}{self._unit}"
+        if math.isinf(self.interval[0]):
+            return f"at most {high}{self._unit}"
+        return f"at least {low}{self._unit}" if math.isinf(self.interval[1]) else f"{low} to {high}{self._unit}"
 
     @property
     def place(self) -> str:
@@ -160,7 +160,7 @@ class Claim:
     def _word(self, value: float) -> str:
         if math.isnan(value):
             return "not defined"
-        return self.infinite if math.isinf(value) else f"{words.significant(value, self._digits):.12g}"
+        return self.infinite if math.isinf(value) else words.plain(words.significant(value, self._digits))
 
     def _exact_words(self) -> str:
         if self._all_noise:
@@ -265,11 +265,18 @@ def claim(
     ...       measured=[-0.99, -0.97, -0.6], interval=(-np.inf, -0.9))
     order: paper, undecided; measured -0.8533 ± 0.2196 (n = 3), accepted at most -0.9
     """
-    values = np.atleast_1d(np.asarray(measured, dtype=float))
     boxes.check_key(key)
+    given = np.atleast_1d(np.asarray(measured))
+    if given.dtype.kind not in "buifO":
+        raise ValueError(f"claim {key!r} measures {errors.brief(measured)}: pass one number per replication")
+    values = given.astype(float)
+    if any(isinstance(one, int) and one != float(one) for one in given.ravel().tolist()):
+        raise ValueError(f"claim {key!r} measures a count beyond 2**53, which would be rounded: pass it as a float")
     boxes.check_words(key, statement=statement)
     if values.ndim != 1 or values.size == 0:
         raise ValueError(f"claim {key!r} measures an array of shape {values.shape}: pass one number per replication")
+    if np.shape(interval) != (2,) or np.asarray(interval).dtype.kind not in "buif":
+        raise ValueError(f"claim {key!r} accepts {errors.brief(interval)}: give two numbers, (low, high)")
     low, high = (float(end) for end in interval)
     if not low <= high or (math.isinf(low) and math.isinf(high)):
         raise ValueError(f"claim {key!r} accepts ({low:g}, {high:g}): give low <= high, with at most one end infinite")

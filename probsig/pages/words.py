@@ -62,6 +62,15 @@ def significant(value: float, digits: int) -> float:
     return value if not math.isfinite(value) or value.is_integer() else float(f"{value:.{digits}g}")
 
 
+def plain(value: float) -> str:
+    """A number as a page prints it: a whole one with every digit, others with at most 12.
+
+    >>> plain(0.25), plain(28512.0), plain(1234567890123456.0), plain(1 / 3)
+    ('0.25', '28512', '1234567890123456', '0.333333333333')
+    """
+    return f"{value:.0f}" if float(value).is_integer() and abs(value) < 2**53 else f"{value:.12g}"
+
+
 def plus_minus(values: Sequence[float], digits: int) -> str:
     """Mean ± standard deviation (n - 1), both to the decimal place of the larger one's last significant digit; of one
     value the value.
@@ -70,13 +79,13 @@ def plus_minus(values: Sequence[float], digits: int) -> str:
     ('5.000 ± 0.003', '2e-06 ± 1.414e-06', '2')
     """
     if len(values) == 1:
-        return f"{significant(values[0], digits):.12g}"
+        return plain(significant(values[0], digits))
     mean, sd = math.fsum(values) / len(values), float(np.std(values, ddof=1))
     size = max(abs(mean), sd)
     places = digits - 1 - math.floor(math.log10(size)) if size else 0
     mean, sd = round(mean, places) + 0.0, round(sd, places) + 0.0  # + 0.0: no -0.0
     if not 1e-4 <= size < 10 ** (digits - 1):
-        return f"{mean:.12g} ± {sd:.12g}"
+        return f"{plain(mean)} ± {plain(sd)}"
     return f"{mean:.{places}f} ± {sd:.{places}f}"
 
 

@@ -45,12 +45,22 @@ def checkout() -> Path | None:
 def place(path: Path | str) -> Path:
     """A path as a person writes it, made absolute: ~ is the home, and others begin in the working folder.
 
+    Raises ValueError for what is too long to be the name of any file.
+
     >>> place("~") == Path.home(), place("texts/a.txt") == Path.cwd() / "texts" / "a.txt"
     (True, True)
     """
     with contextlib.suppress(RuntimeError):  # ~somebody who has no home here is a name like any other
         path = Path(path).expanduser()
-    return Path(path).absolute()
+    path = Path(path).absolute()
+    try:
+        path.exists()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ValueError(
+                f"{path.name[:40]!r}... is too long for the name of a file: pass a shorter one."
+            ) from error
+    return path
 
 
 def named(variable: str) -> Path | None:
@@ -156,7 +166,7 @@ def lock(path: Path) -> Iterator[None]:
 def _refused(what: str, error: OSError, first: str = "", last: str = "") -> StorageError:
     reason = "the disk is full" if error.errno in FULL else str(error.strerror or error)
     return StorageError(
-        f"{what} because {reason}: {first}choose another folder with PROBSIG_RUNS, then run again{last}."
+        f"{what} because {reason}: {first}choose another folder (PROBSIG_RUNS moves runs), then run again{last}."
     )
 
 

@@ -37,4 +37,10 @@ def certificates() -> Mapping[str, dict[str, Any]]:
 
 @cache
 def _read(path: Path, modified: int) -> Mapping[str, dict[str, Any]]:
-    return json.loads(files.read_whole(path))
+    try:
+        found = json.loads(files.read_whole(path))
+        if not all(isinstance(one, dict) for one in found.values()):
+            raise TypeError("no certificates")
+    except (ValueError, TypeError, AttributeError) as error:
+        raise files.StorageError(f"{path} is damaged: {files.remedy(path)}.") from error
+    return found

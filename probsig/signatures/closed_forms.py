@@ -124,7 +124,8 @@ def corrected(law: Distribution, convention: str = "companion") -> Cells:
 
     Given an anchor a, the other anchor has the law kappa_a: uniform under "companion", and under "membership"
     2/(2m-1) for b != a and 1/(2m-1) for b = a, with m anchors. A cell whose condition has probability 0 is 0.
-    Raises ValueError for another convention or a law that is none of the three tasks.
+    Raises ValueError for another convention, a law that is none of the three tasks, and anchors or z of f_mod of which
+    two agree mod #Z.
 
     >>> from probsig.laws.tasks import addition
     >>> str(corrected(addition(), "membership")["anchor_inverse"].sum(axis=1)[20])
@@ -150,6 +151,8 @@ def corrected(law: Distribution, convention: str = "companion") -> Cells:
         residue = {b % n: b for b in A}
         if len(residue) < m:
             raise ValueError(f"two anchors agree mod {n}: pass anchors that differ mod |Z|")
+        if len({z % n for z in Z}) < n:
+            raise ValueError(f"two z agree mod {n}, so that labels are not uniform: pass z that differ mod |Z|")
         start = min(Z)
         forms = {
             "label": lambda a, nu: share,

@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probsig import guards
 from probsig.errors import CorpusError, one_of
 from probsig.runs.files import digest
 from probsig.text import store, tokenizers
@@ -111,6 +112,7 @@ def open_corpus(
     ('text.txt', [0, 1, 1, 0], [0, 4], 2)
     """
     one_of("problem", problem, store.PROBLEMS)
+    guards.whole_or_all("max_tokens", max_tokens)
     options: dict[str, Any] = {"max_tokens": _whole(max_tokens), "special_tokens": special_tokens}
     source = find.find(text, place, column=column, repository=repository, revision=revision) if _named(text) else None
     what = "" if source else memory.described(text, column)
@@ -191,6 +193,7 @@ def kept(
                 store.write(folder, source.documents(problem, left_out), tokenizer, described, **chosen)
                 stored = store.read(folder)
     assert stored is not None
+    guards.as_it_was(source.path, folder / store.RECORD, stored[0]["source"]["sha256"], source.content)
     record, ids, offsets = stored
     _warn(find.shown(source.name), record, source.unread)
     return Corpus(find.shown(Path(source.name).name), ids, offsets, tokenizer, source.place, record["digest"], record)

@@ -32,6 +32,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from probsig import guards
 from probsig.errors import CorpusError
 from probsig.runs.files import FULL, StorageError, digest, named, write_whole
 
@@ -224,6 +225,7 @@ def _tokenise(
     with bar:
         try:
             for text in documents:
+                guards.text_of(_name(plan["source"]), now["read"] + 1, text)
                 data = text.encode()
                 sha.update(len(data).to_bytes(8, "little"))
                 sha.update(data)

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import nn
 
+from probsig.errors import brief
 from probsig.laws.distribution import Distribution
 from probsig.theory.softmax import Array
 
@@ -37,7 +38,7 @@ class TorchModel:
 
     def __init__(self, module: HiddenMap):
         if not callable(module):
-            raise ValueError(f"module is {module!r}: pass a torch module or a function of tensors")
+            raise ValueError(f"module is {brief(module)}: pass a torch module or a function of tensors")
         self.module: HiddenMap = module.double() if isinstance(module, nn.Module) else module
 
     def hidden(self, E: ArrayLike) -> Array:

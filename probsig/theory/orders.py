@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from tqdm import tqdm
 
 from probsig import seeds
+from probsig.errors import brief
 from probsig.laws.distribution import Distribution
 from probsig.theory.softmax import Array
 
@@ -36,6 +38,22 @@ class Order:
     stderr: float
 
 
+def checked(scales: Sequence[float], seeds: Sequence[int]) -> tuple[Array, list[int]]:
+    """Scales as an array and seeds as a list; raises ValueError unless there are two distinct positive scales, all
+    finite, and a seed."""
+    try:
+        found = np.asarray(scales, dtype=float)
+    except (TypeError, ValueError):
+        found = np.empty(0)
+    if found.ndim != 1 or len(np.unique(found)) < 2 or not ((found > 0) & np.isfinite(found)).all():
+        raise ValueError(f"scales are {brief(found.tolist() or scales)}: pass at least two distinct positive numbers")
+    if not np.iterable(seeds) or isinstance(seeds, str):
+        raise ValueError(f"seeds is {brief(seeds)}: pass seeds in a list")
+    if not len(listed := list(seeds)):
+        raise ValueError("seeds is empty: pass at least one seed")
+    return found, listed
+
+
 def residual_order(residual: Callable[[float, int], float], scales: Sequence[float], seeds: Sequence[int]) -> Order:
     """Measure residual(scale, seed) on every scale and seed and fit the slope by least squares, seed by seed.
 
@@ -46,12 +64,12 @@ def residual_order(residual: Callable[[float, int], float], scales: Sequence[flo
     >>> round(order.slope, 9), order.values.shape, order.stderr < 1e-9
     (3.0, (2, 3), True)
     """
-    scales = np.asarray(scales, dtype=float)
-    if len(np.unique(scales)) < 2 or not (scales > 0).all():
-        raise ValueError(f"scales are {scales.tolist()}: pass at least two distinct positive numbers")
-    if len(seeds) == 0:
-        raise ValueError("seeds is empty: pass at least one seed")
-    values = np.array([[float(residual(float(scale), seed)) for scale in scales] for seed in seeds])
+    scales, seeds = checked(scales, seeds)
+    with tqdm(total=len(seeds) * len(scales), desc="residuals", mininterval=1, delay=3, leave=False) as bar:
+        values = np.empty((len(seeds), len(scales)))
+        for at in np.ndindex(values.shape):
+            values[at] = residual(float(scales[at[1]]), seeds[at[0]])
+            bar.update()
     if not ((values > 0) & np.isfinite(values)).all():
         row, column = np.argwhere(~((values > 0) & np.isfinite(values)))[0]
         raise ValueError(

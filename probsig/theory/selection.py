@@ -22,7 +22,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from probsig.errors import one_of, whole
+from probsig import guards
+from probsig.errors import brief, one_of, whole
 from probsig.laws.distribution import Distribution
 from probsig.theory import flow, softmax
 from probsig.theory import orders as theory_orders
@@ -121,8 +122,15 @@ def _look(module: HiddenMap, law: Distribution, W_E: Array) -> None:
     """Raise ValueError where the module is no differentiable map of one sequence's embeddings to one hidden vector."""
     embeddings = torch.as_tensor(W_E[law.X]).requires_grad_()
     given = embeddings * 1  # a leaf may not be changed, and torch says so in other words
-    H = module(given)
     shape = (len(law.X), W_E.shape[1])
+    try:
+        H = module(given)
+    except Exception as error:  # whatever somebody's module raises
+        why = f"{type(error).__name__} ({' '.join(str(error).split())})"
+        raise ValueError(
+            f"Given embeddings {tuple(given.shape)} in float64, the module raises {why}: it must return (n, d), here "
+            f"{shape}."
+        ) from error
     if not isinstance(H, torch.Tensor):
         raise ValueError(f"The module returns a {type(H).__name__}: it must return a tensor (n, d), here {shape}.")
     if H.shape != shape or H.dtype != torch.float64:
@@ -132,8 +140,10 @@ def _look(module: HiddenMap, law: Distribution, W_E: Array) -> None:
         raise ValueError("The module changes the embeddings that it is given: let it work on a copy of them.")
     if not H.requires_grad or torch.autograd.grad(H.sum(), embeddings, allow_unused=True)[0] is None:
         raise ValueError("What the module returns has no gradient with respect to the embeddings: leave out detach().")
-    again, more = (module(part * 1).detach() for part in (embeddings, torch.cat([embeddings, 2 * embeddings])))
-    if torch.equal(H, again) and not torch.allclose(H, more[: len(H)], rtol=1e-9, atol=1e-12):
+    again, more = (module(part * 1).detach() for part in (embeddings, torch.cat([f * embeddings for f in (2, 1, 3)])))
+    if not all(torch.isfinite(found).all() for found in (H, module(torch.zeros_like(embeddings)))):
+        raise ValueError("The module returns numbers that are not finite: pass one that is defined at and near zero.")
+    if torch.equal(H, again) and not torch.allclose(H, more[len(H) : 2 * len(H)], rtol=1e-9, atol=1e-12):
         raise ValueError(
             "A sequence's hidden vector depends on the other sequences of the batch, as with BatchNorm in training: "
             "call module.eval() first."
@@ -153,8 +163,8 @@ def compare(
     The module is converted to float64 in place; its own weights stay fixed while W_E and W_U are ``scale`` times a
     standard normal direction per seed.
     A map that draws random numbers, such as dropout in training mode, is no function of its input and fails.
-    Raises ValueError where the module does not return (n, d) in float64, has no gradient, changes its input or mixes
-    the sequences of a batch, and as ``residual_order`` does.
+    Raises ValueError where the module does not return (n, d) in float64, returns what is not finite, has no gradient,
+    changes its input or mixes the sequences of a batch, and as ``residual_order`` does.
 
     >>> from probsig.laws.distribution import Distribution
     >>> law = Distribution(X=[[0, 1], [1, 2]], y=[2, 0], weight=[1, 2], vocab_size=3)
@@ -166,11 +176,11 @@ def compare(
     labels: residual of order 3.00, matches through order 2
     labels and pairs: residual of order 3.00, matches through order 2
     """
+    guards.made_by("law", law, Distribution, "a Distribution, such as laws.tasks.addition() gives")
     if not callable(module):
-        raise ValueError(f"module is {module!r}: pass a torch module or a function of tensors")
+        raise ValueError(f"module is {brief(module)}: pass a torch module or a function of tensors")
     hidden_size = whole("hidden_size", hidden_size, 1)
-    if len(seeds) == 0:
-        raise ValueError("seeds is empty: pass at least one seed")
+    scales, seeds = theory_orders.checked(scales, seeds)
     module = TorchModel(module).module
     W_E, W_U = theory_orders.directions(law, hidden_size, seeds[0])
     _look(module, law, W_E)

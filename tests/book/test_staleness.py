@@ -142,6 +142,14 @@ def test_not_stale(book, name, old, new):
     assert book.reasons("part/chapter") == []
 
 
+@pytest.mark.parametrize("damage", [b"{", b"[]", b"null", b"\xff"])
+def test_a_damaged_ledger_is_one_sentence(damage, book, capsys):
+    book.ledger.write_bytes(damage)
+    assert staleness.main(["--stale"], book) == 1
+    said = capsys.readouterr().err
+    assert "executed.json is damaged: restore it with `git checkout -- " in said and said.count("\n") == 1
+
+
 @pytest.mark.parametrize("change", [{"code": None}, {"code": "9f86d081"}, {"results": []}, {"written": None}])
 def test_a_record_of_another_form_is_stale_in_one_sentence(book, change):
     records = book.records()

@@ -1,5 +1,6 @@
 """Whatever a chapter does not take is refused in one sentence, by the chapter's cell and by `make rerun`."""
 
+import os
 import re
 
 import jupytext
@@ -105,6 +106,10 @@ def test_values_of_a_rerun_are_what_the_chapters_cell_would_read():
     ("words", "message"),
     [
         (["absent/chapter"], "There is no notebook 'absent/chapter'; the notebooks are: "),
+        ([], "There is no notebook ''; the notebooks are: "),
+        (["a" * 300], "There is no notebook 'aaaaaa"),
+        ([NAMES[0], "seed=3", "seed=4"], "A parameter is given twice in seed=3 seed=4: give each once."),
+        (["language/corpora", "text=" + "a" * 300], "The parameter 'text' names no file: 'aaaaaa"),
         ([NAMES[0], "seed"], "A parameter is written name=value, as in seed=3; 'seed' is not."),
         (
             [NAMES[0], "sede=3"],
@@ -112,10 +117,18 @@ def test_values_of_a_rerun_are_what_the_chapters_cell_would_read():
         ),
         ([NAMES[0], "seed=010"], f"{NAMES[0]}: The parameter 'seed' was '010' (str), but must be an integer from "),
     ],
-    ids=["chapter", "no value", "unknown parameter", "octal"],
+    ids=["chapter", "no chapter", "long chapter", "twice", "long", "no value", "unknown parameter", "octal"],
 )
 def test_a_wrong_rerun_ends_in_one_sentence(words, message, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PROBSIG_RUNS", str(tmp_path))
     assert rerun.main(words) == 1
     said = capsys.readouterr().err
     assert said.startswith(message) and said.count("\n") == 1
+
+
+def test_a_file_whose_name_no_notebook_can_hold_is_told_at_once(tmp_path, capsys):
+    path = tmp_path / os.fsdecode(b"\xff.txt")
+    path.write_text("a")
+    assert rerun.main(["language/corpora", f"text={path}"]) == 1
+    said = capsys.readouterr().err
+    assert "\\udcff.txt, which no notebook can hold: rename the file." in said and said.count("\n") == 1

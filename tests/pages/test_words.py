@@ -68,6 +68,12 @@ def test_a_page_shows_the_cells_and_reads_nothing_else_in_them(texts):
     assert raw == ["".join("$" if c == "$" else words.visible(c) for c in text) for text in texts]
 
 
+def test_a_whole_number_has_all_its_digits():
+    assert [words.plain(one) for one in (28512.0, 2.0**52 + 1, 1e15, 0.1, 1e300)] == [
+        *("28512", "4503599627370497", "1000000000000000", "0.1", "1e+300")
+    ]
+
+
 def test_means_say_their_spread():
     assert words.means({"a": np.array([1.0]), "b": np.array([0.0, 2.0])}) == "a 1.00; b 1.00 ± 1.41"
 

@@ -39,6 +39,13 @@ def test_what_no_code_made_is_never_replayed(code, ledger):
     assert replays.state({"arrays": RECORD["arrays"]}, "new") == "older"
 
 
+@pytest.mark.parametrize("damage", ["{", "[]", "null", '{"toy-1": 3}'])
+def test_damaged_replays_are_one_sentence(damage, ledger, tmp_path):
+    (tmp_path / "results" / "replays.json").write_text(damage)
+    with pytest.raises(files.StorageError, match=r"replays\.json is damaged: restore it with `git checkout -- .*`\.$"):
+        replays.state(RECORD, "new")
+
+
 def test_outside_a_checkout_there_are_no_replays(monkeypatch):
     monkeypatch.setattr(files, "checkout", lambda: None)
     assert replays.certificates() == {} and replays.state(RECORD, "new") == "older"

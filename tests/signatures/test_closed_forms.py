@@ -90,6 +90,22 @@ def test_no_corrected_cell_disagrees(name, convention):
 @given(
     st.sampled_from(["add", "add_same", "mod"]),
     st.sampled_from(["membership", "companion"]),
+    st.sets(st.integers(20, 30), min_size=1, max_size=4),
+)
+def test_corrected_forms_hold_where_z_has_gaps_or_refuse_it(name, convention, z):
+    law = TASKS[name]([1, 2] if len(z) > 1 else [1], sorted(z), vocab_size=50)
+    if name == "mod" and len({one % len(z) for one in z}) < len(z):
+        with pytest.raises(ValueError, match=r"two z agree mod \d, so that labels are not uniform: pass z that differ"):
+            corrected(law, convention)
+        return
+    formulas, truth = corrected(law, convention), enumerated(law, convention)
+    assert {family: compare(formulas[family], truth[family])[0] for family in FAMILIES} == dict.fromkeys(FAMILIES, 0)
+
+
+@settings(max_examples=25)
+@given(
+    st.sampled_from(["add", "add_same", "mod"]),
+    st.sampled_from(["membership", "companion"]),
     st.sets(st.integers(1, 6), min_size=1, max_size=4),
     st.integers(20, 24),
     st.integers(1, 8),

@@ -9,7 +9,7 @@ import pytest
 from probsig.answers.alignment import align
 from probsig.answers.beside import beside
 from probsig.errors import CorpusError
-from probsig.text import tokenizers
+from probsig.text import rules, tokenizers
 from probsig.text.corpora import open_corpus
 
 TEXTS = ["the cat saw the dog", "a dog saw the cat"]
@@ -115,3 +115,21 @@ def test_a_file_that_is_no_tokenizer_is_one_sentence(tmp_path):
     (tmp_path / "none.json").write_text("{}")
     with pytest.raises(ValueError, match=r"^\S+none\.json is no tokenizer\.json \(.+\): save the tokenizer again\.$"):
         tokenizers.tokenizer(tmp_path / "none.json")
+
+
+def test_no_code_of_a_folder_or_a_repository_is_asked_for(tmp_path, monkeypatch):
+    asked = []
+
+    class AutoTokenizer:
+        @staticmethod
+        def from_pretrained(where, **options):
+            asked.append(options.get("trust_remote_code"))
+            raise ValueError("it has code of its own")
+
+    monkeypatch.setattr(rules, "needed", lambda module, name: AutoTokenizer)
+    monkeypatch.setattr(rules, "hub_answers", lambda: True)
+    monkeypatch.setattr(rules, "_of_the_hub", lambda name, offline: None)
+    for name in (str(tmp_path), "owner/name"):
+        with pytest.raises(ValueError, match="it has code of its own"):
+            rules.own(name)
+    assert asked == [False, False]

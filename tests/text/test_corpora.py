@@ -72,6 +72,19 @@ def test_a_touched_file_opens_and_a_changed_one_is_tokenised_anew(tmp_path, monk
         corpora.open_corpus(path, letters())
 
 
+@pytest.mark.parametrize("folder", [False, True])
+def test_another_text_of_the_same_size_and_time_is_refused_until_it_is_touched(folder, tmp_path):
+    path = jsonl(tmp_path / "texts" / "mine.jsonl", ["one"])
+    asked, was = path.parent if folder else path, path.stat()
+    corpora.open_corpus(asked, letters())
+    jsonl(path, ["two"])
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+    with pytest.raises(CorpusError, match=r"is another text than the one that was read, of the same size and time"):
+        corpora.open_corpus(asked, letters())
+    path.touch()
+    assert bytes(corpora.open_corpus(asked, letters()).ids.astype(np.uint8)) == b"two"
+
+
 def test_a_file_of_another_kind_in_a_folder_is_another_text(tmp_path):
     path = tmp_path / "texts" / "a.txt"
     path.parent.mkdir()

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import random
 import signal
 import subprocess
@@ -207,6 +208,29 @@ def test_hidden_files_are_no_text_and_other_kinds_are_listed(tmp_path):
     assert list(sources_files.read(tmp_path)) == ["B.TXT"]
     assert [str(path.relative_to(tmp_path)) for path in sources_files.unread(tmp_path)] == ["data/x.doc", "notes.md"]
     assert sources_files.unread(tmp_path / "B.TXT") == []
+
+
+def test_a_folder_that_is_not_looked_into_is_said(tmp_path, monkeypatch):
+    write(tmp_path / "a.txt", b"a")
+    (tmp_path / "texts" / ".hidden").mkdir(parents=True)
+    write(tmp_path / "texts" / "b.txt", b"b")
+    link = tmp_path / "texts" / "more"
+    link.symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert list(sources_files.read(tmp_path / "texts")) == ["b"]  # leads nowhere, as yet
+    (tmp_path / "elsewhere").mkdir()
+    with pytest.raises(CorpusError, match=r"more is a link to a folder, which is not followed: put the folder there"):
+        sources_files.files(tmp_path / "texts")
+    link.unlink()
+    real = os.scandir
+
+    def closed(path):
+        if str(path).endswith(("texts", ".hidden")):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(CorpusError, match=r"texts cannot be looked into \(Permission denied\): check its permi"):
+        sources_files.files(tmp_path)
 
 
 def test_rows_of_parquet_that_are_no_text_are_left_out_one_by_one(tmp_path):

@@ -1,10 +1,13 @@
 """Propositions 1 and 2 against autograd, by hand, and by what must hold for every law; orders of residuals."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tqdm import tqdm
 
 from probsig.laws.distribution import Distribution
 from probsig.laws.tasks import TASKS
@@ -246,6 +249,14 @@ def test_slope_of_a_power_law(power, factor):
     order = orders.residual_order(lambda eps, seed: factor * (1 + seed) * eps**power, [0.02, 0.04, 0.16], [0, 1, 2])
     np.testing.assert_allclose(order.slopes, power, atol=1e-9)
     assert order.stderr < 1e-9 and order.values.shape == (3, 3)
+
+
+def test_a_long_measurement_says_how_far_it_is(monkeypatch):
+    said = io.StringIO()
+    seen = {"disable": False, "delay": 0, "leave": True, "file": said}
+    monkeypatch.setattr(orders, "tqdm", lambda **told: tqdm(**told | seen))
+    orders.residual_order(lambda e, s: e, [0.1, 0.2, 0.4], [0, 1])
+    assert "residuals" in said.getvalue() and "6/6" in said.getvalue()
 
 
 def test_standard_error_over_seeds():

@@ -112,6 +112,15 @@ class Norm(torch.nn.Module):
         (lambda E: E.mul_(2).sum(dim=1), "changes the embeddings"),
         (Norm(torch.nn.BatchNorm1d(8)), "depends on the other sequences of the batch, .* call module.eval"),
         (lambda E: E.sum(dim=1) - E.sum(dim=1).mean(dim=0), "depends on the other sequences"),
+        (lambda E: E.sum(dim=1).cumsum(dim=0), "depends on the other sequences"),
+        (
+            lambda E: E.sum(dim=1) / E.sum(dim=1).norm(dim=1, keepdim=True),
+            "not finite: pass one that is defined at zero",
+        ),
+        (
+            torch.nn.Embedding(16, 8),
+            r"Given embeddings \(9, 3, 8\) in float64, the module raises RuntimeError",
+        ),
         ("gpt2", "module is 'gpt2': pass a torch module or a function"),
     ],
 )

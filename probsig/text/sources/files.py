@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from probsig import guards
 from probsig.errors import CorpusError, one_of
 from probsig.text.store import PROBLEMS
 
@@ -44,6 +45,7 @@ def files(path: Path | str) -> list[Path]:
     """
     path = Path(path)
     if path.is_dir():
+        guards.all_seen(path)
         found = sorted(file for file in _shown(path) if kind(file) is not None)
         if not found:
             raise CorpusError(f"The folder {path} holds no file of the kinds {SAID}: put the text there.")
