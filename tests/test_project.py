@@ -1,16 +1,21 @@
 """What is said in two places is the same in both, and the tree is small and anonymous."""
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from sphinx.ext.autodoc.preserve_defaults import update_defvalue
+
+from probsig.runs import code
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -123,6 +128,13 @@ def test_no_path_of_a_machine():
             f"{name}: {path}" for path in re.findall(r"(?<![\w.~}$)])/(?:home|root|Users|opt|work|tmp)/\w+", text)
         ]
     assert found == []
+
+
+def test_defaults_of_the_reference_are_those_of_the_source():
+    """A default value as Python prints it may hold a path of the machine that builds the page."""
+    settings = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]["config"]
+    update_defvalue(SimpleNamespace(config=SimpleNamespace(**settings)), code.digest, False)
+    assert "root: 'Path | str' = PACKAGE" in str(inspect.signature(code.digest))
 
 
 def test_every_file_of_the_contents_exists():
