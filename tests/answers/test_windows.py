@@ -96,7 +96,7 @@ def test_its_picture_has_a_panel_for_the_text_and_one_for_the_embedding():
         ("weekdays", {}, "0 of weekdays are single tokens that toy holds"),
         ("month", {}, "'months'"),
         ("digits", {"within": [(1, 900)]}, "longer than every document"),
-        ("digits", {"within": []}, "0 windows"),
+        ("digits", {"within": []}, r"within is \[\]: pass one window or more"),
         ("digits", {"draws": 0}, "draws is 0"),
         ("digits", {"kind": "pmi"}, "'mstar'"),
         ("digits", {"weights": "heavy"}, "'uniform'"),

@@ -115,7 +115,7 @@ class Norm(torch.nn.Module):
         (lambda E: E.sum(dim=1).cumsum(dim=0), "depends on the other sequences"),
         (
             lambda E: E.sum(dim=1) / E.sum(dim=1).norm(dim=1, keepdim=True),
-            "not finite: pass one that is defined at zero",
+            "not finite: pass one that is defined",
         ),
         (
             torch.nn.Embedding(16, 8),
