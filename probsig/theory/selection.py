@@ -180,7 +180,8 @@ def compare(
     if not callable(module):
         raise ValueError(f"module is {brief(module)}: pass a torch module or a function of tensors")
     hidden_size = whole("hidden_size", hidden_size, 1)
-    scales, seeds = theory_orders.checked(scales, seeds)
+    found, seeds = theory_orders.checked(scales, seeds)
+    scales = found.tolist()
     module = TorchModel(module).module
     W_E, W_U = theory_orders.directions(law, hidden_size, seeds[0])
     _look(module, law, W_E)
