@@ -71,6 +71,7 @@ def book(tmp_path):
     nb = v4.new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
     (tmp_path / "book" / "notebooks" / "part").mkdir(parents=True)
     nbformat.write(nb, tmp_path / "book" / "notebooks" / "part" / "chapter.ipynb")
+    (tmp_path / "book" / "notebooks" / "part" / "chapter.md").touch()  # a chapter is a text and its notebook
     return staleness.Book(tmp_path / "book")
 
 
@@ -121,7 +122,7 @@ def test_folders_of_the_environment_are_the_callers(book, tmp_path, monkeypatch)
     found = said(book, tmp_path, "text=open")
     assert os.listdir("my-runs") == [found[0]] and found[3] == "2"
     assert [path.name for path in (tmp_path / "home" / "my-cache").iterdir()] == ["corpora"]
-    assert os.listdir(tmp_path / "book" / "notebooks" / "part") == ["chapter.ipynb"]
+    assert sorted(os.listdir(tmp_path / "book" / "notebooks" / "part")) == ["chapter.ipynb", "chapter.md"]
 
 
 def identity(tmp_path, *names, **options):
