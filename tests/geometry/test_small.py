@@ -36,6 +36,14 @@ def test_cosine_with_itself_is_symmetric_with_ones_on_the_diagonal():
     assert (C == C.T).all() and (np.diag(C) == 1).all() and np.abs(C).max() <= 1
 
 
+def test_cosines_of_parallel_rows_are_within_one_where_rounding_would_not_be():
+    A = np.outer(np.r_[1.0:60.0, -60.0:0.0], gaussian(3, 7))
+    for C in (cosine(A), cosine(A, A)):
+        assert np.abs(np.abs(C) - 1).max() < 1e-15 and np.abs(C).max() <= 1
+    unit = A / np.linalg.norm(A, axis=1, keepdims=True)
+    assert np.abs(unit @ unit.T).max() > 1
+
+
 def test_cosine_of_rows_of_any_length():
     A = np.array([[3e-200, 4e-200], [3e200, 4e200], [0.0, 1.0]])
     assert np.abs(cosine(A) - [[1, 1, 0.8], [1, 1, 0.8], [0.8, 0.8, 1]]).max() < 1e-15
