@@ -133,6 +133,12 @@ def test_a_sum_past_int64_is_refused(width):
     assert single.total == 2 * (2**63 - 1)
 
 
+def test_a_vocabulary_of_one_token_is_counted_and_one_of_none_is_refused():
+    assert count(np.zeros(4, np.uint16), 1).entries.tolist() == [3]
+    with pytest.raises(ValueError, match="vocab_size is 0: pass the number of tokens"):
+        count(np.zeros(4, np.uint16), 0)
+
+
 def test_equality_sees_every_part():
     pairs = count([0, 1, 0, 1, 2], 3)
     assert pairs == count(np.array([0, 1, 0, 1, 2], np.uint16), 3) and pairs != "a table"
