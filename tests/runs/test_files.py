@@ -29,6 +29,13 @@ def stored(tmp_path):
     return files.write_run(tmp_path / "run", {"kind": "test", "config": {"seed": 1}}, ARRAYS)
 
 
+def with_arrays(folder, **facts):
+    """The folder of a run whose record says something else of its arrays."""
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    (folder / "run.json").write_text(json.dumps(record | {"arrays": record["arrays"] | facts}))
+    return folder
+
+
 def arrays_of(folder):
     (path,) = folder.glob("arrays-*.safetensors")
     return path
@@ -103,10 +110,12 @@ def test_what_cannot_be_read_is_named(name, tmp_path):
 
 @pytest.mark.parametrize("file", ["../other.safetensors", "arrays.safetensors", "/etc/hostname", 3, None])
 def test_a_record_names_no_other_file(file, tmp_path):
-    folder = stored(tmp_path)
-    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    (folder / "run.json").write_text(json.dumps(record | {"arrays": record["arrays"] | {"file": file}}))
-    assert "is damaged (it is no complete JSON record of a run)" in refusal(folder)
+    assert "is damaged (it is no complete JSON record of a run)" in refusal(with_arrays(stored(tmp_path), file=file))
+
+
+@pytest.mark.parametrize("facts", [{"bytes": "9"}, {"bytes": None}, {"sha256": 3}])
+def test_a_record_says_size_and_digest_as_what_they_are(facts, tmp_path):
+    assert "is damaged (it is no complete JSON record of a run)" in refusal(with_arrays(stored(tmp_path), **facts))
 
 
 def test_what_is_no_safetensors_file_is_refused(tmp_path):
