@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -88,6 +89,12 @@ def test_what_the_benchmarks_time_the_package_against_is_pinned():
     tops = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"probsig"}
     assert {normal(others.get(top, top)) for top in tops} <= pins | locked().keys()
     assert len(pins) == len([line for line in text.splitlines() if not line.startswith("#")])
+
+
+def test_no_folder_of_the_tests_or_of_the_package_is_passed_over(pytestconfig):
+    patterns = pytestconfig.getini("norecursedirs")
+    folders = {part for name in tracked() if name.endswith((".py", ".ipynb")) for part in Path(name).parent.parts}
+    assert "runs" in folders and [f for f in folders if any(fnmatch(f, each) for each in patterns)] == []
 
 
 def test_one_version():

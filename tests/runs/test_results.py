@@ -156,7 +156,7 @@ def test_outside_a_checkout_runs_go_to_the_working_folder(monkeypatch, tmp_path)
 
 def test_runs_that_are_a_plain_file_are_refused_in_a_sentence(house, log):
     (house / "runs").write_text("")
-    with pytest.raises(files.StorageError, match=r"^Could not make the folder .*runs because .* PROBSIG_RUNS.*\.$"):
+    with pytest.raises(files.StorageError, match=r"^Could not make the folder .*runs because .*PROBSIG_RUNS.*\.$"):
         runs.run("toy", CONFIG, pieces(log, "one"))
 
 
