@@ -42,8 +42,8 @@ BETWEEN = "\n<!--code-->\n"  # code is escaped and holds no comment
 
 
 def link_names(document: str, html: str, *arguments, link=code_links.link_html, **options) -> str:
-    """Link the names in the code of a page: only the code is parsed and written anew, which takes half the time and
-    leaves the blanks of the rest as they are."""
+    """Link the names in the code of a page: only the code is parsed and written anew, so that the rest keeps
+    its blanks and takes no time."""
     linked = iter(link(document, BETWEEN.join(CODE.findall(html)), *arguments, **options).split(BETWEEN))
     return CODE.sub(lambda _: next(linked), html)
 

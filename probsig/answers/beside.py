@@ -14,7 +14,6 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from probsig import guards
 from probsig.answers import given
 from probsig.answers.neighbours import first_near
 from probsig.answers.shown import Answer, signature_of
@@ -108,7 +107,6 @@ def beside(
         raise ValueError(f"{signature!r} is several laws side by side: pass one of them, as in 'next 2'.")
     source = given.text(text)
     chosen = source.id(token)
-    guards.window_fits(signature, source.data)
     law: Any = source.signatures.rows(signature, [chosen])
     if not law.nnz:
         raise ValueError(f"The token {token!r} has no {signature} in {source.name}: pass one that the text has.")

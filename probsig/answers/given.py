@@ -265,7 +265,6 @@ def both(space: Embedding, source: Text, tokens: Ids, signature: str, kind: str)
     Raises ValueError for an unknown signature or kind.
     """
     one_of("kind", kind, KINDS)
-    guards.window_fits(signature, source.data)
     place = places(space, source, tokens)
     found, place = tokens[place >= 0], place[place >= 0]
     rows = np.asarray(space.rows(place), dtype=np.float64)

@@ -22,6 +22,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from probsig import guards
 from probsig.counts.bigrams import Bigrams, counted
 from probsig.geometry import reliability
 from probsig.geometry.large import Cosines, cosines
@@ -85,6 +86,7 @@ class TextSignatures:
 
         Raises ValueError for a name that is none, and for what `signatures.tokens` refuses.
         """
+        guards.window_fits(name, self.data)
         which, _, rest = name.partition(" ")
         low, high = _numbers(name, rest)
         if which in SIDES and low == high:

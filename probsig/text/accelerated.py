@@ -14,12 +14,14 @@ import json
 import tempfile
 import unicodedata
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from probsig.errors import needed
+from probsig.runs.files import digest
 from probsig.text import rules, tokenizers
 
 CHECKED = 1_000_000  # characters
@@ -28,8 +30,9 @@ CHECKED = 1_000_000  # characters
 def accelerated(given: Any) -> Any:
     """For "qwen2.5" and "llama-2" their Tokenizer with gigatoken in it, made anew for each text; else what is given.
 
-    Where gigatoken is not installed (`pip install gigatoken`), a name is handed back as well. The digest is the
-    usual tokenizer's, so both find each other's ids in the cache. Raises what `tokenizers.tokenizer` raises.
+    Where gigatoken is not installed (`pip install gigatoken`), a name is handed back as well. The digest names
+    gigatoken and its version, so that ids which it made are never taken for the usual way's. Raises what
+    `tokenizers.tokenizer` raises.
 
     >>> accelerated(str.split) is str.split
     True
@@ -38,7 +41,8 @@ def accelerated(given: Any) -> Any:
         return given
     usual = tokenizers.tokenizer(given)
     backend = _qwen(usual) if given == "qwen2.5" else _llama()
-    return dataclasses.replace(usual, encoder=checked(backend, usual.encoder, CHECKED))
+    made = digest(f"{usual.digest} by gigatoken {version('gigatoken')}".encode())
+    return dataclasses.replace(usual, digest=made, encoder=checked(backend, usual.encoder, CHECKED))
 
 
 def checked(fast: Callable[[str], Any], slow: Callable[[str], Any], most: int) -> Callable[[str], Any]:
