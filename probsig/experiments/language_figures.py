@@ -140,6 +140,29 @@ def by_progress(drawn: Sequence[tuple[Models, Mapping[str, Yardsticks], str]], s
     return figure
 
 
+def by_shape(found: Mapping[str, Sequence[Run]], known: Yardsticks) -> Figure:
+    """R_cos of W_E over the fewest tokens that are watched, for several models of one text, by title: against the steps
+    (top), and against how far the held-out loss is from the unigram yardstick (0) towards the bigram's (1); a line per
+    seed, a dot at the end of training."""
+    figure, axes = plt.subplots(2, 1, figsize=(figures.WIDTH, 6.4))
+    for color, runs in zip(figures.COLOURS, found.values(), strict=False):
+        (steps, values), (_, losses) = course(runs, "rcos"), course(runs, "training/held")
+        for one, loss in zip(values[:, :, 0, 0, 0], losses[..., 0], strict=True):
+            for ax, x in zip(axes, (steps, (known.unigram - loss) / (known.unigram - known.bigram)), strict=True):
+                ax.plot(x, one, color=color)
+                ax.plot(x[-1], one[-1], "o", color=color)
+    for at_line, what in ((0, "unigram"), (1, "bigram")):
+        axes[1].axvline(at_line, color="black", linewidth=0.8)
+        axes[1].annotate(
+            what, (at_line, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=10
+        )
+    ends = [(runs[0].arrays["model/steps"][-1], course(runs, "rcos")[1][0, -1, 0, 0, 0]) for runs in found.values()]
+    axes[0].set(xscale="symlog", xlabel="steps", ylabel=TITLES[0])
+    axes[1].set(xlim=(-0.4, None), xlabel="way of the held-out loss between the two yardsticks", ylabel=TITLES[0])
+    figures.end_labels(axes[0], ends, list(found), figures.COLOURS[: len(found)])
+    return figure
+
+
 def by_size(models: Models, step: int | None = None) -> Figure:
     """R_cos against the number of tokens C, with the null of a shuffle among tokens of a similar frequency (dotted) and
     the ceiling of the signature's own noise (thin)."""

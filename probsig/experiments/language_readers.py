@@ -35,6 +35,14 @@ from probsig.text.sources.toy import ToyCorpus
 LONG = "dm-mathematics-long"
 """33 million tokens of the generator of DM Mathematics, read once; only the run is stored."""
 REPEATED, TWO = ("dm-mathematics", "arxiv", "cc"), 2_000_000
+LONG_SEEDS, LONG_TOKENS = 1, 33_000_000
+"""How many small networks read the long text, and how much of it."""
+COMPARED = {
+    "smoke": ("smoke", "laptop"),
+    "laptop": ("smoke", "laptop", "middle"),
+    "paper": ("laptop", "middle", "paper"),
+}
+"""The shapes that are compared at a scale, from small to large."""
 OPTIONS = {"tokens": "tokens", "shape": "shape", "lr": "learning_rate"}
 """What `language_model.trained` calls some of a chapter's parameters."""
 SHAPES = {
@@ -243,6 +251,22 @@ class Shown:
         return language_model.trained([LONG], [0], Closed(scale="paper"), scale="paper", beside=[LONG])
 
     @functools.cached_property
+    def long_small(self) -> Models:
+        """The small networks that read the same once, one a seed; none where the chapter is not the book's."""
+        if not self.book:
+            return {}
+        seeds, options = range(LONG_SEEDS), {"scale": "laptop", "tokens": LONG_TOKENS, "beside": [LONG]}
+        return language_model.trained([LONG], seeds, Closed(scale="laptop"), **options)
+
+    @functools.cached_property
+    def sizes(self) -> Models:
+        """By shape, from small to large, the network that took the same steps over one text: mathematics where there is
+        such a text, else the first."""
+        name = REPEATED[0] if REPEATED[0] in self.names else self.names[0]
+        found = {shape: self.trained([name], [self.p.seed], self.scale, shape=shape) for shape in COMPARED[self.scale]}
+        return {shape: models[name] for shape, models in found.items()}
+
+    @functools.cached_property
     def repeated(self) -> Models:
         """The models that read two million tokens 20 times; at the scale "smoke" one that read its text three times;
         else none."""
@@ -255,7 +279,7 @@ class Shown:
     def yardsticks(self, models: Models, scale: str | None = None) -> dict[str, Yardsticks]:
         """The yardsticks of the texts of some models of this chapter."""
         config = next(iter(models.values()))[0].config
-        texts = Closed(scale="paper") if LONG in models else self._texts(config["scale"])
+        texts = Closed(scale=config["scale"]) if LONG in models else self._texts(config["scale"])
         options = {"architecture": self.architecture, "scale": config["scale"], "tokens": config["tokens"]}
         names = [*models] if LONG in models or config["text"] != STAND_IN else self.names
         return {name: one for name, one in measured(names, texts, **options).items() if name in models}
