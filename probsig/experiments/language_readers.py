@@ -333,3 +333,15 @@ def _said(options: dict[str, Any]) -> dict[str, Any]:
 def group(run: Run, name: str) -> tuple[list[str], NDArray[np.int64]]:
     """The members of a group that are tokens, and how often each occurs in the run's text."""
     return unpack(language_model.data(run, f"names/{name}")), language_model.data(run, f"{name}/count")
+
+
+def slashes_apart(run: Run) -> float:
+    """The mean cosine of W_E among /a to /d less that of the four with /e, at the end; nan where one is no token."""
+    names = group(run, "slashes")[0]
+    if not {"/a", "/b", "/c", "/d", "/e"} <= set(names):
+        return float("nan")
+    square = np.zeros((len(names), len(names)))
+    square[np.triu_indices(len(names), 1)] = run.arrays["model/slashes/W_E"][-1]
+    square += square.T
+    four, other = [names.index(f"/{letter}") for letter in "abcd"], names.index("/e")
+    return float(square[np.ix_(four, four)].sum() / 12 - square[four, other].mean())

@@ -8,7 +8,7 @@ import pytest
 
 from probsig.experiments import language_figures
 from probsig.experiments.language_model import at, course, data, last, over
-from probsig.experiments.language_readers import LONG, Shown, group, held_out
+from probsig.experiments.language_readers import LONG, Shown, group, held_out, progress
 from probsig.experiments.texts import NAMES
 from probsig.pages import figures
 
@@ -54,6 +54,19 @@ def test_sizes_tokens_and_courses(shown):
     language_figures.through_training(shown.small, "rcos", (1, 0, 0), ax)
     np.testing.assert_allclose(ax.lines[0].get_ydata(), course(found, "rcos")[1][:, 1:, 1, 0, 0].mean(axis=0))
     assert [one.get_text() for one in ax.texts] == [*shown.small]
+
+
+def test_sizes_of_network_against_steps_and_against_loss(shown):
+    known, found = shown.yardsticks(shown.main)["arxiv"], shown.small["arxiv"]
+    figure = language_figures.by_shape({"one": found, "other": found[:1]}, known)
+    steps, values = course(found, "rcos")
+    top, bottom = ([ax.lines[k] for k in (0, 2, 4)] for ax in figure.axes)  # a line and its dot each
+    for k, (over_steps, over_loss) in enumerate(zip(top, bottom, strict=True)):
+        np.testing.assert_array_equal(over_steps.get_xdata(), steps)
+        np.testing.assert_array_equal(over_loss.get_ydata(), values[k % 2, :, 0, 0, 0])
+        way = [progress(loss, known) for loss in held_out(found)[k % 2]]
+        np.testing.assert_allclose(over_loss.get_xdata(), way)
+    assert [one.get_text() for one in figure.axes[0].texts] == ["one", "other"]
 
 
 def test_texts_weigh_the_same_in_the_table_of_percentiles(shown):

@@ -11,8 +11,18 @@ from probsig.errors import CorpusError, TooLittle
 from probsig.experiments import across_texts, language_model
 from probsig.experiments.agreement import agreement, disattenuated, shared, shared_by_seeds, top_rows
 from probsig.experiments.language_model import at, data, last, over
-from probsig.experiments.language_readers import Closed, Several, Shown, at_loss, group, held_out, measured, progress
-from probsig.experiments.texts import Texts
+from probsig.experiments.language_readers import (
+    Closed,
+    Several,
+    Shown,
+    at_loss,
+    group,
+    held_out,
+    measured,
+    progress,
+    slashes_apart,
+)
+from probsig.experiments.texts import Texts, pack
 from probsig.geometry import small
 from probsig.geometry.large import Cosines
 from probsig.language.signatures import TextSignatures
@@ -63,6 +73,32 @@ def test_the_models_of_a_chapter(shown):
     against = shown.against(shown.small)
     assert against["loss"][:2] == held_out(shown.small["arxiv"])[:, -1].tolist() and len(against["loss"]) == 4
     assert against["yardstick"][1] == shown.yardsticks(shown.main)["arxiv"].unigram
+
+
+def test_networks_of_several_sizes_take_the_same_steps_over_one_text(shown):
+    assert [*shown.sizes] == ["smoke", "laptop"] and shown.long_small == {}
+    (small,), (large,) = shown.sizes.values()
+    differs = {key for key in small.config if small.config[key] != large.config[key]}
+    assert small.config["corpus"] == "dm-mathematics" and differs == {"shape"}
+    assert small.name == shown.main["dm-mathematics"][0].name
+
+
+def test_slashes_against_the_one_that_is_none_of_them():
+    def run(names, pairs):
+        return SimpleNamespace(
+            arrays={
+                "model/data/names/slashes": pack(names),
+                "model/data/slashes/count": np.ones(len(names), dtype=np.int64),
+                "model/slashes/W_E": np.array([np.zeros(len(pairs)), pairs]),
+            }
+        )
+
+    among, other, rest = [0.1, 0.2, 0.3, 0.4, 0.5, 0.9], [0.0, -0.1, 0.1, 0.2], 7.0
+    order = ["/a", "/b", "/c", "/d", "/e", "/f"]  # pairs: ab ac ad ae af, bc bd be bf, cd ce cf, de df, ef
+    ab, ac, ad, bc, bd, cd = among
+    pairs = [ab, ac, ad, other[0], rest, bc, bd, other[1], rest, cd, other[2], rest, other[3], rest, rest]
+    assert slashes_apart(run(order, pairs)) == pytest.approx(0.4 - 0.05)
+    assert np.isnan(slashes_apart(run(["/a", "/b", "/c", "/d"], among)))
 
 
 def test_options_of_a_chapter_reach_its_models(place):
