@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,69 @@ def numbers(what: str, values: ArrayLike) -> None:
     kind = np.asarray(values).dtype
     if kind.kind not in "buif":
         raise ValueError(f"{what} holds values of type {kind}: pass real numbers.")
+
+
+def finite(what: str, values: ArrayLike) -> None:
+    """Raise ValueError unless the values are an array of finite real numbers.
+
+    >>> finite("probability", [float("nan")])
+    Traceback (most recent call last):
+    ValueError: probability holds nan: pass finite numbers.
+    """
+    numbers(what, values)
+    array = np.asarray(values)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{what} holds {array[~np.isfinite(array)][0]}: pass finite numbers.")
+
+
+def integers(what: str, values: ArrayLike) -> None:
+    """Raise ValueError unless the values are an array of integers, which an empty one is.
+
+    >>> integers("X", [[0, 2.5]])
+    Traceback (most recent call last):
+    ValueError: X holds values of type float64: pass integers.
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{what} has rows of different lengths: pass sequences of one length.") from error
+    if array.size and array.dtype.kind not in "ui":
+        raise ValueError(f"{what} holds values of type {array.dtype}: pass integers.")
+
+
+def listed(what: str, values: object) -> None:
+    """Raise ValueError unless a value is a list of some kind: a tuple, a range, an array, and no text.
+
+    >>> listed("anchors", 3)
+    Traceback (most recent call last):
+    ValueError: anchors is 3: pass a list of token ids.
+    """
+    if isinstance(values, str | bytes) or not isinstance(values, Collection):
+        raise ValueError(f"{what} is {brief(values)}: pass a list of token ids.")
+
+
+def groups_of_ids(groups: object) -> None:
+    """Raise ValueError unless a value maps names to lists of whole numbers.
+
+    >>> groups_of_ids({"anchors": (1, 2.5)})
+    Traceback (most recent call last):
+    ValueError: An id of group 'anchors' is 2.5: pass a whole number.
+    """
+    made_by("groups", groups, Mapping, "a dictionary from names to lists of token ids")
+    for name, ids in groups.items():  # type: ignore[attr-defined]
+        listed(f"group {name!r}", ids)
+        for one in ids:
+            whole(f"An id of group {name!r}", one)
+
+
+def whole_number(what: str, value: object) -> None:
+    """Raise ValueError unless a value is a whole number, of any sign.
+
+    >>> whole_number("size", 1.5)
+    Traceback (most recent call last):
+    ValueError: size is 1.5: pass a whole number.
+    """
+    whole(what, value)
 
 
 def at_least(what: str, value: int, least: int) -> None:

@@ -17,9 +17,9 @@ from probsig.runs.code import Definitions
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
     ("errors", "seeds"),
-    ("runs", "laws"),
+    ("runs",),
     ("guards",),
-    ("counts",),
+    ("laws", "counts"),
     ("text", "signatures"),
     ("theory", "geometry"),
     ("addition", "language", "pages"),

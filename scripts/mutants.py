@@ -3,7 +3,8 @@
     python scripts/mutants.py probsig/pages/verdicts.py tests/pages/test_verdicts.py [--most 40] [--seed 0]
 
 Prints the line of each change that no test noticed, and the share of those that one did. A survivor is to be read: some
-changes change nothing that anybody could see.
+changes change nothing that anybody could see. A change under which the tests take more than SECONDS by the clock counts
+as noticed, so that one that hangs is: run this where nothing else keeps the machine busy.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy  # noqa: F401 loaded before the fork
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SECONDS = 60  # a change that makes the tests hang is noticed
+SECONDS = 60
 SWAPS = {
     **{ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq},
     **{ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.And: ast.Or, ast.Or: ast.And},

@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from probsig import seeds
+from probsig import guards, seeds
 
 Ids = NDArray[np.int64]
 
@@ -77,6 +77,8 @@ class Distribution:
             )
         if self.total * length**2 >= 2**63:
             raise ValueError(f"weights sum to {self.total}, too many for exact 64-bit counts: divide them by their gcd")
+        guards.at_least("vocab_size", self.vocab_size, 1)
+        guards.groups_of_ids(self.groups)
         groups = {name: tuple(int(i) for i in ids) for name, ids in self.groups.items()}
         object.__setattr__(self, "groups", groups)
         named = [("token", self.X.ravel()), ("label", self.y)]
@@ -128,6 +130,7 @@ class Distribution:
         >>> Distribution(X=[[1], [2]], y=[1, 2], weight=[3, 1], vocab_size=3).draw(6, seed=0).tolist()
         [0, 1, 1, 0, 1, 0]
         """
+        guards.whole_number("size", size)
         if size < 1:
             raise ValueError(f"size is {size}: draw at least 1 sequence")
         ticket = seeds.stream(seed, "data", self.stream).integers(0, self.total, size)

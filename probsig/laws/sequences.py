@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from probsig import guards
 from probsig.errors import whole
 
 
@@ -35,6 +36,9 @@ class SequenceLaw:
     vocab_size: int
 
     def __post_init__(self) -> None:
+        guards.integers("X", self.X)
+        guards.finite("probability", self.probability)
+        guards.at_least("vocab_size", self.vocab_size, 1)
         X = np.ascontiguousarray(self.X, dtype=np.int64)
         probability = np.ascontiguousarray(self.probability, dtype=np.float64)
         if X.ndim != 2 or X.shape[1] < 2:
@@ -56,6 +60,7 @@ class SequenceLaw:
 
     def bigrams(self, distance: int = 1) -> NDArray[np.float64]:
         r"""Pair frequencies ``N[s, s'] = (1/L) sum_t P(X_t = s, X_{t+distance} = s')``, shape (V, V)."""
+        guards.whole_number("distance", distance)
         if not 1 <= distance < self.length:
             raise ValueError(f"distance is {distance}; with length {self.length} it lies in 1..{self.length - 1}")
         N = np.zeros((self.vocab_size, self.vocab_size))

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from probsig import guards
 from probsig.laws.distribution import Distribution, _integers
 
 
 def _distinct(name: str, values: Iterable[int]) -> list[int]:
+    guards.listed(name, values)
     ids = _integers(name, list(values), 1).tolist()
     if not ids:
         raise ValueError(f"{name} is empty: pass at least one id")
@@ -69,6 +71,7 @@ def modular_addition(
     >>> int(law.labels().min()), int(law.labels().max())
     (101, 140)
     """
+    guards.listed("z", z)
     anchors, z = _distinct("anchors", anchors), list(z)
     if not z:
         raise ValueError("z is empty, so the modulus |Z| is 0: pass at least one z")

@@ -53,6 +53,15 @@ def span(values: ArrayLike, digits: int = 2) -> str:
     return " to ".join(dict.fromkeys(f"{end:,.{digits}f}" for end in ends))
 
 
+def number_of(number: int, one: str) -> str:
+    """How many of something there are, in words.
+
+    >>> number_of(1, "seed"), number_of(3, "seed")
+    ('1 seed', '3 seeds')
+    """
+    return f"{number:,} {one}{'' if number == 1 else 's'}"
+
+
 def significant(value: float, digits: int) -> float:
     """A number to some significant digits; a whole number is a count and stays as it is, and so is what is not finite.
 
