@@ -4,7 +4,9 @@ A model has one head per distance: the first is its own unembedding, and the usu
 The loss is the mean over heads of their mean cross entropies; no head predicts a token of another document.
 
 On a CPU all is float32 on one thread, so the bits do not depend on the number of threads, and several runs go side by
-side. How an update is made, on a CPU and on a GPU, is in `updates`.
+side. There the losses that wait for the next look keep freed memory from being used again: 9 GB after 33,000 steps of 4
+layers of 128. A run that is stopped and taken up again goes on without it. How an update is made, on a CPU and on a
+GPU, is in `updates`.
 
 The loop knows nothing of geometry: `look(step, model)` gives arrays by prefix and name, or, by prefix, the promise of
 arrays that are made elsewhere meanwhile. A step number s means "after s updates", so 0 is the start.
