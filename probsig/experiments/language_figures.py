@@ -18,6 +18,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 
 from probsig import seeds
 from probsig.experiments.language_model import Models, at, course, data, epoch, last, over
+from probsig.experiments.language_readers import held_out, progress
 from probsig.experiments.texts import NAMES as TEXTS
 from probsig.language.yardsticks import Yardsticks
 from probsig.pages import figures
@@ -26,7 +27,10 @@ from probsig.runs import Run
 
 NAMES = (r"$W^E$", r"$\phi^{\mathrm{next}}$", r"$W^U$", r"$\varphi^{\mathrm{pre}}$")
 TITLES = (r"$R_{\cos}(W^E,\phi^{\mathrm{next}})$", r"$R_{\cos}(W^U,\varphi^{\mathrm{pre}})$")
-KNOWN = dict(zip(TEXTS, figures.COLOURS, strict=False)) | {f"{TEXTS[1]}-long": figures.COLOURS[5]}
+KNOWN = dict(zip(TEXTS, figures.COLOURS, strict=False)) | {
+    f"{TEXTS[1]}-{size}": figures.COLOURS[5] for size in ("long", "large")
+}
+WAY = "way of the held-out loss between the two yardsticks"
 CHOSEN = (0, 4, 9)  # intervals of the percentile whose distributions the paper shows
 
 
@@ -87,12 +91,7 @@ def through_training(models: Models, key: str, index: tuple[int, ...], ax: Axes,
 def losses(models: Models, yardsticks: Mapping[str, Yardsticks], training: bool = False) -> Figure:
     """The held-out loss of each text's models against the tokens read, with the text's two yardsticks, which are named
     in the first panel; training: also the loss on the batches, dashed."""
-    columns = min(3, len(models))
-    rows = -(-len(models) // columns)
-    size = (figures.WIDTH, 2.3 * rows + 0.3)
-    figure, axes = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
-    for ax in axes.ravel()[len(models) :]:
-        ax.set_axis_off()
+    figure, axes = _panels(len(models), 3, 2.3, "tokens read", "nats per token")
     for k, (ax, color, (name, found)) in enumerate(zip(axes.ravel(), colours([*models]), models.items(), strict=False)):
         x, values = tokens_seen(found[0]), course(found, "training/held")[1][..., 0]
         ax.plot(x[1:], values.mean(axis=0)[1:], color=color)
@@ -107,12 +106,23 @@ def losses(models: Models, yardsticks: Mapping[str, Yardsticks], training: bool 
             if k == 0:
                 ax.annotate(what, (x[1], level), xytext=(0, -3), textcoords="offset points", va="top", fontsize=10)
         ax.set(xscale="log", title=name)
-    for ax in axes[:, 0]:
-        ax.set_ylabel("nats per token")
-    for ax in axes.ravel()[len(models) - columns : len(models)]:
-        ax.set_xlabel("tokens read")
-        ax.tick_params(labelbottom=True)
     return figure
+
+
+def _panels(number: int, columns: int, height: float, across: str, up: str) -> tuple[Figure, NDArray[Any]]:
+    """A figure of some panels of one scale, in rows of at most `columns`; the axes are named at its left and bottom."""
+    columns = min(columns, number)
+    rows = -(-number // columns)
+    size = (figures.WIDTH, height * rows + 0.3)
+    figure, axes = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
+    for ax in axes.ravel()[number:]:
+        ax.set_axis_off()
+    for ax in axes.ravel()[number - columns : number]:
+        ax.set_xlabel(across)
+        ax.tick_params(labelbottom=True)
+    for ax in axes[:, 0]:
+        ax.set_ylabel(up)
+    return figure, axes
 
 
 def by_progress(drawn: Sequence[tuple[Models, Mapping[str, Yardsticks], str]], size: int) -> Figure:
@@ -124,20 +134,25 @@ def by_progress(drawn: Sequence[tuple[Models, Mapping[str, Yardsticks], str]], s
     for side, (ax, title) in enumerate(zip(axes, TITLES, strict=True)):
         for models, known, style in drawn:
             for (name, found), color in zip(models.items(), colours([*models]), strict=True):
-                loss = course(found[:1], "training/held")[1][0, :, 0]
-                x = (known[name].unigram - loss) / (known[name].unigram - known[name].bigram)
+                x = progress(held_out(found[:1])[0], known[name])
                 y = course(found[:1], "rcos")[1][0, :, side, 0, size]
                 ax.plot(x, y, style, color=color)
                 ax.plot(x[-1], y[-1], "o", color=color)
                 named.setdefault(name, color)
-        for at_line, what in ((0, "unigram"), (1, "bigram")):
-            ax.axvline(at_line, color="black", linewidth=0.8)
-            ax.annotate(what, (at_line, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=10)
-        ax.set(ylabel=title, xlim=(-0.4, None))
+        _mark_yardsticks(ax)
+        ax.set(ylabel=title)
     for k, (name, color) in enumerate(named.items()):
         axes[0].annotate(name, (1.02, 0.9 - 0.12 * k), xycoords="axes fraction", color=color, fontsize=10)
-    axes[1].set_xlabel("way of the held-out loss between the two yardsticks")
+    axes[1].set_xlabel(WAY)
     return figure
+
+
+def _mark_yardsticks(ax: Axes) -> None:
+    """Name 0 and 1 where the horizontal axis is `progress`."""
+    for at_line, what in ((0, "unigram"), (1, "bigram")):
+        ax.axvline(at_line, color="black", linewidth=0.8)
+        ax.annotate(what, (at_line, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=10)
+    ax.set_xlim(-0.4, None)
 
 
 def by_shape(found: Mapping[str, Sequence[Run]], known: Yardsticks) -> Figure:
@@ -145,20 +160,16 @@ def by_shape(found: Mapping[str, Sequence[Run]], known: Yardsticks) -> Figure:
     (top), and against how far the held-out loss is from the unigram yardstick (0) towards the bigram's (1); a line per
     seed, a dot at the end of training."""
     figure, axes = plt.subplots(2, 1, figsize=(figures.WIDTH, 6.4))
+    ends = []
     for color, runs in zip(figures.COLOURS, found.values(), strict=False):
-        (steps, values), (_, losses) = course(runs, "rcos"), course(runs, "training/held")
-        for one, loss in zip(values[:, :, 0, 0, 0], losses[..., 0], strict=True):
-            for ax, x in zip(axes, (steps, (known.unigram - loss) / (known.unigram - known.bigram)), strict=True):
-                ax.plot(x, one, color=color)
-                ax.plot(x[-1], one[-1], "o", color=color)
-    for at_line, what in ((0, "unigram"), (1, "bigram")):
-        axes[1].axvline(at_line, color="black", linewidth=0.8)
-        axes[1].annotate(
-            what, (at_line, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=10
-        )
-    ends = [(runs[0].arrays["model/steps"][-1], course(runs, "rcos")[1][0, -1, 0, 0, 0]) for runs in found.values()]
+        steps, values = course(runs, "rcos")
+        for one, loss in zip(values[:, :, 0, 0, 0], held_out(runs), strict=True):
+            for ax, x in zip(axes, (steps, progress(loss, known)), strict=True):
+                ax.plot(x, one, "-o", color=color, markevery=[-1])
+        ends.append((steps[-1], values[0, -1, 0, 0, 0]))
+    _mark_yardsticks(axes[1])
     axes[0].set(xscale="symlog", xlabel="steps", ylabel=TITLES[0])
-    axes[1].set(xlim=(-0.4, None), xlabel="way of the held-out loss between the two yardsticks", ylabel=TITLES[0])
+    axes[1].set(xlabel=WAY, ylabel=TITLES[0])
     figures.end_labels(axes[0], ends, list(found), figures.COLOURS[: len(found)])
     return figure
 
@@ -185,20 +196,11 @@ def by_size(models: Models, step: int | None = None) -> Figure:
 
 def by_token(models: Models, side: str = "next", step: int | None = None) -> Figure:
     """Each token's correlation over its pairs against its mean similarity, one panel per text, the first seed."""
-    columns = 2 if len(models) > 1 else 1
-    rows = -(-len(models) // columns)
-    size = (figures.WIDTH, 2.3 * rows)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, sharex=True, sharey=True)
-    for ax in axes.ravel()[len(models) :]:
-        ax.set_axis_off()
+    figure, axes = _panels(len(models), 2, 2.2, "mean cosine with the others", "correlation")
     for ax, color, (name, found) in zip(axes.ravel(), colours([*models]), models.items(), strict=False):
         x, y = (over(found[:1], f"{side}/{key}", step)[0] for key in ("similarity", "by_token"))
         ax.plot(x, y, ".", color=color, markersize=2.5, alpha=0.6)
         ax.set_title(name, fontsize=10)
-    for ax in axes[-1]:
-        ax.set_xlabel("mean cosine with the others")
-    for ax in axes[:, 0]:
-        ax.set_ylabel("correlation")
     return figure
 
 
@@ -309,27 +311,19 @@ def groups(run: Run, names: Sequence[str], members: Mapping[str, Sequence[str]],
 
 def orders(found: Mapping[str, Sequence[Run]], group: str) -> Figure:
     """R_order of a group in W_E against the tokens read, a panel for each of some models (title, runs), whose texts
-    have all members; dotted: the order of phi^next. The grey band holds 95 % of the orders of shuffled members."""
+    have all members, with a band over seeds; dotted: the order of phi^next. The grey band holds 95 % of the orders of
+    shuffled members."""
     there = {title: runs for title, runs in found.items() if data(runs[0], f"{group}/count").min() > 0}
-    columns = min(3, len(there))
-    rows = -(-len(there) // columns)
-    size = (figures.WIDTH, 2.2 * rows + 0.3)
-    figure, axes = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
-    for ax in axes.ravel()[len(there) :]:
-        ax.set_axis_off()
+    figure, axes = _panels(len(there), 3, 2.2, "tokens read", r"$R_{\mathrm{order}}$")
     tints = colours([runs[0].config["corpus"] for runs in there.values()])
     for ax, color, (title, runs) in zip(axes.ravel(), tints, there.items(), strict=False):
         values, x = order_of(course(runs, f"{group}/W_E")[1]), tokens_seen(runs[0])
         ax.axhspan(-(null := null_order(runs[0], group)), null, color="#eeeeee", zorder=0)
         ax.plot(x[1:], values.mean(axis=0)[1:], color=color)
+        ax.fill_between(x[1:], values.min(axis=0)[1:], values.max(axis=0)[1:], color=color, alpha=0.2, linewidth=0)
         ax.axhline(float(order_of(data(runs[0], f"{group}/next"))), color="black", linestyle=":", linewidth=1.2)
         ax.set(xscale="log", ylim=(-1, 1))
         ax.set_title(title, fontsize=10)
-    for ax in axes[:, 0]:
-        ax.set_ylabel(r"$R_{\mathrm{order}}$")
-    for ax in axes.ravel()[len(there) - columns : len(there)]:
-        ax.set_xlabel("tokens read")
-        ax.tick_params(labelbottom=True)
     return figure
 
 

@@ -35,14 +35,8 @@ from probsig.text.sources.toy import ToyCorpus
 LONG = "dm-mathematics-long"
 """33 million tokens of the generator of DM Mathematics, read once; only the run is stored."""
 REPEATED, TWO = ("dm-mathematics", "arxiv", "cc"), 2_000_000
-LONG_SEEDS, LONG_TOKENS = 1, 33_000_000
-"""How many small networks read the long text, and how much of it."""
-COMPARED = {
-    "smoke": ("smoke", "laptop"),
-    "laptop": ("smoke", "laptop", "middle"),
-    "paper": ("laptop", "middle", "paper"),
-}
-"""The shapes that are compared at a scale, from small to large."""
+LARGEST = {"smoke": "laptop", "laptop": "middle", "paper": "paper"}
+"""The largest shape of those that are compared at a scale."""
 OPTIONS = {"tokens": "tokens", "shape": "shape", "lr": "learning_rate"}
 """What `language_model.trained` calls some of a chapter's parameters."""
 SHAPES = {
@@ -107,8 +101,10 @@ def held_out(models: Sequence[Run]) -> NDArray[np.float64]:
     return language_model.course(models, "training/held")[1][..., 0]
 
 
-def progress(loss: float, known: Yardsticks) -> float:
-    """How far a held-out loss is from the unigram yardstick (0) towards the bigram's (1); more than 1 beyond it.
+def progress(loss: Any, known: Yardsticks) -> Any:
+    """How far held-out losses are from the unigram yardstick (0) towards the bigram's (1); more than 1 beyond it.
+
+    loss: a number, or an array of any shape, which the result has too.
 
     >>> progress(3.0, Yardsticks(5.0, 5.0, 3.0)), progress(2.0, Yardsticks(5.0, 5.0, 3.0))
     (1.0, 1.5)
@@ -251,20 +247,15 @@ class Shown:
         return language_model.trained([LONG], [0], Closed(scale="paper"), scale="paper", beside=[LONG])
 
     @functools.cached_property
-    def long_small(self) -> Models:
-        """The small networks that read the same once, one a seed; none where the chapter is not the book's."""
-        if not self.book:
-            return {}
-        seeds, options = range(LONG_SEEDS), {"scale": "laptop", "tokens": LONG_TOKENS, "beside": [LONG]}
-        return language_model.trained([LONG], seeds, Closed(scale="laptop"), **options)
-
-    @functools.cached_property
     def sizes(self) -> Models:
-        """By shape, from small to large, the network that took the same steps over one text: mathematics where there is
-        such a text, else the first."""
+        """By shape, from small to large, networks that took the same steps over one text: of the chapter's `shape`, or
+        the scale's largest, and of up to two smaller ones. The text is mathematics where there is such a text, else the
+        first."""
         name = REPEATED[0] if REPEATED[0] in self.names else self.names[0]
-        found = {shape: self.trained([name], [self.p.seed], self.scale, shape=shape) for shape in COMPARED[self.scale]}
-        return {shape: models[name] for shape, models in found.items()}
+        ordered = [*SHAPES]
+        last = ordered.index(self.options["shape"] or LARGEST[self.scale]) + 1
+        few = ordered[max(0, last - 3) : last]
+        return {shape: self.trained([name], [self.p.seed], self.scale, shape=shape)[name] for shape in few}
 
     @functools.cached_property
     def repeated(self) -> Models:

@@ -1,11 +1,13 @@
 """The language models of the book are stored: they are shown without a text."""
 
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
 
+from probsig.experiments import read_once
 from probsig.experiments.language_model import data
-from probsig.experiments.language_readers import LONG, LONG_SEEDS, LONG_TOKENS, REPEATED, Shown
+from probsig.experiments.language_readers import LONG, REPEATED, Shown, held_out
 from probsig.experiments.texts import NAMES, Texts
 
 PARAMETERS = {"text": "stand-in", "tokenizer": "", "scale": "paper", "seed": 0, "repeats": 2, "device": "cpu"}
@@ -20,9 +22,40 @@ def test_the_books_models_are_stored(monkeypatch):
         assert [*book.yardsticks(book.main)] == list(NAMES)
         if architecture == "qwen2.5":
             assert data(book.long[LONG][0], "size")[0] > 33e6 and [*book.repeated] == list(REPEATED)
-            assert data(book.long_small[LONG][0], "size")[0] == LONG_TOKENS and len(book.long_small[LONG]) == LONG_SEEDS
             assert [*book.sizes] == ["laptop", "middle", "paper"]
             assert len({tuple(found[0].arrays["model/steps"]) for found in book.sizes.values()}) == 1
             assert book.yardsticks(book.long)[LONG].bigram < 3 and len(book.yardsticks(book.repeated)) == 3
             assert {run.config["seed"] for found in book.small.values() for run in found} == {0, 1}
             assert book.signatures(book.main).origin == book.signatures(book.small).origin == "results"
+
+
+@pytest.mark.parametrize("name", read_once.NETWORKS)
+def test_networks_that_read_once_are_stored_and_below_the_table_of_single_tokens(name, monkeypatch):
+    monkeypatch.setattr(Texts, "_corpus", lambda *_: pytest.fail("a text was opened"))
+    network, found = read_once.NETWORKS[name], read_once.networks(name)
+    assert [run.config["seed"] for run in found] == [*network.seeds] and {run.origin for run in found} == {"results"}
+    assert {(int(data(run, "size")[0]), run.config["epochs"]) for run in found} == {(network.tokens, 1)}
+    assert held_out(found)[:, -1].max() < read_once.known(name).unigram
+
+
+def test_networks_that_read_once_differ_in_what_their_names_say():
+    usual = read_once.NETWORKS["14 million tokens"]
+    differs = {
+        name: {key for key, value in asdict(one).items() if value != asdict(usual)[key]} - {"seeds"}
+        for name, one in read_once.NETWORKS.items()
+    }
+    assert differs == {
+        "33 million tokens": {"corpus", "tokens"},
+        "14 million tokens": set(),
+        "Llama-2": {"architecture"},
+        "without attention": {"attention"},
+        "library's init": {"init"},
+    }
+
+
+def test_the_law_of_a_text_that_was_read_once_is_stored(monkeypatch):
+    monkeypatch.setattr(Texts, "_corpus", lambda *_: pytest.fail("a text was opened"))
+    known = read_once.signatures("14 million tokens")
+    assert known.origin == "results" and known.arrays[f"{read_once.FILE}/size"][0] == 14_000_000
+    with pytest.raises(ValueError, match=r"^name is '14 million' \(did you mean '14 million tokens'\?\): pass one of "):
+        read_once.signatures("14 million")

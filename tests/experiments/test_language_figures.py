@@ -60,7 +60,7 @@ def test_sizes_of_network_against_steps_and_against_loss(shown):
     known, found = shown.yardsticks(shown.main)["arxiv"], shown.small["arxiv"]
     figure = language_figures.by_shape({"one": found, "other": found[:1]}, known)
     steps, values = course(found, "rcos")
-    top, bottom = ([ax.lines[k] for k in (0, 2, 4)] for ax in figure.axes)  # a line and its dot each
+    top, bottom = (ax.lines[:3] for ax in figure.axes)
     for k, (over_steps, over_loss) in enumerate(zip(top, bottom, strict=True)):
         np.testing.assert_array_equal(over_steps.get_xdata(), steps)
         np.testing.assert_array_equal(over_loss.get_ydata(), values[k % 2, :, 0, 0, 0])

@@ -61,6 +61,7 @@ def test_yardsticks_are_found_again_and_are_those_of_the_text_as_the_scale_cuts_
 @pytest.mark.parametrize(("loss", "expected"), [(5.0, 0.0), (4.0, 0.5), (3.0, 1.0), (2.0, 1.5), (5.4, -0.2)])
 def test_progress_is_zero_at_the_unigram_and_one_at_the_bigram(loss, expected):
     assert progress(loss, Yardsticks(9.0, 5.0, 3.0)) == pytest.approx(expected)
+    np.testing.assert_allclose(progress(np.full((2, 3), loss), Yardsticks(9.0, 5.0, 3.0)), np.full((2, 3), expected))
 
 
 def test_the_models_of_a_chapter(shown):
@@ -76,11 +77,13 @@ def test_the_models_of_a_chapter(shown):
 
 
 def test_networks_of_several_sizes_take_the_same_steps_over_one_text(shown):
-    assert [*shown.sizes] == ["smoke", "laptop"] and shown.long_small == {}
+    assert [*shown.sizes] == ["smoke", "laptop"]
     (small,), (large,) = shown.sizes.values()
     differs = {key for key in small.config if small.config[key] != large.config[key]}
     assert small.config["corpus"] == "dm-mathematics" and differs == {"shape"}
     assert small.name == shown.main["dm-mathematics"][0].name
+    one = Shown(SimpleNamespace(**PARAMETERS, shape="smoke")).sizes  # the largest that a reader asks for
+    assert {shape: found[0].name for shape, found in one.items()} == {"smoke": small.name}
 
 
 def test_slashes_against_the_one_that_is_none_of_them():
