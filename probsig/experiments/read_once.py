@@ -40,7 +40,7 @@ class Network:
 
 NETWORKS: Mapping[str, Network] = {
     "33 million tokens": Network(LONG, 33_000_000, (0,)),
-    "14 million tokens": Network(),
+    "further seeds": Network(),
     "Llama-2": Network(seeds=(1,), architecture="llama-2"),
     "without attention": Network(seeds=(1, 2), attention="itself"),
     "library's init": Network(seeds=(1,), init="library"),

@@ -39,14 +39,14 @@ def test_networks_that_read_once_are_stored_and_below_the_table_of_single_tokens
 
 
 def test_networks_that_read_once_differ_in_what_their_names_say():
-    usual = read_once.NETWORKS["14 million tokens"]
+    usual = read_once.NETWORKS["further seeds"]
     differs = {
         name: {key for key, value in asdict(one).items() if value != asdict(usual)[key]} - {"seeds"}
         for name, one in read_once.NETWORKS.items()
     }
     assert differs == {
         "33 million tokens": {"corpus", "tokens"},
-        "14 million tokens": set(),
+        "further seeds": set(),
         "Llama-2": {"architecture"},
         "without attention": {"attention"},
         "library's init": {"init"},
@@ -55,7 +55,7 @@ def test_networks_that_read_once_differ_in_what_their_names_say():
 
 def test_the_law_of_a_text_that_was_read_once_is_stored(monkeypatch):
     monkeypatch.setattr(Texts, "_corpus", lambda *_: pytest.fail("a text was opened"))
-    known = read_once.signatures("14 million tokens")
+    known = read_once.signatures("further seeds")
     assert known.origin == "results" and known.arrays[f"{read_once.FILE}/size"][0] == 14_000_000
-    with pytest.raises(ValueError, match=r"^name is '14 million' \(did you mean '14 million tokens'\?\): pass one of "):
-        read_once.signatures("14 million")
+    with pytest.raises(ValueError, match=r"^name is 'further' \(did you mean 'further seeds'\?\): pass one of "):
+        read_once.signatures("further")
