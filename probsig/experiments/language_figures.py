@@ -110,9 +110,10 @@ def losses(models: Models, yardsticks: Mapping[str, Yardsticks], training: bool 
 
 
 def _panels(number: int, columns: int, height: float, across: str, up: str) -> tuple[Figure, NDArray[Any]]:
-    """A figure of some panels of one scale, in rows of at most `columns`; the axes are named at its left and bottom."""
-    columns = min(columns, number)
+    """A figure of some panels of one scale, in the fewest rows of at most `columns`, as even as can be; the axes are
+    named at its left and bottom."""
     rows = -(-number // columns)
+    columns = -(-number // rows)
     size = (figures.WIDTH, height * rows + 0.3)
     figure, axes = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
     for ax in axes.ravel()[number:]:
