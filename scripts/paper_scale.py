@@ -1,14 +1,15 @@
 """The language models at the paper's shape, on a rented GPU: pack the texts here, run there, bring the results back.
 
-    python scripts/paper_scale.py pack packed/ --text my-texts/         # here: the ids of the texts
-    python scripts/paper_scale.py run packed/ out/ --minutes 8          # there, again until it says it is done
-    for tar in out/finished*.tar; do tar -xf $tar -C runs/; done        # here again
+    .venv/bin/python scripts/paper_scale.py pack packed/ --text my-texts/   # here: the ids of the texts
+    python scripts/paper_scale.py run packed/ out/ --minutes 8              # there, again until it says it is done
+    for tar in out/finished*.tar; do tar -xf $tar -C runs/; done            # here again
 
 `run` goes through its experiments in their order, the most valuable first: of the book's five texts those of
 EXPERIMENTS, of texts of one's own what `experiments` lists. It ends by itself within the given minutes and
 keeps the state of the run that it was in, so the next call goes on from there; the state stays on that machine, only
-finished runs come back, in files of at most 16 MiB. What is there needs this package, torch 2.6 or later, transformers
-5, numba and scipy. While one run has the GPU, those before it are measured on the CPU's cores.
+finished runs come back, in files of at most 16 MiB. What is there needs torch 2.6 or later, transformers 5, numba,
+scipy, lazy-loader and this package (`pip install --no-deps -e .`). While one run has the GPU, those before it are
+measured on the CPU's cores.
 
 With several GPUs, `torchrun --nproc-per-node 8 scripts/paper_scale.py run packed/ out/`: a process takes every n-th
 experiment and speaks to no other, so a run is the same whichever process made it.
@@ -79,21 +80,21 @@ EXPERIMENTS = [
     Experiment("dm-mathematics", tokens=TWO, epochs=20),
     *(Experiment(name, "llama-2", tokens=TWO) for name in FIVE),
     *(Experiment(name, tokens=TWO, epochs=20) for name in FIVE if name != "dm-mathematics"),
-    *(Experiment(LONG, shape=shape) for shape in ("laptop", "middle")),
+    *(Experiment("dm-mathematics", shape=shape) for shape in ("laptop", "middle")),  # of language/longer
     *(Experiment(name, seed=seed) for seed in (1, 2) for name in FIVE),
 ]
 
 
 def experiments(names: Sequence[str], long: bool = False) -> list[Experiment]:
-    """What is run of some texts: of the book's five EXPERIMENTS, those of LONG where it is packed too; of others one
-    model each, then one in the shape of Llama-2, then two more seeds.
+    """What is run of some texts: of the book's five EXPERIMENTS, that of LONG where it is packed too; of others one
+    model each, then of a single text one in the shape of Llama-2, then two more seeds.
 
     >>> [(each.corpus, each.architecture, each.seed) for each in experiments(["yours"])]
     [('yours', 'qwen2.5', 0), ('yours', 'llama-2', 0), ('yours', 'qwen2.5', 1), ('yours', 'qwen2.5', 2)]
     """
     if tuple(names) == FIVE:
         return [each for each in EXPERIMENTS if long or each.corpus != LONG]
-    more = [Experiment(name, "llama-2", tokens=TWO) for name in names]
+    more = [Experiment(YOURS, "llama-2", tokens=TWO)] if [*names] == [YOURS] else []  # no chapter shows a folder's
     return [*map(Experiment, names), *more, *(Experiment(name, seed=seed) for seed in (1, 2) for name in names)]
 
 

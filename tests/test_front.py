@@ -1,4 +1,4 @@
-"""The front: thirty names, each found, documented and quick to reach; nothing is loaded before it is used."""
+"""The front: some thirty names, each found, documented and quick to reach; nothing is loaded before it is used."""
 
 import doctest
 import importlib

@@ -2,20 +2,26 @@
 
 import ast
 import inspect
+import json
 import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter, defaultdict
 from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import records
 import yaml
 from packaging.requirements import Requirement
 from sphinx.ext.autodoc.preserve_defaults import update_defvalue
 
+import probsig
+from probsig.experiments.texts import NAMES
+from probsig.pages import verdicts
 from probsig.runs import code
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -149,3 +155,61 @@ def test_every_file_of_the_contents_exists():
     for name in re.findall(r"(?:file|root): (\S+)", contents):
         suffix = ".ipynb" if name.startswith("notebooks/") else ".md"
         assert (ROOT / f"{name}{suffix}").is_file(), name
+
+
+TOLD = {
+    verdicts.HOLDS: "hold",
+    verdicts.CORRECTED: "hold once corrected",
+    verdicts.FAILS: "fail",
+    verdicts.NOT_TESTED: "are not tested at the paper's setting",
+}
+
+
+def test_the_score_that_the_readme_tells_is_the_claims():
+    claims, _ = records.collect(ROOT / "notebooks")
+    found = Counter(claim["verdict"] for claim in claims if claim["whose"] == "paper")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    words = ", ".join(f"{found[word]} {told}" for word, told in TOLD.items())
+    assert f"\n{found.total()} claims judge the paper's statements: {words}.\n" in readme
+    assert found.keys() <= TOLD.keys() <= set(verdicts.PAPER)
+
+
+def test_names_and_folders_are_counted_where_they_are_told():
+    folders = {path.parent.name for path in (ROOT / "probsig").glob("*/__init__.py")}
+    page = (ROOT / "book" / "api.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \{doc\}`/book/api/(\w+)` \|", page, re.MULTILINE)
+    assert sorted(rows) == sorted(folders) and len(rows) == 13 and "\nThirteen folders, from the ground up;" in page
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"`import probsig as ps`: {len(probsig.__all__)} names that load" in changelog
+
+
+def took(chapters, scale):
+    """The minutes of the stored runs of a scale that some chapters read, on the five texts or none, of that kind which
+    took longest in all."""
+    ledger = json.loads((ROOT / "notebooks" / "executed.json").read_text(encoding="utf-8"))
+    folders = {(ROOT / file).parent for name in chapters for file in ledger[name].get("results", {})}
+    kinds = defaultdict(list)
+    for folder in folders:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        if record["config"].get("scale") == scale and record["config"].get("corpus") in (None, *NAMES):
+            kinds[record["kind"]].append(record["seconds"] / 60)
+    return max(kinds.values(), key=sum)
+
+
+def test_the_minutes_of_a_chapter_are_those_of_its_stored_runs():
+    """In the cell of its parameters and in the table of rerun.md, as "4 to 13 minutes"."""
+    said, minutes = [], r"(\d+) to (\d+) minutes"
+    for path in (ROOT / "notebooks").glob("*/*.md"):
+        text = path.read_text(encoding="utf-8").partition("parameters.check")[0]
+        name = path.relative_to(ROOT / "notebooks").with_suffix("").as_posix()
+        said += [([name], *found) for found in re.findall(rf'"(\w+)" \((?:stored; )?{minutes}', text)]
+    page = (ROOT / "book" / "rerun.md").read_text(encoding="utf-8")
+    for first, *cells in (line.strip("|").split("|") for line in page.splitlines() if line.startswith("| `")):
+        told = zip(("smoke", "laptop", "paper"), (re.search(minutes, cell) for cell in cells), strict=True)
+        names = re.findall(r"`(\w+/\w+)`", first)
+        said += [(names, scale, *found.groups()) for scale, found in told if found]
+    for names, scale, *ends in said:
+        stored = took(names, scale)
+        for end, measured in zip(map(int, ends), (min(stored), max(stored)), strict=True):
+            assert abs(end - measured) <= max(1.5, 0.15 * measured), f"{names} at {scale}: {ends}, stored {stored}"
+    assert len(said) > 20

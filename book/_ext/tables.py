@@ -141,12 +141,18 @@ class RunTable(BookDirective):
         return [table(["Kind", "Runs", "Hours", "Code", "Commit", "Today"], rows, [24, 8, 8, 16, 12, 32])]
 
 
+def of_the_papers_shape(results: Path) -> list[Path]:
+    """The folders of the stored language models of the paper's shape; at its scale there are smaller ones, too."""
+    found = sorted(results.glob("language-model-paper-*"))
+    return [one for one in found if json.loads((one / files.RECORD).read_text("utf-8"))["config"]["shape"] == "paper"]
+
+
 class ScaleTable(BookDirective):
     """`{scale-table}`: the stored language models of the paper's shape: what each read, how long it took, what came."""
 
     def run(self) -> list[nodes.Node]:
         rows = []
-        for folder in sorted((self.book.root / "results").glob("language-model-paper-*")):
+        for folder in of_the_papers_shape(self.book.root / "results"):
             self.env.note_dependency(str(folder / files.RECORD))
             record, arrays = files.read_run(folder)
             config, tokens = record["config"], int(arrays["model/data/size"][0])
@@ -156,7 +162,7 @@ class ScaleTable(BookDirective):
             said = [config["corpus"], config["architecture"], read, f"{arrays['model/data/size'][2]:,}"]
             loss = f"{arrays['model/training/held'][-1, 0]:.2f}"
             rows.append((said, [*said, f"{record['seconds']:.0f}", loss, " to ".join(rcos)]))
-        headers = ["Text", "Shape", "Tokens read", "Ids", "Seconds", "Held-out loss", "R_cos"]
+        headers = ["Text", "Architecture", "Tokens read", "Ids", "Seconds", "Held-out loss", "R_cos"]
         each = sum(float(cells[4]) for _, cells in rows) / len(rows)
         price = f"One model took {each:.0f} seconds in the mean: {each / 3600:.3f} of what the card costs per hour."
         shown = table(headers, [list(map(text, cells)) for _, cells in sorted(rows)], [22, 12, 20, 10, 10, 12, 16])

@@ -1,4 +1,4 @@
-"""What the book has run, a file for each kind of run; only chapters import it."""
+"""What the book has run, a file for each kind of run; no other folder imports it."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import sys
 import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,12 +18,13 @@ import paper_scale
 import pytest
 import rerun
 import staleness
+import tables
 import torch
 from paper_scale import FIVE, Experiment
 
 from probsig.experiments import language_model
 from probsig.experiments.language_readers import FEWEST, Shown
-from probsig.experiments.texts import YOURS, Texts
+from probsig.experiments.texts import STAND_IN, YOURS, Texts
 from probsig.runs import drafts, files
 from probsig.text import tokenizers
 
@@ -308,7 +310,7 @@ PAGE = (Path(paper_scale.__file__).parents[1] / "book" / "paper_scale.md").read_
 
 
 @pytest.mark.parametrize(
-    "line", re.findall(r"^(?:python|torchrun .*?) scripts/paper_scale.py (.*)$", PAGE, re.MULTILINE)
+    "line", re.findall(r"^(?:(?:\.venv/bin/)?python|torchrun .*?) scripts/paper_scale.py (.*)$", PAGE, re.MULTILINE)
 )
 def test_the_commands_of_the_page_are_the_scripts(line, monkeypatch):
     asked = []
@@ -323,12 +325,40 @@ def test_the_reruns_of_the_page_are_the_chapters(tmp_path, monkeypatch):
     found = re.findall(r'make rerun NB=(\S+) PARAMS="(.*)"', PAGE)
     for name, given in found:
         defaults, paths = rerun.takes(name, staleness.Book())
-        assert rerun.parse(given.split(), defaults, paths).keys() == {"text", "scale", "repeats"}
-    assert len(found) == 2
+        assert {"text", "scale"} <= rerun.parse(given.split(), defaults, paths).keys()
+    assert len(found) == 5
+
+
+def test_each_model_of_a_text_of_ones_own_has_a_line_that_shows_it():
+    shown = re.findall(r'NB=language/(\S+) PARAMS="text=my-file', PAGE)
+    made = [{"qwen2.5": "models", "llama-2": "llama"}[one.architecture] for one in paper_scale.experiments([YOURS])]
+    assert sorted(shown) == sorted(made)
+
+
+def test_the_stored_runs_of_the_page_are_of_one_machine():
+    folders = tables.of_the_papers_shape(staleness.Book().root / "results")
+    records = [json.loads((folder / files.RECORD).read_text("utf-8")) for folder in folders]
+    (machine,) = {record["hardware"] for record in records}
+    assert "all made on one H200 with 16 cores" in PAGE and machine.endswith("16 cores, NVIDIA H200")
+
+
+def test_every_stored_run_of_the_scale_is_of_the_list():
+    """The script makes anew what the book shows, the smaller networks of language/longer among it."""
+    listed = set()
+    for one in paper_scale.experiments(FIVE, long=True):
+        how = language_model.scaled("paper", one.tokens, one.shape)
+        listed.add((one.corpus, one.architecture, one.seed, one.epochs, how.tokens, how.shape))
+    keys = ("corpus", "architecture", "seed", "epochs", "tokens", "shape")
+    for path in (staleness.Book().root / "results").glob(f"language-model-paper-*/{files.RECORD}"):
+        config = json.loads(path.read_text("utf-8"))["config"]
+        assert tuple(config[key] for key in keys) in listed, path.parent.name
+        usual = asdict(language_model.scaled("paper", config["tokens"], config["shape"]))
+        assert {key: config[key] for key in usual} == usual and config["text"] == STAND_IN
 
 
 def test_what_the_page_counts_is_what_the_script_has():
     usual, long = (paper_scale.experiments(FIVE, long) for long in (False, True))
-    assert f"the book's list {len(usual)}, and with `--long` three more;" in PAGE and len(long) == len(usual) + 3
-    assert len(paper_scale.experiments([YOURS])) == 4
+    assert f"the book's list {len(usual)}, and with `--long` one more;" in PAGE and len(long) == len(usual) + 1
+    assert "has four models, each text of a folder three," in PAGE
+    assert len(paper_scale.experiments([YOURS])) == 4 and len(paper_scale.experiments(["a", "b", "c"])) == 3 * 3
     assert "eleven rows of 2,048" in PAGE and language_model.SCALES["paper"].length == 2048 and FEWEST == 12
