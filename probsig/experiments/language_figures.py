@@ -310,18 +310,19 @@ def groups(run: Run, names: Sequence[str], members: Mapping[str, Sequence[str]],
     return figure
 
 
-def orders(found: Mapping[str, Sequence[Run]], group: str) -> Figure:
+def orders(found: Mapping[str, Sequence[Run]], group: str, dashed: Mapping[str, Sequence[Run]] | None = None) -> Figure:
     """R_order of a group in W_E against the tokens read, a panel for each of some models (title, runs), whose texts
-    have all members, with a band over seeds; dotted: the order of phi^next. The grey band holds 95 % of the orders of
-    shuffled members."""
+    have all members, with a band over seeds; dashed: others, by the same titles; dotted: the order of phi^next. The
+    grey band holds 95 % of the orders of shuffled members."""
     there = {title: runs for title, runs in found.items() if data(runs[0], f"{group}/count").min() > 0}
     figure, axes = _panels(len(there), 3, 2.2, "tokens read", r"$R_{\mathrm{order}}$")
     tints = colours([runs[0].config["corpus"] for runs in there.values()])
     for ax, color, (title, runs) in zip(axes.ravel(), tints, there.items(), strict=False):
-        values, x = order_of(course(runs, f"{group}/W_E")[1]), tokens_seen(runs[0])
         ax.axhspan(-(null := null_order(runs[0], group)), null, color="#eeeeee", zorder=0)
-        ax.plot(x[1:], values.mean(axis=0)[1:], color=color)
-        ax.fill_between(x[1:], values.min(axis=0)[1:], values.max(axis=0)[1:], color=color, alpha=0.2, linewidth=0)
+        for several, style in ((runs, "-"), *(((dashed[title], "--"),) if dashed else ())):
+            values, x = order_of(course(several, f"{group}/W_E")[1])[:, 1:], tokens_seen(several[0])[1:]
+            ax.plot(x, values.mean(axis=0), style, color=color)
+            ax.fill_between(x, values.min(axis=0), values.max(axis=0), color=color, alpha=0.2, linewidth=0)
         ax.axhline(float(order_of(data(runs[0], f"{group}/next"))), color="black", linestyle=":", linewidth=1.2)
         ax.set(xscale="log", ylim=(-1, 1))
         ax.set_title(title, fontsize=10)

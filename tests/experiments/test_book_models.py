@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from probsig.experiments import read_once
@@ -47,15 +48,24 @@ def test_networks_that_read_once_differ_in_what_their_names_say():
     assert differs == {
         "33 million tokens": {"corpus", "tokens"},
         "further seeds": set(),
+        "30 million tokens": {"corpus", "tokens"},
         "Llama-2": {"architecture"},
         "without attention": {"attention"},
         "library's init": {"init"},
     }
 
 
+def test_the_same_seed_starts_from_the_same_weights_on_both_texts():
+    for few, many in zip(read_once.networks("further seeds"), read_once.networks("30 million tokens"), strict=True):
+        assert few.config["seed"] == many.config["seed"]
+        for matrix in ("W_E", "W_U"):
+            np.testing.assert_array_equal(*(run.arrays[f"model/digits/{matrix}"][0] for run in (few, many)))
+
+
 def test_the_law_of_a_text_that_was_read_once_is_stored(monkeypatch):
     monkeypatch.setattr(Texts, "_corpus", lambda *_: pytest.fail("a text was opened"))
-    known = read_once.signatures("further seeds")
-    assert known.origin == "results" and known.arrays[f"{read_once.FILE}/size"][0] == 14_000_000
+    for name, text in (("further seeds", read_once.FILE), ("30 million tokens", read_once.MORE)):
+        known = read_once.signatures(name)
+        assert known.origin == "results" and known.arrays[f"{text}/size"][0] == read_once.NETWORKS[name].tokens
     with pytest.raises(ValueError, match=r"^name is 'further' \(did you mean 'further seeds'\?\): pass one of "):
         read_once.signatures("further")

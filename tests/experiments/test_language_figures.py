@@ -97,6 +97,9 @@ def test_groups_and_orders(shown):
     other = shown.small["arxiv"][1].arrays["model/digits/W_E"][-1].astype(float)
     expected = np.mean([np.corrcoef(one, j - i)[0, 1] for one in (pairs, other)])
     assert line[-1] == pytest.approx(expected, abs=1e-6)
+    (ax,) = language_figures.orders({"one": [run]}, "digits", {"one": shown.small["arxiv"]}).axes
+    np.testing.assert_array_equal(ax.lines[1].get_ydata(), line)
+    assert [drawn.get_linestyle() for drawn in ax.lines] == ["-", "--", ":"]
 
 
 def test_the_null_of_an_order_holds_most_orders_of_noise(shown):
