@@ -2,7 +2,7 @@
 
 Each of NETWORKS is 4 layers of 128 on text of the generator that never repeats, 512 tokens a step, and differs from the
 first in what its name says. The texts: LONG of 33 million tokens; FILE of 14 million, of which LONG may hold documents;
-MORE, which is FILE and 16 million tokens more. A seed is of the same first weights on each.
+MORE, which is FILE and 16 million tokens more. A seed has the same first numbers on each, its rows by frequency.
 
 A network of the paper's shape that read LONG is `language_readers.Shown.long`.
 """
@@ -42,7 +42,7 @@ class Network:
 NETWORKS: Mapping[str, Network] = {
     "33 million tokens": Network(LONG, 33_000_000, (0,)),
     "further seeds": Network(),
-    "30 million tokens": Network(MORE, 30_000_000),
+    "30 million tokens": Network(MORE, 30_000_000, (1, 2)),
     "Llama-2": Network(seeds=(1,), architecture="llama-2"),
     "without attention": Network(seeds=(1, 2), attention="itself"),
     "library's init": Network(seeds=(1,), init="library"),
