@@ -51,14 +51,17 @@ class Behind(Answer):
         return np.argsort(self.without, kind="stable")
 
     def __str__(self) -> str:
-        first, last = self.order[:3], self.order[np.isfinite(self.without[self.order])][-1]
         one, other = self.pair
-        said = ", ".join(f"without {self.part[k]} it is {number(self.without[k])}" for k in first)
+        change = self.change[self.order]
+
+        def told(places: NDArray[np.int64]) -> str:
+            return ", ".join(f"without {self.part[k]} it is {number(self.without[k])}" for k in places[:3]) or "none"
+
         return (
             f"The cosine of {one!r} and {other!r} by {self.signature} of {self.text}, about the mean of {self.among} "
             f"tokens, is {number(self.cosine)}.\n"
-            f"Of {len(self.part)} parts these make the two most alike: {said}.\n"
-            f"And part {self.part[last]} least: without it, it is {number(self.without[last])}."
+            f"Of {len(self.part)} parts these make the two most alike: {told(self.order[change < 0])}.\n"
+            f"And these least: {told(self.order[change > 0][::-1])}."
         )
 
     def table(self) -> dict[str, NDArray[Any]]:
@@ -92,8 +95,8 @@ def behind(
     >>> text = Part(np.array(ids), np.array([0, 12, 24, 36]), 5)
     >>> print(behind(text, [0, 2], least=5))
     The cosine of '0' and '2' by next of the text, about the mean of 4 tokens, is 0.63.
-    Of 3 parts these make the two most alike: without 0 it is 0.06, without 2 it is 0.36, without 1 it is 1.00.
-    And part 1 least: without it, it is 1.00.
+    Of 3 parts these make the two most alike: without 0 it is 0.06, without 2 it is 0.36.
+    And these least: without 1 it is 1.00.
     """
     one_of("signature", signature, DIRECTIONS)
     source = given.text(text)
