@@ -120,6 +120,30 @@ def at_least(what: str, value: int, least: int) -> None:
     whole(what, value, least)
 
 
+def entries(what: str, values: ArrayLike, number: int) -> None:
+    """Raise ValueError unless the first axis of some values has so many entries.
+
+    >>> entries("v", 3, 10)
+    Traceback (most recent call last):
+    ValueError: v has shape (): pass 10 entries.
+    """
+    if np.shape(values)[:1] != (number,):
+        raise ValueError(f"{what} has shape {np.shape(values)}: pass {number} entries.")
+
+
+def few_sequences(symbols: int, length: int, most: int) -> None:
+    """Raise ValueError where there are more than `most` sequences of a length, or one alone is longer than that.
+
+    >>> few_sequences(2, 2**70, 2_000_000)
+    Traceback (most recent call last):
+    ValueError: 2^1180591620717411303424 sequences are too many to enumerate: take a shorter length or fewer symbols.
+    """
+    if length > most or (symbols > 1 and length > most.bit_length()) or symbols**length > most:
+        raise ValueError(
+            f"{symbols}^{length} sequences are too many to enumerate: take a shorter length or fewer symbols."
+        )
+
+
 def made_by(what: str, value: object, kind: Any, instead: str) -> None:
     """Raise ValueError unless a value is of a class; `instead` says what to pass.
 

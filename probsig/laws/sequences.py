@@ -117,8 +117,7 @@ def markov(first: ArrayLike, transitions: ArrayLike, length: int) -> SequenceLaw
         raise ValueError(
             f"first has shape {first.shape} and transitions {transitions.shape}: pass (V,) and (V, V) or (V, V, V)"
         )
-    if V**length > 2_000_000:
-        raise ValueError(f"{V}^{length} sequences are too many to enumerate; use a smaller vocabulary or length")
+    guards.few_sequences(V, length, 2_000_000)
     X = np.array(list(itertools.product(range(V), repeat=length)))
     probability = first[X[:, 0]]
     for t in range(1, length):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from probsig import guards
 from probsig.laws import edited
 from probsig.laws.distribution import Distribution
 
@@ -52,11 +53,12 @@ def shifted(v: ArrayLike, u: ArrayLike) -> Distribution:
 
 
 def traded(v: ArrayLike) -> NDArray[np.int64]:
-    """v with the entries of the anchors `PAIR` exchanged.
+    """v with the entries of the anchors `PAIR` exchanged. Raises ValueError unless it has ten.
 
     >>> traded(ANCHORS).tolist()
     [11, 19, 13, 14, 15, 16, 17, 18, 12, 20]
     """
+    guards.entries("v", v, len(ANCHORS))
     v, (one, two) = np.array(v), np.searchsorted(ANCHORS, PAIR)
     v[[one, two]] = v[[two, one]]
     return v

@@ -59,6 +59,12 @@ def test_the_bystander_differs_from_addition_in_the_contexts_alone():
     assert not (read(law, signatures_laws.cooccurrence) == read(base, signatures_laws.cooccurrence)).all()
 
 
+@pytest.mark.parametrize("v", [3, [11, 12, 13]])
+def test_what_has_no_entry_for_each_anchor_is_refused(v):
+    with pytest.raises(ValueError, match=r"^v has shape \(3?,?\): pass 10 entries\.$"):
+        shifted.traded(v)
+
+
 def test_traded_anchors_trade_their_label_laws():
     base = read(shifted.shifted(*shifted.WORLDS["label"]), signatures_laws.label)
     law = shifted.shifted(shifted.traded(shifted.ANCHORS), shifted.ZERO)

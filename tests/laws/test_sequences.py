@@ -105,3 +105,6 @@ def test_bad_distance_and_size():
         chain().bigrams(4)
     with pytest.raises(ValueError, match="too many to enumerate"):
         sequences.markov(np.full(100, 0.01), np.full((100, 100), 0.01), 5)
+    for symbols in (1, 2):
+        with pytest.raises(ValueError, match=rf"^{symbols}\^{2**70} sequences are too many to enumerate: take "):
+            sequences.markov(np.full(symbols, 1 / symbols), np.full((symbols, symbols), 1 / symbols), 2**70)
