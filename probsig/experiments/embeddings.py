@@ -173,7 +173,7 @@ def group_numbers(
     frequency, and with the distance along the line when that is held fixed (partial correlation). agree (3,): R_cos of
     raw with phi, centred with phi, frequent with phi_centred; agree_null (draws,): the last with tokens shuffled.
     together (5,): the mean cosine; together_null (5, draws / 10): that of as many tokens of similar frequency.
-    pca, pca_phi (k, 2).
+    pca, pca_phi (k, 2). All that has draws is in 16 bits.
     """
     tokens, at = np.array(list(members.values())), np.array([texts.index(text) for text in members])
     k, stream = len(tokens), seeds.stream(seed, "group", *members)
@@ -224,7 +224,8 @@ def group_numbers(
         others = np.setdiff1d(ranked[np.unique(near)], tokens)
         if others.size > 1:
             together[:, draw] = [geometry_small.pairs(square).mean() for square in squares(others)]
-    return out | {"shuffled": shuffled, "agree_null": agree, "together_null": together}
+    drawn = {"bootstrap": out["bootstrap"], "shuffled": shuffled, "agree_null": agree, "together_null": together}
+    return out | {name: draws_of.astype(np.float16) for name, draws_of in drawn.items()}
 
 
 def by_corpus(
