@@ -197,8 +197,8 @@ def took(chapters, scale):
 
 
 def test_the_minutes_of_a_chapter_are_those_of_its_stored_runs():
-    """In the cell of its parameters and in the table of rerun.md, as "4 to 13 minutes"."""
-    said, minutes = [], r"(\d+) to (\d+) minutes"
+    """In the cell of its parameters and in the tables of rerun.md, one for each part, as "4 to 13 minutes"."""
+    said, part, minutes = [], "", r"(\d+) to (\d+) minutes"
     for path in (ROOT / "notebooks").glob("*/*.md"):
         text = path.read_text(encoding="utf-8").partition("parameters.check")[0]
         name = path.relative_to(ROOT / "notebooks").with_suffix("").as_posix()
@@ -206,7 +206,8 @@ def test_the_minutes_of_a_chapter_are_those_of_its_stored_runs():
     page = (ROOT / "book" / "rerun.md").read_text(encoding="utf-8")
     for first, *cells in (line.strip("|").split("|") for line in page.splitlines() if line.startswith("| `")):
         told = zip(("smoke", "laptop", "paper"), (re.search(minutes, cell) for cell in cells), strict=True)
-        names = re.findall(r"`(\w+/\w+)`", first)
+        part = head[1] if (head := re.search(r"`(\w+)/`", first)) else part
+        names = [f"{part}/{name}" for name in re.findall(r"`(\w+)`", first)]
         said += [(names, scale, *found.groups()) for scale, found in told if found]
     for names, scale, *ends in said:
         stored = took(names, scale)

@@ -12,7 +12,10 @@ they were made. A name or key that no notebook has is a warning, which `-W` make
 
 import base64
 import os
+from collections.abc import Sequence
+from math import floor, log10
 from pathlib import Path
+from statistics import stdev
 from typing import NamedTuple
 
 import nbformat
@@ -69,17 +72,29 @@ class NotebookFigure(tables.BookDirective):
         return [nodes.figure("", image, legend, align="center")]
 
 
-def in_prose(mean: float | str) -> str:
+def in_prose(mean: float | str, values: Sequence[float] = ()) -> str:
     """A mean as a sentence quotes it: whole numbers whole, others to 4 digits, words such as "< 1e-12" as they are.
+
+    Of replications it has the decimal place of their standard deviation, two at least, and three digits at most.
 
     >>> in_prose(28510.0), in_prose(2.7937720842), in_prose("< 1e-12")
     ('28510', '2.794', '< 1e-12')
+    >>> in_prose(0.9996, [0.98, 0.99, 1.03]), in_prose(0.38, [0.37, 0.39])
+    ('1.00', '0.38')
     """
-    return mean if isinstance(mean, str) else f"{mean:.0f}" if mean.is_integer() else f"{mean:.4g}"
+    if isinstance(mean, str):
+        return mean
+    if mean.is_integer():
+        return f"{mean:.0f}"
+    spread = stdev(values) if len(values) > 1 else 0.0
+    if not spread:
+        return f"{mean:.4g}"
+    places = max(0, min(2 - floor(log10(abs(mean))), max(2, -round(log10(spread)))))
+    return f"{round(mean, places) + 0.0:.{places}f}"  # + 0.0: no -0.00
 
 
 class Measured(SphinxRole):
-    """``{measured}`key` ``: the mean that a claim measured, without its unit, as a link to its chapter."""
+    """``{measured}`key` ``: the mean that a claim measured, as its spread allows, without its unit, as a link."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Called by docutils."""
@@ -93,7 +108,8 @@ class Measured(SphinxRole):
         link = addnodes.pending_xref(
             "", refdomain="std", reftype="doc", reftarget=f"/{page}", refexplicit=True, refdoc=self.env.docname
         )
-        link += nodes.inline("", in_prose(record["mean"]))
+        values = [] if record["exact"] else [value for value in record["values"] if not isinstance(value, str)]
+        link += nodes.inline("", in_prose(record["mean"], values))
         return [link], []
 
 

@@ -104,6 +104,25 @@ def test_numbers_as_prose_quotes_them(mean, words):
     assert notebook_figure.in_prose(mean) == words
 
 
+@pytest.mark.parametrize(
+    ("mean", "values", "words"),
+    [
+        (0.9996, [0.9896, 0.9886, 1.0207], "1.00"),
+        (0.06444, [0.0629, 0.0659, 0.0646], "0.064"),
+        (0.38, [0.37, 0.39], "0.38"),
+        (0.56, [0.555, 0.565], "0.56"),
+        (0.5574, [0.48, 0.62], "0.56"),
+        (-0.9908, [-0.9911, -0.9905], "-0.991"),
+        (-0.004, [-0.04, 0.032], "0.00"),
+        (0.12345, [0.12345, 0.12345], "0.1235"),
+        (1517.2, [1002.0, 2032.4], "1517"),
+        (4.0, [3.0, 5.0], "4"),
+    ],
+)
+def test_a_mean_is_quoted_as_its_spread_allows(mean, values, words):
+    assert notebook_figure.in_prose(mean, values) == words
+
+
 def test_a_page_shows_the_figure_and_the_numbers_and_links_to_their_chapter(book):
     html, warnings, folder = build(book, PAGE)
     assert "WARNING" not in warnings
