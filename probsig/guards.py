@@ -297,3 +297,14 @@ def something_drawn(values: ArrayLike) -> None:
     """
     if not np.isfinite(np.asarray(values, dtype=float)).any():
         raise ValueError("There is nothing to draw: no token has a correlation of its own; take more text.")
+
+
+def sure(fine: object, otherwise: str, kind: type[Exception] = ValueError) -> None:
+    """Raise ValueError, or an error of another kind, with the sentence `otherwise`, unless something is so.
+
+    >>> sure(1 > 2, "x is 1: pass more than 2.")
+    Traceback (most recent call last):
+    ValueError: x is 1: pass more than 2.
+    """
+    if not fine:
+        raise kind(otherwise)

@@ -23,8 +23,8 @@ from probsig.errors import whole
 class SequenceLaw:
     """A law of sequences of one length: atoms ``X`` (n, L) with ``probability`` (n,).
 
-    The law of section 6 and appendix D.6 of the paper. Raises ValueError when a shape, a token id or the total
-    probability is off.
+    The law of section 6 and appendix D.6 of the paper. The arrays are copied. Raises ValueError when a shape,
+    a token id or the total probability is off.
 
     >>> law = SequenceLaw(X=[[0, 1, 0], [1, 1, 0]], probability=[0.5, 0.5], vocab_size=2)
     >>> law.bigrams().tolist()  # [token, next], each divided by L = 3
@@ -39,10 +39,10 @@ class SequenceLaw:
         guards.integers("X", self.X)
         guards.finite("probability", self.probability)
         guards.at_least("vocab_size", self.vocab_size, 1)
-        X = np.ascontiguousarray(self.X, dtype=np.int64)
-        probability = np.ascontiguousarray(self.probability, dtype=np.float64)
-        if X.ndim != 2 or X.shape[1] < 2:
-            raise ValueError(f"X has shape {X.shape}; give (n, L) token ids with L of at least 2")
+        X = np.array(self.X, dtype=np.int64, order="C")
+        probability = np.array(self.probability, dtype=np.float64)
+        if X.ndim != 2 or X.shape[1] < 2 or not len(X):
+            raise ValueError(f"X has shape {X.shape}; give (n, L) token ids with n of at least 1 and L of at least 2")
         if probability.shape != (len(X),):
             raise ValueError(f"probability has shape {probability.shape}; give one number for each of {len(X)} atoms")
         if X.size and (X.min() < 0 or X.max() >= self.vocab_size):
@@ -105,8 +105,8 @@ def markov(first: ArrayLike, transitions: ArrayLike, length: int) -> SequenceLaw
 
     ``first`` (V,) is the law of X_1 and ``transitions`` either (V, V), rows P(. | X_t), or (V, V, V), rows
     P(. | X_{t-1}, X_t); with the second kind X_2 is drawn from the average over X_{t-1}.
-    Raises ValueError where their shapes do not fit, for a length below 2, and where there are more than two million
-    sequences.
+    Raises ValueError where their shapes do not fit or a law is none, for a length below 2, and where there are more
+    than two million sequences.
 
     >>> markov([1.0, 0.0], [[0.0, 1.0], [1.0, 0.0]], length=3).bigrams().round(3).tolist()
     [[0.0, 0.333], [0.333, 0.0]]
@@ -117,6 +117,12 @@ def markov(first: ArrayLike, transitions: ArrayLike, length: int) -> SequenceLaw
         raise ValueError(
             f"first has shape {first.shape} and transitions {transitions.shape}: pass (V,) and (V, V) or (V, V, V)"
         )
+    for what, laws in (("first", first), ("transitions", transitions)):
+        guards.finite(what, laws)
+        if laws.min(initial=0) < 0:
+            raise ValueError(f"{what} holds {laws.min()}: pass probabilities, which are not negative")
+        if (off := np.abs(laws.sum(axis=-1) - 1) > 1e-9).any():
+            raise ValueError(f"{what} holds a law of sum {laws.sum(axis=-1)[off][0]:.6g}: pass laws of sum 1")
     guards.few_sequences(V, length, 2_000_000)
     X = np.array(list(itertools.product(range(V), repeat=length)))
     probability = first[X[:, 0]]

@@ -51,6 +51,14 @@ def test_union_ratio_by_hand():
     assert law.contains().tolist() == [0.5, 1.0]
 
 
+def test_a_law_of_sequences_keeps_its_own_arrays():
+    X, probability = np.array([[0, 1, 0], [1, 1, 0]]), np.array([0.5, 0.5])
+    law = sequences.SequenceLaw(X, probability, 2)
+    was = law.bigrams()
+    X[:], probability[:] = 0, 0
+    assert np.array_equal(law.bigrams(), was) and law.probability.tolist() == [0.5, 0.5]
+
+
 def test_markov_enumerates_every_sequence_once():
     law = chain()
     assert len(law.X) == 4**4

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -374,6 +375,21 @@ def test_texts_in_a_list_and_in_a_data_set_are_what_a_file_of_them_is(tmp_path):
         assert found.place == "memory" and found.digest == kept.digest, type(one)
         assert np.array_equal(found.ids, kept.ids) and np.array_equal(found.offsets, kept.offsets)
     assert corpora.open_corpus(texts, letters(), max_tokens=4).ids.tolist() == list(b"onen")
+
+
+@pytest.mark.parametrize(
+    ("library", "make", "remedy"),
+    [
+        ("pandas", lambda library: library.DataFrame({"text": ["one", "two"], "n": [1, 2]}), r"df['text']."),
+        ("pyarrow", lambda library: library.table({"text": ["one", "two"]}), r"table['text'].to_pylist()."),
+    ],
+)
+def test_a_table_is_refused_and_its_column_is_read(library, make, remedy):
+    table = make(pytest.importorskip(library))
+    with pytest.raises(CorpusError, match=rf"such as {re.escape(remedy)}$"):
+        corpora.open_corpus(table, letters())
+    column = eval(remedy.rstrip("."), {"df": table, "table": table})
+    assert corpora.open_corpus(column, letters()).ids.tolist() == list(b"onetwo")
 
 
 def _datasets():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from probsig import guards
 from probsig.errors import CorpusError
 
 
@@ -18,6 +19,12 @@ def described(given: Any, column: str) -> str:
     probsig.errors.CorpusError: The text is a int: pass a path, a name, texts in a list, or a data set of `datasets`.
     """
     kind = type(given).__name__
+    guards.sure(
+        not hasattr(type(given), "columns"),  # of pandas, polars, pyarrow: a walk through one gives names or columns
+        f"The text is a {kind}: pass the column of it that has the texts, such as "
+        f"{f'table[{column!r}].to_pylist()' if hasattr(given, 'to_pylist') else f'df[{column!r}]'}.",
+        CorpusError,
+    )
     names = getattr(given, "column_names", None)
     if isinstance(names, list):
         if column not in names:
