@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from probsig import guards
 from probsig.errors import needed, one_of
-from probsig.language.tensors import TENSORS, chosen
+from probsig.language.tensors import TENSORS, chosen, declared, fits, tied_beside
 from probsig.runs.files import StorageError, digest, place
 from probsig.text.gguf import gguf_tokenizer
 from probsig.text.rules import packaged
@@ -163,7 +163,8 @@ def open_checkpoint(
     """The embedding or the unembedding of a model: a repository of the hub (`revision` of it), a folder, a .safetensors
     or a .gguf file, or "smollm2". In a tied model both are the same. `tensor`: another matrix of it, by its name.
 
-    Raises ValueError for an unknown source, a missing tensor, a type of number that is not read and a hub that gives
+    Raises ValueError for an unknown source, a missing tensor, a matrix without a number, a type of number that is not
+    read, a file that is tied where the config.json beside it denies that, or the other way round, and a hub that gives
     nothing; ImportError when a package is missing; StorageError for a damaged file.
     """
     if which not in TENSORS:
@@ -202,6 +203,8 @@ def _safetensors(
     config, index, alone = find("config.json"), find(INDEX), name.endswith(".safetensors")
     if config is None and not alone:
         raise ValueError(f"{name} has no config.json: pass a folder or repository of a model in safetensors files.")
+    guards.sure(declared(config, "text_config"), f"{config} is no config of a model: fetch it again.", StorageError)
+    guards.sure(declared(index, "weight_map"), f"{index} does not map tensors to files: fetch it again.", StorageError)
     places = _json(index)["weight_map"] if index else None
     if places is None:
         whole = find(WHOLE)
@@ -209,6 +212,11 @@ def _safetensors(
             raise ValueError(f"{name} has neither {INDEX} nor {WHOLE}: pass a model that is stored in safetensors.")
         places = dict.fromkeys(_header(whole)[0], WHOLE)
     tensor, tied = chosen(name, [*places], _json(config) if config else {}, which, tensor)
+    guards.sure(
+        not alone or tied_beside(where) in (None, tied),
+        f"{name} alone would be taken for {'a tied' if tied else 'an untied'} model, and the config.json beside it "
+        f"says otherwise: pass the folder {where}, or move the file to another.",
+    )
     shard = find(places[tensor])
     if shard is None:
         raise ValueError(f"{name} lacks {places[tensor]}, which holds {tensor}: fetch it too.")
@@ -248,10 +256,16 @@ def _mapped(path: Path, tensor: str) -> tuple[NDArray[Any], str]:
     if tensor not in header:
         raise StorageError(f"{path} does not hold {tensor}, as the index says: fetch both again.")
     entry = header[tensor]
+    guards.sure(
+        fits(entry, {kind: np.dtype(own).itemsize for kind, own in TYPES.items()}),
+        f"{path} declares {tensor} as no whole matrix: fetch it again.",
+        StorageError,
+    )
     if entry["dtype"] not in TYPES or len(entry["shape"]) != 2:
         raise ValueError(
             f"{tensor} is {entry['dtype']} of shape {entry['shape']}: pass a model with a matrix of {', '.join(TYPES)}."
         )
+    guards.sure(all(entry["shape"]), f"{tensor} is of shape {entry['shape']} and holds no number: pass another model.")
     type_ = np.dtype(TYPES[entry["dtype"]]).newbyteorder("<")
     offset = start + entry["data_offsets"][0]
     return np.memmap(path, type_, "r", offset, tuple(entry["shape"])), entry["dtype"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from probsig.errors import one_of
@@ -58,3 +61,43 @@ def _called(name: str, kind: str, tensors: Sequence[str]) -> str | None:
         if found:
             return found[0]
     return None
+
+
+def declared(path: Path | None, key: str) -> bool:
+    """Whether a file of JSON is an object with, under "text_config" perhaps or under "weight_map", another: there the
+    names of files. One that is not there, or is no JSON, is refused elsewhere."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path else {key: {}}
+    except ValueError:
+        return True
+    inner = found.get(key, {} if key == "text_config" else None) if isinstance(found, dict) else None
+    return isinstance(inner, dict) and (key == "text_config" or all(isinstance(one, str) for one in inner.values()))
+
+
+def tied_beside(folder: str) -> bool | None:
+    """What the config.json in a folder says of tied embeddings; None where it says nothing.
+
+    >>> tied_beside("no such folder")
+    """
+    try:
+        config = json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))
+        return config.get("tie_word_embeddings", config.get("text_config", {}).get("tie_word_embeddings"))
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def fits(entry: Any, sizes: Mapping[str, int]) -> bool:
+    """Whether a tensor of a safetensors file is declared with a type, a shape, and as many bytes as these take, where
+    `sizes` has that of a number of the type.
+
+    >>> fits({"dtype": "F32", "shape": [3, 2], "data_offsets": [0, 24]}, {"F32": 4})
+    True
+    >>> fits({"dtype": "F32", "shape": [9, 2], "data_offsets": [0, 24]}, {"F32": 4})
+    False
+    """
+    try:
+        (first, last), shape, size = entry["data_offsets"], entry["shape"], sizes.get(entry["dtype"], 0)
+        whole = all(isinstance(n, int) and n >= 0 for n in (first, last, *shape))
+        return whole and (last - first == math.prod(shape) * size or not size)
+    except (KeyError, TypeError, ValueError):
+        return False

@@ -179,6 +179,21 @@ def test_a_tensor_by_its_name_and_a_file_by_itself(tmp_path):
     assert "There is no model" in said(ValueError, load_embeddings, tmp_path / "none.safetensors")
 
 
+@pytest.mark.parametrize(
+    ("tensors", "says", "word"),
+    [(["embed_tokens.weight"], False, "a tied"), (["embed_tokens.weight", "lm_head.weight"], True, "an untied")],
+)
+def test_a_file_is_not_taken_for_what_the_config_beside_it_denies(tmp_path, tensors, says, word):
+    found = {name: matrix(i) for i, name in enumerate(tensors)}
+    folder = write_model(tmp_path / "m", found, sharded=False, config={"tie_word_embeddings": says})
+    assert load_embeddings(folder).tied is says
+    for which in ("embedding", "unembedding"):
+        sentence = said(ValueError, load_embeddings, folder / "model.safetensors", which=which)
+        assert f"would be taken for {word} model" in sentence and f"pass the folder {folder}" in sentence
+    (folder / "config.json").write_text(json.dumps({"text_config": {"tie_word_embeddings": not says}}))
+    assert load_embeddings(folder / "model.safetensors").tied is load_embeddings(folder).tied is not says
+
+
 def test_the_mean_is_of_all_rows(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "BLOCK", 100)  # three rows a block
     E = matrix(0)
@@ -255,6 +270,52 @@ def test_a_damaged_file_ends_in_one_sentence(tmp_path):
         json.dumps({"weight_map": {EMBEDDING: "model.safetensors", HEAD: "model.safetensors"}})
     )
     assert "does not hold lm_head.weight" in said(StorageError, load_embeddings, folder, which="unembedding")
+
+
+@pytest.mark.parametrize("config", ["[]", "null", '{"text_config": null}', "3"])
+def test_a_config_that_is_none_ends_in_one_sentence(tmp_path, config):
+    folder = write_model(tmp_path / "m", {EMBEDDING: matrix(0)})
+    (folder / "config.json").write_text(config)
+    assert f"{folder / 'config.json'} is no config of a model" in said(StorageError, load_embeddings, folder)
+
+
+@pytest.mark.parametrize("index", ["{}", "[]", '{"weight_map": []}', json.dumps({"weight_map": {EMBEDDING: 3}})])
+def test_an_index_that_is_none_ends_in_one_sentence(tmp_path, index):
+    folder = write_model(tmp_path / "m", {EMBEDDING: matrix(0)})
+    (folder / "model.safetensors.index.json").write_text(index)
+    assert "does not map tensors to files: fetch it again" in said(StorageError, load_embeddings, folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dtype": None},
+        {"shape": None},
+        {"shape": [80, 32]},
+        {"shape": [-40, -32]},
+        {"shape": [40, "32"]},
+        {"shape": 1280},
+        {"data_offsets": [4, 5120]},
+        {"data_offsets": [-1, 5120]},
+    ],
+    ids=str,
+)
+def test_a_header_that_declares_no_matrix_ends_in_one_sentence(tmp_path, change):
+    folder = write_model(tmp_path / "m", {EMBEDDING: matrix(0)}, sharded=False)
+    path = folder / "model.safetensors"
+    data = path.read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    header[EMBEDDING] = {k: v for k, v in (header[EMBEDDING] | change).items() if v is not None}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data[start:])
+    assert f"declares {EMBEDDING} as no whole matrix" in said(StorageError, load_embeddings, folder)
+
+
+@pytest.mark.parametrize("shape", [(3, 0), (0, 4)])
+def test_a_matrix_without_a_number_ends_in_one_sentence(tmp_path, shape):
+    folder = write_model(tmp_path / "m", {EMBEDDING: np.zeros(shape, np.float32)}, sharded=False)
+    assert "holds no number: pass another model" in said(ValueError, load_embeddings, folder)
 
 
 def test_other_numbers_are_refused(tmp_path):
