@@ -20,7 +20,7 @@ import numpy as np
 
 from probsig import guards
 from probsig.counts.kernels import Counts
-from probsig.runs.files import FULL, StorageError, read_whole, write_whole
+from probsig.runs.files import FULL, StorageError, place, read_whole, write_whole
 
 FILES = {"indptr": ("indptr.i64", "<i8"), "columns": ("columns.u32", "<u4"), "entries": ("counts.i64", "<i8")}
 RECORD, FORMAT = "bigrams.json", "probsig bigrams 1"
@@ -30,7 +30,8 @@ def write_table(folder: Path | str, vocab_size: int, distance: int, blocks: Iter
     """Write blocks (sizes of the next rows, columns, counts) as a table in `folder`; returns the folder.
 
     A table that was there is no table from the first byte on, and there is one again only when all is written.
-    Raises StorageError when the disk is full or the folder cannot be written; the files of a failed write are removed.
+    Raises ValueError for a folder that begins with ~, and StorageError when the disk is full or the folder cannot be
+    written; the files of a failed write are removed.
 
     >>> import tempfile
     >>> block = np.array([2, 0]), np.array([0, 1], np.uint32), np.array([5, 1])
@@ -39,6 +40,7 @@ def write_table(folder: Path | str, vocab_size: int, distance: int, blocks: Iter
     >>> record["stored"], record["files"]["columns.u32"]["bytes"]
     (2, 8)
     """
+    guards.sure(Path(folder).parts[:1] != ("~",), f"{folder} begins with ~: write it out, as {place(folder)}.")
     folder, stored = Path(folder), 0
     paths = {name: folder / file for name, (file, _) in FILES.items()}
     open_files: dict[str, Any] = {}

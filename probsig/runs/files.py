@@ -111,12 +111,12 @@ def digest_arrays(arrays: Iterable[Any]) -> str:
 
 
 def write_whole(path: Path | str, data: bytes) -> Path:
-    """Write `data` to `path` so that the file is there whole or (still) as it was.
+    """Write `data` to `path` (as `place` reads it) so that the file is there whole or (still) as it was.
 
     The bytes go to a new file in the same folder, to the disk, and then under the name `path` in one step.
     Raises StorageError when the disk is full or the folder cannot be written; nothing half-written stays behind.
     """
-    path = Path(path)
+    path = place(path)
     half = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -201,7 +201,7 @@ def write_run(folder: Path | str, record: Mapping[str, Any], arrays: Mapping[str
     `run.json` gets the arrays' file, size and SHA-256 under the key `arrays`. What the folder held before stays until
     the new record is there. Raises StorageError as write_whole does.
     """
-    folder = Path(folder)
+    folder = place(folder)
     data = safetensors.save({name: np.asarray(array, order="C") for name, array in sorted(arrays.items())})
     sha = digest(data)
     described = {**record, "arrays": {"file": f"arrays-{sha[:12]}.safetensors", "bytes": len(data), "sha256": sha}}

@@ -227,6 +227,15 @@ def test_a_table_is_saved_over_the_file_that_it_maps(tmp_path):
         (lambda: count([0, 1], 2, offsets=[]), "offsets must be"),
         (lambda: merged([]), "have no sum"),
         (lambda: count([0, 1], 2) + count([0, 1], 3), "add tables of one kind"),
+def test_a_folder_called_tilde_is_not_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    with pytest.raises(ValueError, match="~/counts begins with ~: write it out, as ") as caught:
+        count([0, 1, 0], 2).save("~/counts")
+    assert str(caught.value).endswith(f"{tmp_path / 'home' / 'counts'}.") and not list(tmp_path.iterdir())
+
+
         (lambda: count([0, 1], 2) + count([0, 1], 2, distance=2), "add tables of one kind"),
         (
             lambda: Bigrams(np.zeros(3, np.int64), np.zeros(1, np.uint32), np.zeros(1, np.int64), 2),

@@ -306,6 +306,16 @@ def test_a_path_is_what_a_person_means(said, meant, tmp_path, monkeypatch):
     assert files.named("PROBSIG_DATA") is None and "PROBSIG_DATA" not in files.named_folders()
 
 
+def test_what_is_written_stands_where_it_is_read(tmp_path, monkeypatch):
+    """~ is the home for writing too, of a file and of a run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(home := tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    assert files.write_whole("~/a.csv", b"1") == home / "a.csv" and (home / "a.csv").read_bytes() == b"1"
+    assert files.write_run("~/run", {}, {"x": np.ones(2)}) == home / "run"
+    assert files.read_run(home / "run")[1]["x"].tolist() == [1, 1] and list(tmp_path.iterdir()) == [home]
+
+
 def test_digests_do_not_see_how_lines_end(tmp_path):
     for name, data in {
         "a.json": b"{\n}\n",
