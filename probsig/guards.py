@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -273,19 +273,41 @@ def as_it_was(path: str, record: Path, was: str | None, content: Callable[[], st
         )
 
 
-def window_fits(signature: str, data: Any) -> None:
-    """Raise ValueError where a signature's window reaches beyond every document of a text.
+def window_fits(signature: object, data: Any) -> None:
+    """Raise ValueError where a signature is no name, or its distances reach beyond every document of a text.
 
     >>> from types import SimpleNamespace
     >>> window_fits("window 1-9", SimpleNamespace(offsets=[0, 4, 7]))
     Traceback (most recent call last):
     ValueError: 'window 1-9' reaches beyond every document (the longest has 4 tokens): pass a nearer one.
     """
-    found = re.fullmatch(r"window (?:\d+-)?(\d+)", str(signature))
+    made_by("signature", signature, str, "a name, such as 'next', 'previous', 'tied' or 'window 1-2'")
+    found = re.fullmatch(r"(?:window|stack|next|previous|attention) (?:\d+-)?0*(\d+)", str(signature))
     longest = int(np.diff(np.asarray(getattr(data, "offsets", []))).max(initial=0))
-    if found and longest and int(found[1]) >= longest:
+    if found and longest and (len(found[1]) > 18 or int(found[1]) >= longest):
         said = f"{brief(signature)} reaches beyond every document (the longest has {longest} tokens)"
         raise ValueError(f"{said}: pass a nearer one.")
+
+
+def members(tokens: object, id_of: Callable[[Any], int]) -> None:
+    """Raise ValueError unless a group is a name, or a list of ids and of what tokens say, each token once.
+
+    >>> members([0, 7, 0], int)
+    Traceback (most recent call last):
+    ValueError: tokens lists 0 twice: list each token once.
+    """
+    if not isinstance(tokens, Sequence | np.ndarray):
+        raise ValueError(f"tokens is {brief(tokens)}: pass a group's name, or a list of ids or of what tokens say.")
+    seen: set[object] = set()
+    for one in () if isinstance(tokens, str) else tokens:
+        made_by("A member of tokens", one, Integral | str, "an id, or what the token says")
+        try:
+            token: object = id_of(one)
+        except ValueError:  # no token of the text: left out, and said
+            token = one
+        if token in seen:
+            raise ValueError(f"tokens lists {brief(one)} twice: list each token once.")
+        seen.add(token)
 
 
 def something_drawn(values: ArrayLike) -> None:

@@ -121,7 +121,14 @@ def test_a_page_without_a_model_and_of_hardly_any_text(text, tmp_path):
     (tmp_path / "short.txt").write_text("a b a b")
     run("report", "short.txt", "-o", "short.html", "--tokenizer", "bytes")
     short = (tmp_path / "short.html").read_text(encoding="utf-8")
-    assert "Left out, having fewer than 3 tokens" in short and "No two tokens were seen 50 times" in short
+    assert "Left out, of which there is too little" in short and "No two tokens were seen 50 times" in short
+
+
+def test_a_page_lists_as_many_neighbours_of_a_token_as_there_are(tmp_path):
+    (tmp_path / "few.txt").write_text("abcabdabc" * 60)
+    np.save("W.npy", np.random.default_rng(0).standard_normal((256, 4)))
+    run("report", "few.txt", "W.npy", "-o", "few.html", "--tokenizer", "bytes", "--token", "a", "--draws", 2)
+    assert "of the 3 nearest in W are among" in Path("few.html").read_text("utf-8")
 
 
 def test_names_that_are_no_unicode_are_read_written_and_told(text):
@@ -164,6 +171,11 @@ def test_two_pages_of_the_same_are_the_same_bytes(text, model):
         (["signatures", "TEXT", "--tokenizer", "bytes", "--signature", "stack 1-2"], "several laws side by side"),
         (["signatures", "cut.jsonl", "--tokenizer", "bytes"], "Line 2 of"),
         (["report", "TEXT", "-o", "nowhere/page.html", "--tokenizer", "bytes"], "There is no folder nowhere"),
+        (["align", "none.txt", "none/", "--csv", "nowhere/x.csv"], "There is no folder nowhere for x.csv"),
+        (["report", "TEXT", "-o", "x.html", "--tokenizer", "bytes", "--signature", "nxt"], "no signature 'nxt'"),
+        (["report", "TEXT", "-o", "x.html", "--tokenizer", "bytes", "--signature", "stack 1-2"], "several laws"),
+        (["report", "TEXT", "-o", "x.html", "--tokenizer", "bytes", "--signature", "window 1-99999"], "beyond every"),
+        (["report", "TEXT", "-o", "x.html", "--tokenizer", "bytes", "--kind", "rw"], "did you mean 'raw'"),
         (
             ["report", "TEXT", "-o", "a" * 240 + ".html", "--tokenizer", "bytes"],
             "too long: name another place;",

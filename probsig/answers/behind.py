@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from probsig import guards
 from probsig.answers import given
 from probsig.answers.shown import Answer, number
 from probsig.errors import TooLittle, one_of
@@ -102,6 +103,7 @@ def behind(
     source = given.text(text)
     if source.documents is None:
         raise ValueError("Counts have no documents to leave out: pass the corpus or a training set.")
+    guards.listed("pair", pair)
     asked = [source.id(token) for token in pair]
     if len(asked) != 2 or asked[0] == asked[1]:
         raise ValueError(f"pair is {list(pair)}: pass two different tokens.")

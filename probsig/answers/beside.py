@@ -14,9 +14,11 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from probsig import guards
 from probsig.answers import given
-from probsig.answers.neighbours import first_near
+from probsig.answers.neighbours import first_near, in_halves
 from probsig.answers.shown import Answer, signature_of
+from probsig.errors import TooLittle
 from probsig.geometry.large import cosines
 
 DRAWN = ("next", "previous")  # signatures whose counts are draws from the law
@@ -101,24 +103,23 @@ def beside(
     In next of toy: '1' 0.53, '2' 0.19, '3' 0.09.
     Alike in it, of 58 other tokens: ' May' 1.00, '+' 1.00, '**' 1.00. Two halves of the text agree on 0 of these.
     """
-    if number < 1:
-        raise ValueError(f"number is {number}: pass 1 or more.")
-    if signature.startswith("stack"):
+    guards.at_least("number", number, 1)
+    if str(signature).startswith("stack"):
         raise ValueError(f"{signature!r} is several laws side by side: pass one of them, as in 'next 2'.")
     source = given.text(text)
     chosen = source.id(token)
     law: Any = source.signatures.rows(signature, [chosen])
     if not law.nnz:
-        raise ValueError(f"The token {token!r} has no {signature} in {source.name}: pass one that the text has.")
+        raise TooLittle(f"The token {token!r} has no {signature} in {source.name}: pass one that the text has.")
     order = np.lexsort((law.indices, -law.data))[:number]
     others = source.frequent(most, least)
     tokens = np.concatenate([[chosen], others[others != chosen]])
     rows: Any = source.signatures.rows(signature, tokens.tolist())
     tokens, rows = tokens[(there := np.diff(rows.indptr) > 0)], rows[there]
     if len(tokens) < 2:
-        raise ValueError(f"No other token of {source.name} was seen {least} times: pass a smaller `least`.")
+        raise TooLittle(f"No other token of {source.name} was seen {least} times: pass a smaller `least`.")
     near, by = first_near(cosines(rows, absent="zero"), 0, min(number, len(tokens) - 1))
-    halves = [half.rows(signature, tokens.tolist()) for half in source.halves(seed)]
+    halves = in_halves(source, tokens, signature, "raw", seed)
     lists = [first_near(cosines(half, absent="zero"), 0, len(near))[0] for half in halves]
     seen, branches = int(source.data.frequency[chosen]), _branches(law, signature, int(source.data.frequency[chosen]))
     label, doubts = source.said(chosen), []

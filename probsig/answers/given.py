@@ -194,7 +194,7 @@ def text(given: Any, tokenizer: Callable[[], Tokenizer] | None = None) -> Text:
     """A corpus, a training set, counts of neighbours, or the path or name of a text as a `Text`.
 
     `tokenizer` reads a path or a name, and says what the ids of a training set or of counts are.
-    Raises ValueError where it is needed and None, and what `open_corpus` raises.
+    Raises ValueError where it is needed and None, for ids whose rows only words find, and what `open_corpus` raises.
 
     >>> from probsig.counts.bigrams import count
     >>> found = text(count([0, 1, 0, 1, 2, 0, 1], 3))
@@ -202,6 +202,10 @@ def text(given: Any, tokenizer: Callable[[], Tokenizer] | None = None) -> Text:
     ([0, 1], None)
     """
     if isinstance(given, Bigrams | TrainingSet):
+        guards.sure(
+            tokenizer is None or hasattr(tokenizer(), "pieces"),
+            f"Word vectors find rows by what tokens say, and a {type(given).__name__} has ids alone: pass the corpus.",
+        )
         data = cast(TrainingSet, Counted(given)) if isinstance(given, Bigrams) else given
         documents = None if isinstance(given, Bigrams) else len(given.offsets) - 1
         return Text(data, TextSignatures(data, LENGTH), documents, tokenizer() if tokenizer else None)

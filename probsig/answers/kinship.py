@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probsig import guards
 from probsig.answers import given
 from probsig.answers.given import SIDES
 from probsig.answers.members import doubts, members, shuffled
@@ -104,7 +105,8 @@ def group(
     - `W`, `text`, `signature`, `kind`: as for `align`. `draws`: shuffles for each null.
     - `ring`: whether the order comes back to its start; None: for months and weekdays.
 
-    Raises ValueError as `align` does, for an unknown group, and where fewer than 3 members have a row and a signature.
+    Raises ValueError as `align` does, for an unknown group, a member that stands twice, an embedding of one column, and
+    where fewer than 3 members have a row and a signature.
 
     >>> import numpy as np
     >>> from probsig.text.sources.toy import ToyCorpus
@@ -115,6 +117,7 @@ def group(
     R_order along a line is 0.10 in W and -0.21 in next of toy.
     Shuffled orders give -0.34 to 0.25 and -0.33 to 0.28.
     """
+    guards.at_least("draws", draws, 1)
     if draws < 1:
         raise ValueError(f"draws is {draws}: ask for 1 or more.")
     space = given.embedding(W)
@@ -127,6 +130,15 @@ def group(
     chosen.keep(found.tokens)
     square = dict(zip(SIDES, (c.square().astype(float) for c in found.cosines()), strict=True))
     law = found.law.rows if isinstance(found.law, Centred) else found.law  # principal components are centred anyway
+    guards.sure(
+        found.rows.shape[1] > 1,
+        f"{space.name} has one column, and a group is drawn in a plane: put a column of zeros beside it.",
+    )
+    guards.sure(
+        len(np.unique(law.indices)) > 1 or np.ptp(law.data) < 1e-12,
+        f"The signatures of {chosen.name} have one column in {source.name}, and are drawn in a plane: take more text.",
+        TooLittle,
+    )
     planes = {"embedding": plane(found.rows), "signature": plane(law.toarray()[:, np.unique(law.indices)])}
     gap = chosen.gaps()
     r_cos, null = shuffled(square["embedding"], square["signature"], draws, seed, "names")

@@ -52,9 +52,10 @@ class Members:
 def members(tokens: str | Sequence[int | str], source: given.Text, ring: bool | None = None) -> Members:
     """The members of a group by name (`text.groups`) or of a list, in its order, that are tokens of a text.
 
-    ring: None for the groups of RINGS. Raises ValueError for an unknown group, and for names where no tokenizer is
-    known.
+    ring: None for the groups of RINGS. Raises ValueError for an unknown group, what is no list of ids and names, a
+    token that stands twice, and names where no tokenizer is known.
     """
+    guards.members(tokens, source.id)
     if isinstance(tokens, str):
         one_of("tokens", tokens, GROUPS)
     name, wanted = (tokens, GROUPS[tokens]) if isinstance(tokens, str) else ("tokens of a list", tokens)

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probsig import guards
 from probsig.answers import given
 from probsig.answers.given import SIDES
 from probsig.answers.shown import Answer, signature_of
+from probsig.errors import TooLittle
 from probsig.geometry.large import Cosines, cosines, row
 
 
@@ -105,11 +107,11 @@ def nearest(
     """The tokens nearest to one, by the cosines of an embedding's rows and by those of a text's signatures.
 
     - `token`: an id of the text, or what the token says, blanks included (" March"), where the text has a tokenizer.
-    - `W`, `text`, `signature`, `kind`, `most`, `least`: as for `align`; the `number` nearest are looked for among the
-      `most` tokens.
+    - `W`, `text`, `signature`, `kind`, `most`, `least`: as for `align`; the `number` nearest (all, where they are
+      fewer) are looked for among the `most` tokens.
 
-    Raises ValueError as `align` does, for a token that is none or has no row or signature, and unless `number` is
-    between 1 and the number of other tokens.
+    Raises ValueError as `align` does, for a token that is none or has no row or signature, for `number` below 1, and
+    where no other token has a row and a signature.
 
     >>> import numpy as np
     >>> from probsig.text.sources.toy import ToyCorpus
@@ -120,6 +122,7 @@ def nearest(
     In next of toy: ' May' 1.00, '+' 1.00, '**' 1.00.
     Of 58 other tokens chance gives 0.2; the lists of two halves of the text share 0.
     """
+    guards.at_least("number", number, 1)
     space = given.embedding(W)
     source = given.text(text, space.tokenizer)
     chosen = source.id(token)
@@ -131,13 +134,14 @@ def nearest(
     if not at.size:
         raise ValueError(f"The token {token!r} has no row or no signature: pass one that the text has.")
     others = len(found.tokens) - 1
-    if not 1 <= number <= others:
-        raise ValueError(f"number is {number}: pass 1 to {others}, the number of other tokens.")
+    if not others:
+        raise TooLittle(f"No other token of {source.name} has a row and a signature: pass a lower `least`.")
+    number = min(number, others)
     names, values = {}, {}
     for side, all_cosines in zip(SIDES, found.cosines(), strict=True):
         near, by = first_near(all_cosines, int(at[0]), number)
         names[side], values[side] = found.tokens[near], by
-    halves = [half.rows(signature, found.tokens.tolist(), kind) for half in source.halves(seed)]
+    halves = in_halves(source, found.tokens, signature, kind, seed)
     lists = [first_near(cosines(rows, absent="zero"), int(at[0]), number)[0] for rows in halves]
     return Nearest(
         name=space.name,
@@ -153,6 +157,14 @@ def nearest(
         cosines=values,
         halves=float(len(np.intersect1d(lists[0], lists[1]))) if lists else float("nan"),
     )
+
+
+def in_halves(source: given.Text, tokens: given.Ids, signature: str, kind: str, seed: int) -> list[Any]:
+    """The signatures of tokens in two halves of a text; none where it has none, or no document as long as theirs."""
+    try:
+        return [half.rows(signature, tokens.tolist(), kind) for half in source.halves(seed)]
+    except ValueError:
+        return []
 
 
 def first_near(c: Cosines, at: int, number: int) -> tuple[given.Ids, NDArray[np.float64]]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probsig import guards
 from probsig.answers import given
 from probsig.answers.shown import Answer, number
 from probsig.geometry import maps
@@ -92,6 +93,7 @@ def suggest(
     """
     space = given.embedding(W)
     source = given.text(text, space.tokenizer)
+    guards.listed("tokens", tokens)
     if not len(tokens):
         raise ValueError("tokens is empty: pass the ids of some tokens, or what they say.")
     asked = np.array([source.id(token) for token in tokens], dtype=np.int64)

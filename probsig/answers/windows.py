@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probsig import guards
 from probsig.answers import given
 from probsig.answers.members import doubts, members, shuffled
 from probsig.answers.shown import Answer, ends, number, span
@@ -66,8 +67,8 @@ class Windows(Answer):
 
     @property
     def strongest(self) -> int:
-        """The window in which the order is clearest."""
-        return int(np.argmin(self.order))
+        """The window in which the order is clearest, the first where it has no order at all."""
+        return int(np.argmin(np.nan_to_num(self.order, nan=np.inf)))
 
     def __str__(self) -> str:
         said = ", ".join(f"{name}: {number(r)}" for name, r in zip(self.names, self.order, strict=True))
@@ -75,16 +76,18 @@ class Windows(Answer):
         chance = ends(self.null[best])[0]
         clear = "clearest" if self.order[best] < chance else "clearest, though no clearer than chance,"
         lines = [
-            f"R_order of {len(self.tokens)} {self.group} in {self.text}, along a {self.shape}, by distance: {said}.",
-            f"The order is {clear} at {self.names[best]}; shuffled orders give {span(self.null[best])}.",
+            f"R_order of {len(self.tokens)} {self.group} in {self.text}, along a {self.shape}, by distance: {said}."
         ]
+        if np.isfinite(self.order[best]):
+            lines += [f"The order is {clear} at {self.names[best]}; shuffled orders give {span(self.null[best])}."]
         if self.name:
-            follows = int(np.nanargmax(self.r_cos))
-            lines += [
-                f"In {self.name} R_order is {number(self.own_order)} (shuffled {span(self.own_null)}); "
-                f"its cosines are most like those at {self.names[follows]}: "
-                f"R_cos {number(self.r_cos[follows])} (shuffled {span(self.r_null[follows])}).",
-            ]
+            follows = int(np.argmax(np.nan_to_num(self.r_cos, nan=-np.inf)))
+            like = f"most like those at {self.names[follows]}: R_cos {number(self.r_cos[follows])}"
+            like += f" (shuffled {span(self.r_null[follows])})"
+            if not np.isfinite(self.r_cos[follows]):
+                like = "like those at no distance: R_cos is undefined"
+            own = f"{number(self.own_order)} (shuffled {span(self.own_null)})"
+            lines += [f"In {self.name} R_order is {own}; its cosines are {like}."]
         return "\n".join([*lines, *(f"Doubt: {doubt}" for doubt in self.doubts)])
 
     def table(self) -> dict[str, NDArray[Any]]:
@@ -128,8 +131,9 @@ def windows(
       "harmonic" or "falling" (`signatures.windows`).
     - `ring`: whether the order comes back to its start; None: for months and weekdays.
 
-    Raises ValueError for an unknown group, kind or weights, for a window longer than every document, where fewer than
-    3 members are single tokens that occur (and have a row), and for counts, which have no order of places.
+    Raises ValueError for an unknown group, kind or weights, for a member that stands twice, for a window longer than
+    every document, where fewer than 3 members are single tokens that occur (and have a row), and for counts, which have
+    no order of places.
 
     >>> from probsig.text.sources.toy import ToyCorpus
     >>> print(windows("months", ToyCorpus.of(seed=0), within=[(1, 1), (2, 4)]))
@@ -142,6 +146,8 @@ def windows(
         raise ValueError(f"within is {brief(within)}: pass one window or more, as (1, 1) or (2, 4).")
     space = None if W is None else given.embedding(W)
     source = given.text(text, space.tokenizer if space else None)
+    if source.documents is None:
+        raise ValueError("Counts have no places, and so no windows: pass the corpus or a training set.")
     group = members(tokens, source, ring)
     there = np.asarray(source.data.frequency)[group.ids] > 0
     rows = np.zeros((len(there), 1))
@@ -153,11 +159,13 @@ def windows(
     ids, rows, gap = group.ids, rows[there], group.gaps()
     if len(ids) < 3:
         left_out = f" ({', '.join(map(repr, group.missing[:4]))} left out)" if group.missing else ""
+        held = f"{source.name} holds and that have a row in {space.name}" if space else f"{source.name} holds"
         raise ValueError(
-            f"{len(ids)} of {group.name} are single tokens that {source.name} holds: a group needs 3 or more{left_out}."
+            f"{len(ids)} of {group.name} are single tokens that {held}: a group needs 3 or more{left_out}."
         )
     squares = []
     for low, high in asked:
+        guards.window_fits(f"window {low}-{high}", source.data)
         found = near(source.data, ids.tolist(), (low, high), weights_of(weights, (low, high)))
         squares.append(cosines(together(found, kind, ids.tolist()), absent="zero").square().astype(float))
     orders = [shuffled(square, gap, draws, seed, "order") for square in squares]
@@ -197,5 +205,5 @@ def _distances(window: Any) -> tuple[int, int]:
     """A window's two distances, as whole numbers."""
     if np.shape(window) != (2,):
         raise ValueError(f"within holds {brief(window)}: pass windows as pairs of distances, as (1, 1) or (2, 4).")
-    low, high = (whole("a distance of within", one) for one in window)
+    low, high = (whole("a distance of within", one, 1) for one in window)
     return low, high

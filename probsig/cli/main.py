@@ -137,6 +137,7 @@ def align(
     from probsig.answers.alignment import align as asked
     from probsig.cli import opening
 
+    _can_hold(csv)
     W, corpus = opening.both(text, model, tokenizer, max_tokens, column, skip_damaged, tensor)
     found = asked(W, corpus, signature=signature, kind=kind, most=most, least=least, draws=draws, seed=seed)
     _tell([found], as_json)
@@ -217,8 +218,7 @@ def report(
     from probsig.cli import report as pages
     from probsig.runs.files import write_whole
 
-    if not output.parent.is_dir():
-        raise ValueError(f"There is no folder {output.parent} for {output.name}: make it, or name another.")
+    _can_hold(output)
     if model is None:
         W, corpus = None, opening.corpus(text, tokenizer, max_tokens, column, skip_damaged)
     else:
@@ -226,6 +226,14 @@ def report(
     settings = pages.Settings(signature, kind, most, least, draws, seed)
     write_whole(output, pages.report(corpus, W, tokens, settings).encode())
     _say(f"Open {output}.")
+
+
+def _can_hold(path: Path | None) -> None:
+    """Raise ValueError, before the work, where the folder of a file to be written is not there."""
+    from probsig.runs.files import place
+
+    if path is not None and not place(path).parent.is_dir():
+        raise ValueError(f"There is no folder {path.parent} for {path.name}: make it, or name another.")
 
 
 def _tell(answers: list[Answer], as_json: bool) -> None:

@@ -17,8 +17,10 @@ from probsig.answers.alignment import align
 from probsig.answers.beside import Beside, beside
 from probsig.answers.kinship import group
 from probsig.answers.neighbours import nearest
+from probsig.errors import TooLittle, one_of
 from probsig.geometry.large import cosines
 from probsig.pages import figures, html, named
+from probsig.signatures.tokens import KINDS
 from probsig.text.corpora import Corpus
 from probsig.text.groups import GROUPS
 
@@ -47,7 +49,9 @@ class Settings:
 
 def report(corpus: Corpus, W: Any, tokens: Sequence[str], settings: Settings) -> str:
     """The page, HTML, about a text and where `W` is not None about an embedding on it; `tokens`: what is told of
-    beside the most frequent ones. Raises ValueError for a token that is none, and for what `align` refuses."""
+    beside the most frequent ones. Raises ValueError for a token that is none, and for what `align` and `beside`
+    refuse."""
+    one_of("kind", settings.kind, KINDS)
     figures.without_windows()
     figures.use_style()
     source = given.text(corpus)
@@ -63,7 +67,7 @@ def report(corpus: Corpus, W: Any, tokens: Sequence[str], settings: Settings) ->
         parts.append(html.sentences(found))
         if np.isfinite(found.by_token).any():
             parts.append(html.picture(found.plot(), str(found).split("\n")[0], caption))
-    parts += _tokens(corpus, source, tokens, settings)
+    parts += _tokens(corpus, source, settings)
     for token in tokens:
         parts += _token(token, corpus, W, settings)
     groups = {name: _group(name, members, corpus, source, W, settings) for name, members in GROUPS.items()}
@@ -73,7 +77,7 @@ def report(corpus: Corpus, W: Any, tokens: Sequence[str], settings: Settings) ->
     parts.append(html.heading("How to read this page"))
     parts += map(html.paragraph, READ)
     if left:
-        parts.append(html.paragraph(f"Left out, having fewer than 3 tokens in this text: {', '.join(left)}."))
+        parts.append(html.paragraph(f"Left out, of which there is too little: {', '.join(left)}."))
     made = ", ".join(f"{key} {value}" for key, value in asdict(settings).items())
     parts.append(html.paragraph(f"Made by probsig {version('probsig')} with {made}."))
     return html.page(f"Signatures of {corpus.name}", parts)
@@ -94,7 +98,7 @@ def _facts(corpus: Corpus, source: given.Text, settings: Settings) -> str:
     return html.table(["the text", ""], rows)
 
 
-def _tokens(corpus: Corpus, source: given.Text, tokens: Sequence[str], settings: Settings) -> list[str]:
+def _tokens(corpus: Corpus, source: given.Text, settings: Settings) -> list[str]:
     asked: list[int] = source.frequent(FREQUENT, 1).tolist()
     found = [one for one in (_beside(token, corpus, settings) for token in asked) if one is not None]
     if not found:
@@ -118,7 +122,7 @@ def _beside(token: int | str, corpus: Corpus, settings: Settings, number: int = 
         return beside(
             token, corpus, signature=settings.signature, number=number, most=settings.most, least=settings.least
         )
-    except ValueError:
+    except TooLittle:
         return None
 
 
@@ -141,7 +145,7 @@ def _token(token: str, corpus: Corpus, W: Any, settings: Settings) -> list[str]:
 def _group(
     name: str, members: Sequence[str], corpus: Corpus, source: given.Text, W: Any, settings: Settings
 ) -> list[str]:
-    """The section of a group; empty where fewer than 3 of its members were seen often enough."""
+    """The section of a group; empty where fewer than 3 of its members were seen often enough and have a row."""
     ids = [corpus.tokenizer.id(member) for member in members]
     there = [(one, id) for one, id in zip(members, ids, strict=True) if id is not None]
     there = [(one, id) for one, id in there if source.data.frequency[id] >= settings.least]
@@ -151,7 +155,7 @@ def _group(
     if W is not None:
         try:
             kin = group(name, W, corpus, signature=settings.signature, kind=settings.kind, seed=settings.seed)
-        except ValueError:  # fewer than 3 of them have a row
+        except TooLittle:  # fewer than 3 of them have a row
             return []
         caption = "Above: cosines, in the order of the names. Below: the first two principal components."
         return [*parts, html.sentences(kin), html.picture(kin.plot(), str(kin).split("\n")[0], caption)]

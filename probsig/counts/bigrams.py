@@ -114,7 +114,8 @@ class Bigrams:
     def save(self, folder: Path | str) -> Path:
         """Store the table in `folder`, the record last; returns the folder.
 
-        Raises StorageError when the disk is full; then the folder is no table.
+        Raises ValueError for a folder that begins with ~, and StorageError when the disk is full; then the folder is no
+        table.
         """
         block = np.diff(self.indptr), self.columns, self.entries
         return write_table(folder, self.vocab_size, self.distance, [block])

@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from probsig import guards
 from probsig.runs.files import StorageError, place
-from probsig.text.sources.files import DAMAGE, MAGIC, bounded, opened
+from probsig.text.sources.files import DAMAGE, MAGIC, MARK, bounded, opened
 
 ENDINGS = (".txt", ".vec", ".bin")
 LONGEST = 1 << 22  # bytes of a line, or of a word: a small file that unpacks to a huge one costs no more memory
@@ -131,6 +132,7 @@ def _refuse_others(path: Path, first: bytes) -> None:
         TORCH: "a pickle of torch: save it as .safetensors",
         PICKLE: "a pickle: load it with the library that wrote it, and pass its KeyedVectors",
     }
+    guards.sure(not first.startswith(MARK), f"{path} begins with a byte order mark: save it as UTF-8 without one.")
     for start, what in remedies.items():
         if first.startswith(start):
             raise ValueError(f"{path} is {what}.")

@@ -6,15 +6,18 @@ import pytest
 import probsig as ps
 from probsig.answers.kinship import group
 from probsig.answers.neighbours import nearest
+from probsig.errors import TooLittle
 from probsig.geometry import small
 from probsig.text.groups import GROUPS
 from probsig.text.sources.toy import ToyCorpus
+from probsig.text.training_set import training_set
 
 TOY = ToyCorpus.of(seed=0)
 V = TOY.vocab_size
 W = np.random.default_rng(0).standard_normal((V, 8))
 COUNTS = ps.count(TOY.ids, V, offsets=TOY.offsets)
 SEEN = np.bincount(TOY.ids, minlength=V)
+DATA = training_set(TOY, tokens=None, keep=20, seed=0, name="toy")
 
 
 def law(tokens):
@@ -46,6 +49,35 @@ def test_a_token_that_is_rare_is_looked_up_all_the_same():
     rare = int(np.flatnonzero(SEEN == SEEN[SEEN > 0].min())[0])
     found = nearest(rare, W, TOY, number=3, least=int(SEEN[rare]) + 1)
     assert found.token == rare and found.count == SEEN[rare] and rare not in found.tokens["embedding"]
+
+
+def test_a_list_is_as_long_as_there_are_tokens():
+    few = ps.open_corpus(["a b c d"] * 60, "words")
+    found = nearest("a", np.eye(4), few)
+    assert found.number == 2 and found.n == 3 and found.chance == 2.0  # nothing follows "d"
+
+
+@pytest.mark.parametrize("signature", ["next 300", "window 2-300"])
+def test_halves_whose_documents_are_too_short_for_a_signature_say_nothing(signature):
+    """One document of 1500 tokens is halved in pieces of 100, in which nothing stands 300 places on."""
+    text = ps.open_corpus(["a b c " * 500], "words")
+    assert np.isnan(nearest("a", np.eye(3), text, signature=signature).halves)
+    assert np.isnan(ps.beside("a", text, signature=signature).halves)
+
+
+def test_a_column_of_zeros_makes_a_plane_of_one_column():
+    one = W[:, :1]
+    found = group("digits", np.hstack([one, np.zeros((V, 1))]), TOY, draws=9)
+    digits = one[[TOY.tokenizer.id(digit) for digit in GROUPS["digits"]], 0]
+    assert np.allclose(np.abs(found.points["embedding"][:, 0]), np.abs(digits - digits.mean()))
+    assert set(np.round(found.cosines["embedding"].ravel(), 6)) == {-1.0, 1.0}
+
+
+def test_a_signature_of_one_column_is_drawn_where_it_is_one_point_and_refused_elsewhere():
+    text = ps.open_corpus(["z a z", "z b z", "c z"], "words")
+    assert not group(list("abc"), np.eye(4), text, draws=3).points["signature"].any()
+    with pytest.raises(TooLittle, match="have one column in the given texts"):
+        group(list("abc"), np.eye(4), text, signature="tied", draws=3)  # 2, 2 and 1 of z
 
 
 def test_a_group_against_the_functions_of_small_geometry():
@@ -130,8 +162,14 @@ def test_a_picture_shows_what_a_token_says_sign_by_sign(sign):
         (lambda: nearest("/e", W, TOY), "'/e' is no token of toy"),
         (lambda: nearest(V, W, TOY), f"There is no token {V}: pass an id from 0 to {V - 1}"),
         (lambda: nearest("7", W, COUNTS), "No tokenizer is known of the counts: pass the id of '7'"),
-        (lambda: nearest("7", W, TOY, number=0), "number is 0: pass 1 to"),
+        (lambda: nearest("7", W, TOY, number=0), "number is 0: pass a whole number of at least 1"),
         (lambda: nearest("7", np.zeros((V, 2)), TOY), "has no row or no signature"),
+        (lambda: nearest("7", W, TOY, least=10**6), "No token of toy is seen 1000000 times"),
+        (lambda: nearest("7", np.eye(V)[:, [TOY.tokenizer.id("7")]], TOY), "No other token of toy has a row"),
+        (lambda: group(["7", "8", TOY.tokenizer.id("7")], W, TOY), "tokens lists [0-9]+ twice: list each token once"),
+        (lambda: group((digit for digit in "789"), W, TOY), "tokens is <generator"),
+        (lambda: group("digits", W[:, :1], TOY), "W has one column"),
+        (lambda: nearest("7", {"7": [1.0, 2.0]}, DATA), "a TrainingSet has ids alone: pass the corpus"),
         (lambda: group("digit", W, TOY), "did you mean 'digits'"),
         (lambda: group(["7", "8"], W, TOY), "a group needs 3 or more"),
         (lambda: group("digits", W, TOY, draws=0), "draws is 0"),

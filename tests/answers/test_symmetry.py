@@ -52,7 +52,7 @@ def test_its_numbers_are_those_of_the_geometry_below():
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [({"draws": 0}, "draws is 0"), ({"within": (1, 900)}, "longer than every document"), ({"kind": "x"}, "'mstar'")],
+    [({"draws": 0}, "draws is 0"), ({"within": (1, 900)}, "beyond every document"), ({"kind": "x"}, "'mstar'")],
 )
 def test_what_it_refuses_in_one_sentence(options, says):
     with pytest.raises(ValueError, match=says):

@@ -78,6 +78,21 @@ def test_a_list_says_what_it_leaves_out_and_distances_are_those_of_the_whole_lis
     assert found.order[0] == pytest.approx(small.pearson(small.pairs(found.cosines[0]), gap), abs=1e-9)
 
 
+def test_a_window_without_an_order_is_not_the_clearest():
+    """At distance 2 every month is beside one and the same sign, so its cosines are all equal there."""
+    documents = ["m0 p1 q", "m1 p1 q", "m1 p2 q", "m2 p2 q", "m2 p3 q", "m3 p3 q"] * 5
+    text = ps.open_corpus(documents, "words")
+    found = windows(["m0", "m1", "m2", "m3"], text, within=[(2, 2), (1, 1)], draws=9)
+    assert np.isnan(found.order[0]) and found.strongest == 1 and "clearest at 1;" in str(found)
+    none = str(windows(["m0", "m1", "m2", "m3"], text, within=[(2, 2)], draws=9))
+    assert "by distance: 2: undefined." in none and "clearest" not in none
+
+
+def test_an_embedding_of_equal_rows_is_like_no_window():
+    said = str(windows("digits", TOY, np.ones((TOY.vocab_size, 2)), within=[(1, 2)], draws=3))
+    assert "In W R_order is undefined (shuffled undefined); its cosines are like those at no distance" in said
+
+
 def test_the_table_and_the_record_are_plain():
     found = ps.windows("digits", TOY, draws=9)
     table = found.table()
@@ -95,7 +110,7 @@ def test_its_picture_has_a_panel_for_the_text_and_one_for_the_embedding():
     [
         ("weekdays", {}, "0 of weekdays are single tokens that toy holds"),
         ("month", {}, "'months'"),
-        ("digits", {"within": [(1, 900)]}, "longer than every document"),
+        ("digits", {"within": [(1, 900)]}, "'window 1-900' reaches beyond every document"),
         ("digits", {"within": []}, r"within is \[\]: pass one window or more"),
         ("digits", {"draws": 0}, "draws is 0"),
         ("digits", {"kind": "pmi"}, "'mstar'"),
@@ -110,4 +125,4 @@ def test_what_it_refuses_in_one_sentence(group, options, says):
 
 def test_counts_have_no_places():
     with pytest.raises(ValueError, match="pass the corpus"):
-        windows([1, 2, 3], count(TOY))
+        windows([1, 2, 3], count(TOY), within=[(1, 10**12)])
