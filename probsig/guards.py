@@ -330,3 +330,16 @@ def sure(fine: object, otherwise: str, kind: type[Exception] = ValueError) -> No
     """
     if not fine:
         raise kind(otherwise)
+
+
+def ids(what: str, values: Any) -> None:
+    """Raise ValueError unless some values are None, which says all, or a list of integers that an id can be.
+
+    >>> ids("tokens", [[0, 1]])
+    Traceback (most recent call last):
+    ValueError: tokens is [[0, 1]]: pass a list of ids.
+    """
+    if values is not None:
+        integers(what, values)
+        listing = np.ndim(values) == 1 and np.max(values, initial=0) < 2**63
+        sure(listing, f"{what} is {brief(values)}: pass a list of ids.")

@@ -152,7 +152,7 @@ def count(
 
     Rows of the counts at distance 1, divided by their sums, are the laws of eq. (4) of the paper.
     Raises ValueError for an id out of range, offsets that do not cover the ids in ascending order, a distance of 0, ids
-    without a vocabulary, and a number that is not whole.
+    without a vocabulary, a corpus with another one beside it, and a number that is not whole.
 
     >>> count([0, 1, 0, 1, 2], 3, offsets=[0, 2, 5]).to_scipy().toarray().tolist()  # 0 1 | 0 1 2
     [[0, 2, 0], [0, 0, 1], [0, 0, 0]]
@@ -162,6 +162,9 @@ def count(
     if np.ma.isMaskedArray(corpus):
         raise ValueError("ids is a masked array: pass the ids without it, and offsets where documents start.")
     if hasattr(corpus, "ids"):
+        for what, value in (("vocab_size", vocab_size), ("offsets", offsets)):
+            if value is not None:
+                raise ValueError(f"{what} is given beside a corpus, which has its own: leave it out, or pass the ids.")
         corpus, offsets, vocab_size = corpus.ids, corpus.offsets, corpus.vocab_size
     vocab_size = None if vocab_size is None else whole("vocab_size", vocab_size)
     chunk = None if chunk is None else whole("chunk", chunk)
@@ -237,14 +240,20 @@ def frequent(frequency: ArrayLike, most: int = 10_000, least: int = 50) -> NDArr
     """The tokens of a subset that its figures use: at most `most`, seen at least `least` times, most frequent first.
 
     `frequency` (V,) is how often each token was seen; tokens of one frequency come in the order of their ids.
-    Raises ValueError for another shape, and for a `most` that is no whole number of at least 0.
+    Raises ValueError for another shape, for what is no whole number below 2**63, and for a `most` that is no whole
+    number of at least 0.
 
     >>> frequent([7, 50, 90, 50], most=3).tolist()
     [2, 1, 3]
     """
     guards.one_axis("frequency", frequency)
     guards.at_least("most", most, 0)
+    guards.finite("frequency", frequency)
     frequency = np.asarray(frequency)
+    guards.sure(
+        ((frequency < 2**63) & (frequency % 1 == 0)).all() if frequency.dtype.kind in "uf" else True,
+        "frequency holds a number that no int64 is: pass how often each token was seen, as whole numbers below 2**63.",
+    )
     order = np.argsort(-frequency.astype(np.int64), kind="stable")[:most]
     return order[frequency[order] >= least]
 

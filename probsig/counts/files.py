@@ -90,15 +90,24 @@ def write_table(folder: Path | str, vocab_size: int, distance: int, blocks: Iter
 def read_record(folder: Path | str) -> dict[str, Any]:
     """`bigrams.json` of a stored table; raises FileNotFoundError without one, StorageError when it is damaged."""
     path = Path(folder) / RECORD
+    guards.sure(not Path(folder).is_file(), f"{folder} is a file: pass the folder with {RECORD}.", FileNotFoundError)
     try:
         record = json.loads(read_whole(path))
         if record["format"] != FORMAT or set(record["files"]) != {file for file, _ in FILES.values()}:
             raise ValueError("another format")
+        guards.sure(_sound(record), "another table")
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{folder} holds no stored counts (no {RECORD}): save them there first.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise StorageError(f"{path} is no record of {FORMAT}: remove the folder {folder} and count again.") from error
     return record
+
+
+def _sound(record: dict[str, Any]) -> bool:
+    """Whether a record speaks of a table: of so many tokens, at a distance, in files of such sizes."""
+    V, distance, files = record["vocab_size"], record["distance"], [record["files"][file] for file, _ in FILES.values()]
+    whole = all(type(n) is int for n in (V, distance, *(file["bytes"] for file in files)))
+    return whole and distance != 0 and files[0]["bytes"] == 8 * (V + 1) and all(file["sha256"] for file in files)
 
 
 def map_arrays(folder: Path | str, check: bool = True) -> dict[str, np.ndarray]:

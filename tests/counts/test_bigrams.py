@@ -1,6 +1,8 @@
 """Tables of pair counts: sums, transposes, files, and one sentence for bad input."""
 
 import errno
+import json
+from types import SimpleNamespace
 
 import hypothesis.strategies as st
 import numpy as np
@@ -185,6 +187,30 @@ def test_a_damaged_table_is_refused_in_one_sentence(tmp_path):
         Bigrams.load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"vocab_size": V} for V in ("2", 2.0, None, 3, -1)),
+        *({"distance": k} for k in (None, 1.5, 0, "1", True)),
+        {"files": ["indptr.i64", "columns.u32", "counts.i64"]},
+        {"files": {file: {"bytes": 24} for file in ("indptr.i64", "columns.u32", "counts.i64")}},
+    ],
+    ids=str,
+)
+def test_a_record_of_no_table_is_refused(tmp_path, change):
+    folder = count([0, 1, 1], 2).save(tmp_path / "table")
+    path = folder / "bigrams.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(StorageError, match=r"bigrams\.json is no record of probsig bigrams 1: remove the folder"):
+        Bigrams.load(folder)
+
+
+def test_a_file_in_the_place_of_a_table_is_refused(tmp_path):
+    (tmp_path / "table").write_text("no table")
+    with pytest.raises(FileNotFoundError, match=r"table is a file: pass the folder with bigrams\.json\.$"):
+        Bigrams.load(tmp_path / "table")
+
+
 def test_a_save_that_fails_leaves_no_table(tmp_path):
     folder = count([0, 1], 2).save(tmp_path / "table")
 
@@ -200,6 +226,15 @@ def test_a_save_that_fails_leaves_no_table(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="Could not write counts to"):
         count([0, 1], 2).save(tmp_path / "file")
+
+
+def test_a_folder_called_tilde_is_not_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    with pytest.raises(ValueError, match="~/counts begins with ~: write it out, as ") as caught:
+        count([0, 1, 0], 2).save("~/counts")
+    assert str(caught.value).endswith(f"{tmp_path / 'home' / 'counts'}.") and not list(tmp_path.iterdir())
 
 
 def test_a_table_is_saved_over_the_file_that_it_maps(tmp_path):
@@ -225,17 +260,13 @@ def test_a_table_is_saved_over_the_file_that_it_maps(tmp_path):
         (lambda: count([0, 1], 2, offsets=[0, 2, 1, 2]), "offsets must be"),
         (lambda: count([0, 1], 2, offsets=[0.0, 2.0]), "offsets must be"),
         (lambda: count([0, 1], 2, offsets=[]), "offsets must be"),
+        (lambda: count(SimpleNamespace(ids=[0, 1], offsets=[0, 2], vocab_size=2), 99), "vocab_size is given beside a"),
+        (
+            lambda: count(SimpleNamespace(ids=[0, 1], offsets=[0, 2], vocab_size=2), offsets=[0, 1, 2]),
+            "offsets is given beside a corpus, which has its own: leave it out, or pass the ids.",
+        ),
         (lambda: merged([]), "have no sum"),
         (lambda: count([0, 1], 2) + count([0, 1], 3), "add tables of one kind"),
-def test_a_folder_called_tilde_is_not_made(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
-    with pytest.raises(ValueError, match="~/counts begins with ~: write it out, as ") as caught:
-        count([0, 1, 0], 2).save("~/counts")
-    assert str(caught.value).endswith(f"{tmp_path / 'home' / 'counts'}.") and not list(tmp_path.iterdir())
-
-
         (lambda: count([0, 1], 2) + count([0, 1], 2, distance=2), "add tables of one kind"),
         (
             lambda: Bigrams(np.zeros(3, np.int64), np.zeros(1, np.uint32), np.zeros(1, np.int64), 2),
