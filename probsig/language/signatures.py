@@ -114,7 +114,10 @@ class TextSignatures:
 
     def ceilings(self, names: Sequence[str], sizes: Sequence[int], kind: str = "raw", seed: int = 0) -> NDArray:
         """The square root of the reliability of each signature's cosines over each number of tokens, from two random
-        halves of the documents, (names, sizes); nan where too few tokens occur in both."""
+        halves of the documents, (names, sizes); nan where too few tokens occur in both.
+
+        Raises ValueError for what `rows` refuses of the whole text.
+        """
         halves = [TextSignatures(half, self.length) for half in self.data.halves(seed)]
         out = np.full((len(names), len(sizes)), np.nan)
         for n, name in enumerate(names):
@@ -123,7 +126,8 @@ class TextSignatures:
                     found = reliability.split_half(  # type: ignore[call-arg]
                         *halves, self.tokens[:C], lambda half, tokens, name=name: half.rows(name, tokens, kind)  # type: ignore[arg-type]
                     )  # fmt: skip
-                except ValueError:  # fewer than 3 tokens in both halves
+                except ValueError:  # fewer than 3 tokens in both halves, or what is refused of the whole text too
+                    guards.sure(self.rows(name, self.tokens[:C], kind) is not None, "")
                     continue
                 out[n, c] = found.ceiling
         return out

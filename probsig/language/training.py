@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from probsig import seeds
+from probsig import guards, seeds
 from probsig.language.networks import unembeddings
 from probsig.language.updates import CompiledUpdate, Recipe, Rows, Update, losses
 from probsig.runs.drafts import Draft
@@ -88,13 +88,15 @@ def targets(data: TrainingSet, length: int, distances: Sequence[int]) -> NDArray
     """What each head predicts in the rows of `data.rows(length)`, (R, k, length): the token `distance` places ahead, or
     IGNORED where that is in another document or behind the end.
 
-    Raises ValueError for a distance below 1, one that comes twice, none, and too little text.
+    Raises ValueError for a distance that is no whole number above 0, one that comes twice, none, and too little text.
 
     >>> from probsig.text.training_set import renumbered
     >>> few = renumbered(np.array([0, 1, 2, 0, 1]), np.array([0, 3, 5]), 3, None, "by hand")
     >>> few.ids.tolist(), targets(few, 4, [1, 2]).tolist()
     ([0, 1, 2, 0, 1], [[[1, 2, -100, 1], [2, -100, -100, -100]]])
     """
+    guards.made_by("distances", distances, Sequence, "a list of whole numbers above 0")
+    guards.integers("distances", distances)
     if not distances or min(distances) < 1 or len(set(distances)) < len(distances):
         raise ValueError(f"distances are {list(distances)}: pass different whole numbers above 0.")
     places = data.rows(length)[0].size
@@ -129,9 +131,9 @@ def train(
     until: break off after so many steps of the run.
     With a `draft` the state is saved about every minute, and a run that was stopped or killed goes on from it; on a CPU
     to the same bits. A draft of another text, network, start or recipe, or of other looks, is not taken up.
-    Raises ValueError for a vocabulary that does not fit, heads that are not as many as distances, a step outside the
-    run, too little text, and what `device_of` refuses; MemoryError where the GPU is too small; drafts.Stopped when
-    asked to stop.
+    Raises ValueError for a vocabulary that does not fit, heads that are not as many as distances, a distance beyond
+    every document of either text, a step that is none of the run, and what `targets` and `device_of` refuse;
+    MemoryError where the GPU is too small; drafts.Stopped when asked to stop.
     """
     rows_of, heads = model.get_input_embeddings().weight.shape[0], len(unembeddings(model))
     if data.vocab_size > rows_of:
@@ -141,10 +143,16 @@ def train(
     where, steps = device_of(device), recipe.steps(data)
     rows = data.rows(recipe.length)[0], targets(data, recipe.length, distances)
     looks = set(look_at)
+    guards.integers("look_at", [*looks])
     outside = sorted(step for step in looks if not 0 <= step <= steps)
     if outside:
         raise ValueError(f"step {outside[0]} is outside 0..{steps}: ask for steps of the run.")
     unseen = (held.rows(recipe.length)[0], targets(held, recipe.length, distances)) if held else None
+    guards.sure(
+        all((goals.max(axis=(0, 2)) >= 0).all() for _, goals in filter(None, (rows, unseen))),
+        f"One of the distances {list(distances)} reaches beyond every document of {data.name}, or of what is held out: "
+        "pass nearer ones.",
+    )
     model.to(where).train()
     update = (CompiledUpdate if where.type == "cuda" else Update)(model, rows, recipe, where)
     log, done = Log(), 0

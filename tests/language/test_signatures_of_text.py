@@ -214,6 +214,19 @@ def test_ceilings_are_the_roots_of_the_reliability(kind):
     assert less[0, 0] < text.ceilings(["next"], [8], seed=3)[0, 0]  # less text, more noise
 
 
+@pytest.mark.parametrize(
+    ("names", "kind", "message"),
+    [
+        (["nxt"], "raw", "There is no signature 'nxt'"),
+        (["next", "window 1-900"], "raw", "reaches beyond every document"),
+        (["next"], "centered", "kind is 'centered'"),
+    ],
+)
+def test_a_ceiling_of_what_the_text_has_not_is_refused(text, names, kind, message):
+    with pytest.raises(ValueError, match=message):
+        text.ceilings(names, [8], kind)
+
+
 def test_one_document_has_no_halves_and_no_ceiling():
     data = documents_of()
     one = TrainingSet("one document", data.ids, np.array([0, len(data.ids)]), data.kept, V)

@@ -211,12 +211,38 @@ def test_losses_and_gradients_against_all_logits_at_once():
 
 def test_a_head_that_predicts_nothing_in_a_batch_adds_nothing():
     """Documents of 25 tokens have no pair at distance 25: the loss of that head is 0 and its matrix only decays."""
-    found, log = trained(distances=[1, 25], look_at=[0, STEPS])
-    alone, _ = trained(recipe=updates.Recipe(**{**vars(RECIPE), "weight_decay": 0}), distances=[1, 25])
-    start = weights(network(heads=2))["more_heads.0.weight"]
-    assert log.arrays()["training/loss"][1, 1] == 0
-    assert np.array_equal(alone["more_heads.0.weight"], start)
-    np.testing.assert_allclose(found["more_heads.0.weight"], start * decayed(), rtol=1e-5)
+    data, start = words(), weights(network(heads=2))["more_heads.0.weight"]
+    rows = data.rows(RECIPE.length)[0], training.targets(data, RECIPE.length, [1, 25])
+    for decay in (0.0, RECIPE.weight_decay):
+        model, recipe = network(heads=2), updates.Recipe(**{**vars(RECIPE), "weight_decay": decay})
+        update = updates.Update(model, rows, recipe, torch.device("cpu"))
+        for step in range(STEPS):
+            loss = update(np.arange(4), recipe.rate(step, STEPS))
+            assert loss[0] > 0 and loss[1] == 0
+        left = decayed() if decay else 1.0
+        np.testing.assert_allclose(weights(model)["more_heads.0.weight"], start * left, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"distances": [25]}, r"distances \[25\] reaches beyond every document of made up"),
+        ({"distances": [1, 60]}, r"distances \[1, 60\] reaches beyond every document of made up"),
+        ({"distances": [24], "held": words(300, "held", "held")}, None),
+        ({"distances": [5], "held": renumbered(np.arange(30) % V, np.arange(0, 31, 5), V, None, "short")}, "held out"),
+        ({"distances": [1.5]}, r"^distances holds values of type float64: pass integers\.$"),
+        ({"distances": np.array([1])}, r"^distances is array\(\[1\]\): pass a list of whole numbers above 0\.$"),
+        ({"look_at": [1.5]}, r"^look_at holds values of type float64: pass integers\.$"),
+        ({"look_at": ["1"]}, r"^look_at holds values of type <U1: pass integers\.$"),
+    ],
+    ids=str,
+)
+def test_what_would_never_be_learnt_or_looked_at_is_refused(options, says):
+    if says is None:
+        assert trained(**options)[1].arrays()["steps"].size == 0
+    else:
+        with pytest.raises(ValueError, match=says):
+            trained(**options)
 
 
 def decayed():
