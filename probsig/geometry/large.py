@@ -22,6 +22,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
+from probsig import guards
 from probsig.errors import one_of
 from probsig.geometry.products import pair_products
 from probsig.signatures.tokens import Centred
@@ -71,8 +72,9 @@ class Cosines:
     def square(self, tokens: Sequence[int] | None = None) -> NDArray[np.float32]:
         """The symmetric matrix of cosines of some rows (their numbers, by default all), with ones on its diagonal.
 
-        Raises ValueError for a number that is no row.
+        Raises ValueError for a number that is no row, and for what is no list of whole numbers.
         """
+        guards.ids("tokens", tokens)
         rows = np.arange(self.size) if tokens is None else np.asarray(tokens, dtype=np.int64)
         if rows.size and not (0 <= rows.min() and rows.max() < self.size):
             raise ValueError(f"rows {rows.min()} to {rows.max()} are asked for: there are rows 0 to {self.size - 1}")

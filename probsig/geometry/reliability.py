@@ -22,7 +22,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
-from probsig import seeds
+from probsig import guards, seeds
 from probsig.counts.bigrams import Bigrams
 from probsig.geometry.large import Correlations, Cosines, correlations, cosines, pearson_from_sums, same_tokens
 from probsig.signatures import tokens as signatures_tokens
@@ -78,8 +78,8 @@ def matched_null(a: Cosines, b: Cosines, frequency: ArrayLike, draws: int, seed:
     `frequency` (n,) orders the tokens (equal ones by their row); each `group` of neighbours in that order is shuffled
     within itself, and a last group of less than half the size joins the one before. group = n is the plain null.
     Memory: (64, n) float32. Quickest when the rows are ordered by frequency.
-    Raises ValueError where a and b are not of the same tokens, 3 or more, where `frequency` has another length, unless
-    `draws` is 1 or more and unless `group` is 2 or more.
+    Raises ValueError where a and b are not of the same tokens, 3 or more, where `frequency` has another length or is of
+    bits or of unsigned numbers with a zero, unless `draws` is 1 or more and unless `group` is 2 or more.
 
     >>> a = Cosines(np.array([0.1, 0.5, 0.2, 0.9, 0.4, 0.3], dtype=np.float32), 4)
     >>> matched_null(a, a, [9, 8, 2, 1], draws=4, seed=0, group=2).round(3).tolist()
@@ -88,6 +88,10 @@ def matched_null(a: Cosines, b: Cosines, frequency: ArrayLike, draws: int, seed:
     same_tokens(a, b)
     _some(draws)
     n, frequency = a.size, np.asarray(frequency)
+    guards.sure(
+        frequency.dtype.kind != "b" and (frequency.dtype.kind != "u" or frequency.all()),
+        f"frequency is of type {frequency.dtype}, whose zeros are not ordered last: pass frequency.astype(np.int64).",
+    )
     if frequency.shape != (n,):
         raise ValueError(f"frequency has shape {frequency.shape} for {n} tokens: pass one number for each")
     if group < 2:
@@ -205,7 +209,7 @@ def split_half(
 ) -> SplitHalf:
     """The reliability of cosines of signatures, from the counts of two halves of a corpus.
 
-    `signature(counts, tokens, **options)` is one of `token_signatures`. Tokens that either half leaves without a
+    `signature(counts, tokens, **options)` is one of `signatures.tokens`. Tokens that either half leaves without a
     signature are left out, and the result says which were compared. The halves should be of equal size and drawn
     document by document; halves cut in time or by source also differ in content, and read lower.
     Raises ValueError as `signature` does, and where fewer than 3 tokens are left.

@@ -187,10 +187,16 @@ def permutation_null(A: ArrayLike, B: ArrayLike, draws: int, seed: int) -> Array
 def plane(rows: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The first two principal components (n, 2) with their shares, or one point where all rows are equal.
 
+    Raises ValueError as `pca` does, and where rows differ and all their numbers are below about 1e-12.
+
     >>> plane([[1.0, 2.0], [1.0, 2.0]])[0].tolist()
     [[0.0, 0.0], [0.0, 0.0]]
     """
     rows = np.asarray(rows, dtype=float)
+    guards.sure(
+        not 1e-12 * np.abs(rows).max(initial=0) < np.ptp(rows, axis=0).max(initial=0) < 1e-12,
+        "The rows are too small to be drawn: divide all of them by one number, such as the largest.",
+    )
     if np.ptp(rows, axis=0).max() < 1e-12:
         return np.zeros((len(rows), 2)), np.zeros(2)
     return pca(rows)

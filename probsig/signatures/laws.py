@@ -24,6 +24,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from probsig import guards
 from probsig.errors import one_of
 from probsig.laws.distribution import Distribution
 
@@ -33,6 +34,7 @@ INVERSE_CONVENTIONS = ("membership", "count", "position")
 
 def _wanted(law: Distribution, ids: Sequence[int] | None, what: str) -> tuple[NDArray, NDArray]:
     """The ids asked for, and the map from every id to its row (-1 where there is none)."""
+    guards.ids(f"{what}s", ids)
     ids = np.arange(law.vocab_size) if ids is None else np.array(ids, dtype=np.int64).ravel()
     wrong = ids[(ids < 0) | (ids >= law.vocab_size)]
     if wrong.size:
@@ -94,7 +96,8 @@ def label(
     """The label signature phi^y of each token, (k, V labels); a row of a token that occurs sums to 1.
 
     `tokens` (k ids; None for all V), `convention` as in the module's list, `exact` for an object array of Fractions.
-    Raises ValueError for an unknown token or convention. (Definition 2 of the paper, first signature.)
+    Raises ValueError for an unknown token or convention, and for what is no list of ids.
+    (Definition 2 of the paper, first signature.)
 
     >>> from probsig.laws.distribution import Distribution
     >>> law = Distribution(X=[[0, 1], [1, 1]], y=[2, 3], weight=[1, 1], vocab_size=4)
@@ -144,7 +147,8 @@ def inverse(
 
     "membership" is P(x in X given y = nu), "count" E[c_x given y = nu] (a row sums to L), "position" count / L
     (the law of the token in a uniform position, a row sums to 1).
-    Raises ValueError for an unknown label or convention. (Definition 2 of the paper, fourth signature.)
+    Raises ValueError for an unknown label or convention, and for what is no list of ids.
+    (Definition 2 of the paper, fourth signature.)
 
     >>> from probsig.laws.distribution import Distribution
     >>> law = Distribution(X=[[0, 1], [1, 1]], y=[2, 2], weight=[1, 1], vocab_size=4)

@@ -30,6 +30,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
+from probsig import guards
 from probsig.counts.bigrams import Bigrams
 from probsig.errors import one_of
 
@@ -154,6 +155,8 @@ def harmonic_weights(distances: Sequence[int], length: int) -> NDArray[np.float6
     >>> harmonic_weights([1, 2], length=3).tolist()  # (1 + 1/2) / 3, (1/2) / 3
     [0.5, 0.16666666666666666]
     """
+    guards.integers("distances", distances)
+    guards.whole_number("length", length)
     distances = np.asarray(distances, dtype=np.int64)
     if distances.size and not (1 <= distances.min() and distances.max() < length):
         raise ValueError(f"distances {distances.tolist()} do not fit a sequence of {length}: pass 1 to length - 1")
@@ -206,7 +209,8 @@ def window(
     """The law of a token near each token, on either side of it, sparse (k, V): sum_k w_k (N_k + N_k^T), normalised.
 
     `counts` gives tables at different distances, one after the other, and `weights` a positive number each (None: 1).
-    Raises ValueError as `skip` does, for no table at all, and where weights are not as many or not positive.
+    Raises ValueError as `skip` does, for no table at all, and where weights are not as many or not positive, or
+    tables in a list differ in vocabulary or repeat a distance.
 
     >>> from probsig.counts.bigrams import count
     >>> ids = np.array([0, 1, 0, 2, 0, 1], dtype=np.uint16)
@@ -214,6 +218,14 @@ def window(
     [[0.5, 0.5, 0.0]]
     """
     one_of("kind", kind, KINDS)
+    guards.sure(
+        not isinstance(counts, Sequence) or len({(c.vocab_size, abs(c.distance)) for c in counts}) == len(counts),
+        "counts repeat a distance: pass one Bigrams for each distance.",
+    )
+    guards.sure(
+        not isinstance(counts, Sequence) or len({c.vocab_size for c in counts}) < 2,
+        "counts differ in vocabulary: pass tables of one tokenizer.",
+    )
     rows, marginal, total = None, 0.0, 0.0
     pairs = zip(counts, itertools.repeat(1.0), strict=False) if weights is None else zip(counts, weights, strict=True)
     for table, w in pairs:

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from probsig import seeds
+from probsig import guards, seeds
 from probsig.counts.bigrams import Bigrams, counted, frequent
 
 IGNORED = -100  # what torch's cross entropy leaves out
@@ -168,14 +168,18 @@ def training_set(
 
     held: whole documents of so many tokens, drawn from the stream (seed, "held out", name), are left out and are the
     set's `held`; ids are numbered by the frequency in both.
-    Raises ValueError for a corpus of fewer than 2 tokens, for `tokens` or a `keep` below 2, and where nothing is left
-    to train on.
+    Raises ValueError for a corpus of fewer than 2 tokens, for `tokens` or a `keep` below 2, for a number that is not
+    whole, and where nothing is left to train on.
 
     >>> from probsig.text.sources.toy import ToyCorpus
     >>> few = training_set(ToyCorpus.of(0), tokens=1000, keep=20, seed=0, name="toy", held=50)
     >>> len(few.ids), few.vocab_size, int(few.kept[-1]), len(few.held.ids) >= 50
     (1000, 20, -1, True)
     """
+    for what, number in (("tokens", tokens), ("keep", keep)):
+        if number is not None:
+            guards.whole_number(what, number)
+    guards.at_least("held", held, 0)
     if tokens is not None and tokens < 2:
         raise ValueError(f"tokens is {tokens}: pass 2 or more, or None for all.")
     if keep is not None and keep < 2:
@@ -226,7 +230,9 @@ def renumbered(
     """
     frequency = np.bincount(ids, minlength=vocab_size)
     order = np.argsort(-frequency, kind="stable")[: np.count_nonzero(frequency)]
-    also = np.unique(np.array(list(also), dtype=np.int64))
+    also = list(also)
+    guards.ids("also", also)
+    also = np.unique(np.array(also, dtype=np.int64))
     if len(also) and not 0 <= also[0] <= also[-1] < vocab_size:
         outside = also[0] if also[0] < 0 else also[-1]
         raise ValueError(f"The id {outside} is to be kept and is outside the vocabulary of {vocab_size}: leave it out.")

@@ -38,6 +38,14 @@ def test_bootstrap_against_repeated_rows(seed, n):
             assert abs(found - np.corrcoef(x, y)[0, 1]) < 1e-9
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint32, np.uint64, np.int8, np.int64, float])
+def test_the_type_of_the_frequencies_says_nothing(kind):
+    a, b = two(0, n=6)
+    frequency = np.array([3, 2, 1, 9, 5, 6], kind)
+    found = matched_null(a, b, frequency, 5, 0, group=3)
+    assert np.array_equal(found, matched_null(a, b, frequency.tolist(), 5, 0, group=3))
+
+
 def test_the_bootstrap_spread_is_that_of_new_tokens():
     new = [correlations(*two(1000 + 2 * s, n=40)).overall for s in range(200)]
     drawn = [bootstrap(*two(5000 + 2 * s, n=40), draws=50, seed=s).std() for s in range(20)]
@@ -126,6 +134,9 @@ A = cosines(np.eye(4) + 0.1)
         (lambda: bootstrap(A, A, 0, 0), "draws is 0"),
         (lambda: matched_null(A, A, [1, 2, 3], 1, 0), "pass one number for each"),
         (lambda: matched_null(A, A, [1, 2, 3, 4], 1, 0, group=1), "pass 2 tokens or more a group"),
+        (lambda: matched_null(A, A, np.array([3, 2, 1, 0], np.uint8), 1, 0), "frequency is of type uint8, whose zeros"),
+        (lambda: matched_null(A, A, np.array([3, 2, 1, 0], np.uint64), 1, 0), "pass frequency.astype(np.int64)"),
+        (lambda: matched_null(A, A, [True, True, False, True], 1, 0), "pass frequency.astype(np.int64)"),
         (lambda: bootstrap(A, cosines(sp.eye_array(3).tocsr() + sp.csr_array(np.ones((3, 3)))), 1, 0), "4 tokens meet"),
     ],
 )

@@ -238,3 +238,9 @@ def test_a_plane_is_of_the_principal_components():
     coords, share = small.plane(rows)
     expected, expected_share = small.pca(rows)
     assert np.array_equal(coords, expected) and np.array_equal(share, expected_share)
+    with pytest.raises(
+        ValueError, match="too small to be drawn: divide all of them by one number, such as the largest"
+    ):
+        small.plane(rows * 1e-14)
+    for equal in (np.zeros((3, 2)), np.full((3, 2), 1e-14), np.add(0.1, [[0.0], [1e-17], [0.0]])):
+        assert not small.plane(equal)[0].any()

@@ -195,6 +195,20 @@ def test_rows_follow_the_order_of_the_tokens_asked_for():
         (lambda law: signatures_laws.joint(law, [-1]), "token -1 is unknown: ids of this law are 0..199"),
         (lambda law: signatures_laws.inverse(law, [999]), "label 999 is unknown: ids of this law are 0..199"),
         (lambda law: signatures_laws.label(law, [11, 12, 11]), "token 11 is asked for twice: ask for each id once"),
+        *(
+            (lambda law, one=one, ids=ids: one(law, ids), f"{what}s {said}")
+            for one, what in ((signatures_laws.label, "token"), (signatures_laws.inverse, "label"))
+            for ids, said in (
+                ([1.9], "holds values of type float64: pass integers."),
+                (["1"], "holds values of type <U1: pass integers."),
+                ("1", "holds values of type <U1: pass integers."),
+                ([True], "holds values of type bool: pass integers."),
+                ([2**70], "holds values of type object: pass integers."),
+                ([2**63], "is [9223372036854775808]: pass a list of ids."),
+                ([[0, 1]], "is [[0, 1]]: pass a list of ids."),
+                ([[0], [0, 1]], "has rows of different lengths: pass sequences of one length."),
+            )
+        ),
         (
             lambda law: signatures_laws.cooccurrence(law, [11], "position"),
             "convention is 'position': pass one of 'membership', 'count', 'companion'.",

@@ -300,6 +300,12 @@ def test_documents_come_in_the_order_asked_for():
         ([[1, 2], [3, 4]], {"held": 3}, "x has too few documents to hold 3 tokens out: take more text"),
         ([[1, 2, 3]], {"tokens": -3}, "tokens is -3: pass 2 or more, or None for all"),
         ([[1, 2, 3]], {"also": [2, -1]}, "The id -1 is to be kept and is outside the vocabulary of"),
+        ([[1, 2, 3]], {"also": [1.9]}, "also holds values of type float64: pass integers"),
+        ([[1, 2, 3]], {"also": "12"}, "also holds values of type <U1: pass integers"),
+        ([[1, 2, 3]], {"tokens": 2.0}, r"tokens is 2\.0: pass a whole number"),
+        ([[1, 2, 3]], {"keep": 2.5}, r"keep is 2\.5: pass a whole number"),
+        ([[1, 2, 3]], {"held": -5}, "held is -5: pass a whole number of at least 0"),
+        ([[1, 2, 3]], {"held": 1.5}, r"held is 1\.5: pass a whole number of at least 0"),
         ([[1, 2, 3]], {"also": [2, 10**6]}, "The id 1000000 is to be kept and is outside the vocabulary of"),
     ],
 )
