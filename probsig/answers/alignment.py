@@ -135,8 +135,8 @@ def align(
 
     - `W`: (V, d), an array or a torch tensor with row x that of the text's id x; or what `load_embeddings` gives, whose
       rows are found by the model's own tokenizer.
-    - `text`: a corpus (`open_corpus`), a training set, counts of neighbours (`count`: without a ceiling), or, with a
-      model, the path or the name of a text.
+    - `text`: a corpus (`open_corpus`), a training set, counts of neighbours (`count`: without a ceiling, and a token
+      counts as seen where another follows it), or, with a model, the path or the name of a text.
     - `signature`: "next", "previous", "tied", "attention", "next 3", "window 2-4" and so on, as in
       `language.signatures`; `kind`: "raw", "centred" (the mean row taken off both sides), "ppmi" or "support".
     - `most`, `least`: the `most` tokens that were seen most often, each `least` times or more.

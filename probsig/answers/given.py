@@ -118,7 +118,10 @@ def _matrix(path: Path) -> Any:
 
 
 class Counted:
-    """Counts of neighbours in the place of a text: all that needs its ids says so."""
+    """Counts of neighbours in the place of a text: all that needs its ids says so.
+
+    `frequency` is how often a token has a next one: one that ends documents was seen more often than that.
+    """
 
     name = "the counts"
 
