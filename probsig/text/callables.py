@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probsig import guards
 from probsig.errors import CorpusError
 from probsig.runs.files import digest
 from probsig.text.tokenizers import Tokenizer
@@ -62,6 +63,17 @@ class Called:
             raise CorpusError(f"{where} raises {type(error).__name__} ({error}): mend it or the document.") from error
         parts = found["input_ids"] if hasattr(found, "keys") and "input_ids" in found else found
         parts = parts.tolist() if hasattr(parts, "tolist") else list(parts) if np.iterable(parts) else None
+        guards.sure(
+            not any(isinstance(part, np.integer | bool) for part in parts or ()),
+            f"{where} gives numbers that are no int of Python's own: let it give [int(id) for id in ids].",
+            CorpusError,
+        )
+        guards.sure(
+            not parts or self.most < 0 or isinstance(parts[0], str) == bool(self.numbers),
+            f"{where} gives {'ids' if self.numbers else 'texts'} and gave {'texts' if self.numbers else 'ids'} before: "
+            "let it give one of both.",
+            CorpusError,
+        )
         if parts is not None and all(isinstance(part, str) for part in parts):
             for part in parts:
                 self.numbers.setdefault(part, len(self.numbers))

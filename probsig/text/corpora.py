@@ -113,6 +113,9 @@ def open_corpus(
     """
     one_of("problem", problem, store.PROBLEMS)
     guards.whole_or_all("max_tokens", max_tokens)
+    guards.sure(
+        place is None or _named(text), f"place is {place!r}, and texts in memory are read where they are: leave it out."
+    )
     options: dict[str, Any] = {"max_tokens": _whole(max_tokens), "special_tokens": special_tokens}
     source = find.find(text, place, column=column, repository=repository, revision=revision) if _named(text) else None
     what = "" if source else memory.described(text, column)

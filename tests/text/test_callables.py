@@ -64,6 +64,10 @@ def test_a_file_read_by_a_function_is_read_anew(tmp_path, monkeypatch):
         (lambda text: [-1], r"gives a list: let it"),
         (lambda text: [0.5], r"gives a list: let it"),
         (lambda text: [], r"The corpus the given texts is empty"),
+        (lambda text: [np.int64(1), np.int64(2)], r"let it give \[int\(id\) for id in ids\]\.$"),
+        (lambda text: [True, False], r"given document 1, gives numbers that are no int of Python's own"),
+        (lambda text: ["x"] if text == TEXTS[0] else [0, 5], r"document 2, gives ids and gave texts before: let it"),
+        (lambda text: ["x"] if text == TEXTS[1] else [0, 5], r"document 2, gives texts and gave ids before: let it"),
     ],
 )
 def test_what_gives_no_ids_is_one_sentence(function, says):

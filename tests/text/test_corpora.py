@@ -375,6 +375,11 @@ def test_texts_in_a_list_and_in_a_data_set_are_what_a_file_of_them_is(tmp_path):
         assert found.place == "memory" and found.digest == kept.digest, type(one)
         assert np.array_equal(found.ids, kept.ids) and np.array_equal(found.offsets, kept.offsets)
     assert corpora.open_corpus(texts, letters(), max_tokens=4).ids.tolist() == list(b"onen")
+    for place in ("nowhere", "hub"):
+        with pytest.raises(
+            ValueError, match=f"^place is '{place}', and texts in memory are read where they are: leave"
+        ):
+            corpora.open_corpus(texts, letters(), place=place)
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,10 @@ DAMAGED = {
     "no UTF-8": (GOOD + b'{"text": "\xff"}\n' + REST, r"^Line 2 of \S+ is no UTF-8 \(byte 10 of the line\): .*\.$"),
     "surrogate": (GOOD + b'{"text": "a\\ud800"}\n' + REST, r"^Line 2 of \S+ holds half of a surrogate pair .*\.$"),
     "no text": (GOOD + b'{"txet": "x"}\n' + REST, r"^Line 2 of \S+ is no JSON object with a text under 'text': .*\.$"),
+    "two texts": (
+        GOOD + b'{"text": "x", "text": "y"}\n' + REST,
+        r"^Line 2 of \S+ is no JSON object with a text under 'text': .*\.$",
+    ),
     "no object": (GOOD + b"[1]\n" + REST, r"^Line 2 of \S+ is no JSON object with a text under 'text': .*\.$"),
     "long number": (
         GOOD + b'{"text": "x", "n": ' + b"1" * 5000 + b"}\n" + REST,
@@ -208,6 +212,39 @@ def test_hidden_files_are_no_text_and_other_kinds_are_listed(tmp_path):
     assert list(sources_files.read(tmp_path)) == ["B.TXT"]
     assert [str(path.relative_to(tmp_path)) for path in sources_files.unread(tmp_path)] == ["data/x.doc", "notes.md"]
     assert sources_files.unread(tmp_path / "B.TXT") == []
+
+
+def test_a_link_to_nothing_is_said(tmp_path):
+    write(tmp_path / "a.txt", b"a")
+    (tmp_path / ".b.txt").symlink_to(tmp_path / "away.txt")  # hidden, and no part of the text
+    (tmp_path / "b.md").symlink_to(tmp_path / "away.txt")  # of no kind that is read
+    assert list(sources_files.read(tmp_path)) == ["a"]
+    (tmp_path / "b.txt").symlink_to(tmp_path / "away.txt")
+    with pytest.raises(CorpusError, match=r"b\.txt is a link to nothing: mend it, or take it out of the folder\.$"):
+        sources_files.files(tmp_path)
+    write(tmp_path / "away.txt", b"away")
+    assert list(sources_files.read(tmp_path)) == ["a", "away", "away"]
+
+
+def test_a_key_within_a_key_or_a_text_is_no_second_text(tmp_path):
+    line = b'{"meta": {"text": "no"}, "text": "say \\"text\\"", "of": "text"}\n'
+    assert list(sources_files.read(write(tmp_path / "a.jsonl", line))) == ['say "text"']
+
+
+@pytest.mark.parametrize(("name", "by"), [("a.csv", b","), ("a.tsv", b"\t")])
+def test_two_columns_of_one_name_are_refused(tmp_path, name, by):
+    path = write(tmp_path / name, by.join([b"text", b"text"]) + b"\n" + by.join([b"x", b"y"]) + b"\n")
+    with pytest.raises(CorpusError, match=r"has two columns 'text': rename one of them\.$"):
+        list(sources_files.read(path))
+
+
+def test_two_columns_of_one_name_in_parquet_are_refused(tmp_path):
+    import pyarrow.parquet
+
+    table = arrow.Table.from_arrays([arrow.array(["x"]), arrow.array(["y"])], names=["text", "text"])
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(CorpusError, match=r"has two columns 'text': rename one of them\.$"):
+        list(sources_files.read(tmp_path / "a.parquet"))
 
 
 def test_a_folder_that_is_not_looked_into_is_said(tmp_path, monkeypatch):

@@ -41,11 +41,20 @@ TOO_LARGE = "is larger than 256 MiB"
 def files(path: Path | str) -> list[Path]:
     """The files of a corpus: the file itself, or those of a folder in the order of their paths.
 
-    Raises CorpusError when there is none, or when the file is of another kind.
+    Raises CorpusError when there is none, when the file is of another kind, and for a link to nothing in the folder.
     """
     path = Path(path)
     if path.is_dir():
         guards.all_seen(path)
+        guards.sure(
+            not (
+                lost := [
+                    file for file in path.rglob("*") if kind(file) and not file.exists() and not _hidden(file, path)
+                ]
+            ),
+            f"{min(lost, default=path)} is a link to nothing: mend it, or take it out of the folder.",
+            CorpusError,
+        )
         found = sorted(file for file in _shown(path) if kind(file) is not None)
         if not found:
             raise CorpusError(f"The folder {path} holds no file of the kinds {SAID}: put the text there.")
@@ -66,6 +75,10 @@ def _shown(folder: Path) -> Iterator[Path]:
     for file in folder.rglob("*"):
         if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts):
             yield file
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def kind(path: Path) -> str | None:
@@ -208,6 +221,9 @@ def _document(line: bytes, path: Path, number: int, column: str) -> str | Corpus
         return CorpusError(f"Line {number} of {path} {TOO_LARGE}: {remedy}.")
     try:
         text = json.loads(line)[column]
+        guards.sure(
+            line.count(json.dumps(column, ensure_ascii=False).encode()) < 2 or _once(line, column), "twice", KeyError
+        )
         text.encode()  # JSON can spell half of a surrogate pair
     except UnicodeDecodeError as error:
         return CorpusError(f"Line {number} of {path} is no UTF-8 (byte {error.start} of the line): {remedy}.")
@@ -226,6 +242,11 @@ def _document(line: bytes, path: Path, number: int, column: str) -> str | Corpus
     return text
 
 
+def _once(line: bytes, column: str) -> bool:
+    """Whether a key stands once in an object of JSON, and not a second time."""
+    return [key for key, _ in json.loads(line, object_pairs_hook=list)].count(column) == 1
+
+
 def _rows(path: Path, column: str) -> Iterator[str | CorpusError]:
     """The documents of a .csv or .tsv file, by the column of that name; a damaged one as the error that names its row,
     of which the first after the names of the columns is row 1."""
@@ -239,6 +260,7 @@ def _rows(path: Path, column: str) -> Iterator[str | CorpusError]:
         except (csv.Error, *DAMAGE):
             yield _ends_early(path, "in its first row, which names the columns")
             return
+        guards.sure(names.count(column) < 2, f"{path} has two columns {column!r}: rename one of them.", CorpusError)
         if column not in names:
             yield _no_column(path, column, names)
             return
@@ -297,6 +319,7 @@ def _parquet(path: Path, column: str) -> Iterator[str | CorpusError]:
         yield _ends_early(path, "it has no footer")
         return
     with file:
+        guards.sure(names.count(column) < 2, f"{path} has two columns {column!r}: rename one of them.", CorpusError)
         if column not in names:
             yield _no_column(path, column, names)
             return
