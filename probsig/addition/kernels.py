@@ -1,4 +1,4 @@
-r"""Compiled minibatch steps of the paper's two models under Adam: the formulas of `training.gradient`, in one loop.
+r"""Compiled minibatch steps of the paper's two models under Adam: the formulas of `gradients.gradient`, in one loop.
 
 What a step costs is three matrix products; everything else is fused around them. In the linear model F = C M with
 M = W^E W^{U,T}, so the products are over the T tokens that occur and not over the batch: a sequence adds rows of M, and

@@ -159,15 +159,3 @@ def exchanged(before: Array, after: Array, one: NDArray, two: NDArray, others: N
         D, later = before[a, rest] - before[b, rest], after[a, rest] - after[b, rest]
         out.append((D @ later) / (D @ D) if D.any() else np.nan)
     return np.array(out)
-
-
-def without_leading(W: NDArray) -> Array:
-    """Rows (n, d) about their mean, less their part along the direction in which they vary most.
-
-    >>> without_leading(np.array([[5.0, 1.0], [-5.0, 1.0], [0.0, 4.0]])).round(9).tolist()
-    [[0.0, -1.0], [0.0, -1.0], [0.0, 2.0]]
-    """
-    W = np.asarray(W, dtype=np.float64)
-    W = W - W.mean(axis=0)
-    leading = np.linalg.svd(W, full_matrices=False)[2][:1]
-    return W - W @ leading.T @ leading

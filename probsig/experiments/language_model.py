@@ -150,12 +150,6 @@ def over(models: Sequence[Run], key: str, step: int | None = None) -> NDArray:
     return np.stack([at(run, last(run) if step is None else step, key) for run in models])
 
 
-def place(run: Run, C: int) -> int:
-    """Where C stands among the sizes, or the largest size where the text has fewer tokens."""
-    sizes = data(run, "sizes")
-    return int(np.flatnonzero(sizes == C)[0]) if C in sizes else len(sizes) - 1
-
-
 def course(models: Sequence[Run], key: str) -> tuple[NDArray, NDArray]:
     """Steps (m,) and an array of every look, (seeds, m, ...)."""
     return models[0].arrays["model/steps"], np.stack([run.arrays[f"model/{key}"] for run in models])

@@ -267,7 +267,7 @@ class Shown:
             return self.trained(self.names[-1:], [self.p.seed], "smoke", epochs=3)
         return {}
 
-    def yardsticks(self, models: Models, scale: str | None = None) -> dict[str, Yardsticks]:
+    def yardsticks(self, models: Models) -> dict[str, Yardsticks]:
         """The yardsticks of the texts of some models of this chapter."""
         config = next(iter(models.values()))[0].config
         texts = Closed(scale=config["scale"]) if LONG in models else self._texts(config["scale"])

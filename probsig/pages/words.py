@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,15 +32,6 @@ def bracketed(values: ArrayLike, digits: int = 3) -> str:
     if np.isinf(values).any():
         return "never" if np.isinf(values).all() else f"never in {np.isinf(values).sum()} of {len(values)}"
     return f"{values.mean():.{digits}f} [{values.min():.{digits}f}, {values.max():.{digits}f}]"
-
-
-def means(values: Mapping[str, ArrayLike]) -> str:
-    """One line of means and spreads over seeds, by name.
-
-    >>> means({"a": np.array([0.1, 0.3]), "b": [0.5]})
-    'a 0.20 ± 0.14; b 0.50'
-    """
-    return "; ".join(f"{name} {spread(one)}" for name, one in values.items())
 
 
 def span(values: ArrayLike, digits: int = 2) -> str:

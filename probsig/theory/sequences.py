@@ -35,11 +35,3 @@ def velocity(law: SequenceLaw, W_E: ArrayLike, W_U: ArrayLike, model: EmbeddingM
     np.add.at(dW_E, law.X, model.pullback(E, g))
     dW_U = np.einsum("ntv,ntd->vd", residual, H, optimize=True)
     return dW_E, dW_U
-
-
-def loss(law: SequenceLaw, W_E: ArrayLike, W_U: ArrayLike, model: EmbeddingModel) -> float:
-    """Next-token loss in nats: the sum of L - 1 cross-entropies divided by L, averaged over the law."""
-    H = model.hidden(np.asarray(W_E, dtype=np.float64)[law.X])[:, :-1]
-    p = softmax(H @ np.asarray(W_U, dtype=np.float64).T)
-    chosen = np.take_along_axis(p, law.X[:, 1:, None], axis=2)[..., 0]
-    return float(-(law.probability @ np.log(chosen).sum(axis=1)) / law.length)

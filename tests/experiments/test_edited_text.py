@@ -282,12 +282,3 @@ def test_the_joint_fit_finds_what_moves_were_made_of():
     )
     for part in parts:  # normal equations
         assert abs(small.pearson(residual, small.pairs(part))) < 1e-12
-
-
-def test_without_its_leading_direction_a_matrix_has_none_of_it():
-    stream = seeds.stream(0, "rows")
-    strong, rest = stream.standard_normal((30, 1)) * 9, stream.standard_normal((30, 5))
-    W = strong @ stream.standard_normal((1, 5)) + 0.1 * rest + 7
-    found, (left, sizes, right) = edited_text.without_leading(W), np.linalg.svd(W - W.mean(axis=0), full_matrices=False)
-    np.testing.assert_allclose(found, left[:, 1:] * sizes[1:] @ right[1:], atol=1e-10)
-    assert np.abs(found @ right[0]).max() < 1e-10 and np.abs(found.sum(axis=0)).max() < 1e-10

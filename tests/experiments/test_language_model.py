@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from probsig import seeds
 from probsig.experiments import language_model, makers
-from probsig.experiments.language_model import at, course, data, epoch, last, looks, over, place, rows, trained
+from probsig.experiments.language_model import at, course, data, epoch, last, looks, over, rows, trained
 from probsig.experiments.makers import Means
 from probsig.experiments.texts import GROUPS, Texts
 from probsig.language import training, updates
@@ -161,8 +161,6 @@ def test_arrays_are_read_where_they_stand(models):
     assert values.shape == (2, 2, 1)
     np.testing.assert_array_equal(values[1], models[1].arrays[f"model/{last(run)}/next/rcos"])
     np.testing.assert_array_equal(over(models, "next/rcos", 0)[0], run.arrays["model/0/next/rcos"])
-    n = int(data(run, "sizes")[0])
-    assert place(run, n) == 0 and place(run, 10**6) == len(data(run, "sizes")) - 1
     steps, many = course(models, "rcos")
     assert steps.tolist() == looks(EPOCH, 2, 4) and many.shape == (2, len(steps), 2, 2, 1)
     np.testing.assert_allclose(many[:, -1, 0], values, atol=1e-12)

@@ -80,7 +80,6 @@ def test_velocity_equals_autograd(norm):
     value.backward()
     for mine, theirs in zip(found, (E.grad, U.grad), strict=True):
         assert np.linalg.norm(mine + theirs.numpy()) < 1e-12 * np.linalg.norm(mine)
-    assert theory_sequences.loss(law, W_E, W_U, modules.TorchModel(block)) == pytest.approx(value.item(), rel=1e-12)
 
 
 def test_attention_is_causal():

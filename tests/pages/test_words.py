@@ -74,8 +74,8 @@ def test_a_whole_number_has_all_its_digits():
     ]
 
 
-def test_means_say_their_spread():
-    assert words.means({"a": np.array([1.0]), "b": np.array([0.0, 2.0])}) == "a 1.00; b 1.00 ± 1.41"
+def test_a_mean_says_its_spread():
+    assert (words.spread([1.0]), words.spread(np.array([0.0, 2.0]))) == ("1.00", "1.00 ± 1.41")
 
 
 @pytest.mark.parametrize(
