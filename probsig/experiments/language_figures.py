@@ -46,29 +46,36 @@ def tokens_seen(run: Run) -> NDArray[np.int64]:
 
 
 def matrices(run: Run, texts: Sequence[str], step: int | None = None, shown: int = 22) -> Figure:
-    """Four heatmaps of one model: cosines of W_E, phi^next, W_U and varphi^pre over its most frequent tokens.
+    """Four heatmaps of a model side by side: cosines of W_E, phi^next, W_U and varphi^pre, its most frequent tokens.
 
     texts: the tokens' texts, most frequent first. All four have the tokens in one order, that of a clustering of
-    phi^next, so that blocks lie together; the diagonal is grey, each panel has the scale that stands above it.
+    phi^next, so that blocks lie together; rows are named at the left and columns stand in the same order; the diagonal
+    is grey, each panel has the scale that stands above it.
     """
     heat = [at(run, last(run) if step is None else step, f"{side}/heat").astype(float) for side in ("next", "previous")]
     shown = min(shown, heat[0].shape[1], len(texts))
     panels = [heat[side][kind][:shown, :shown] for side in (0, 1) for kind in (0, 1)]
     upper = np.triu_indices(shown, 1)
     order = leaves_list(linkage(1 - panels[1][upper], "average"))
-    labels = [visible(texts[i]) for i in order]
-    figure, axes = plt.subplots(2, 2, figsize=(figures.WIDTH, figures.WIDTH * 1.02))
-    for ax, matrix, what in zip(axes.ravel(), panels, NAMES, strict=True):
-        square = np.where(np.eye(shown, dtype=bool), np.nan, matrix)[np.ix_(order, order)]
-        ax.imshow(square, interpolation="nearest")
-        ax.set_facecolor("#dddddd")
-        ax.set_xticks(range(shown), labels, fontsize=8.5, rotation=90)
-        ax.set_yticks(range(shown), labels, fontsize=8.5)
-        ax.grid(False)
-        ax.spines[:].set_visible(False)
-        ends = f"{np.nanmin(square):.2f} to {np.nanmax(square):.2f}".replace("-", "\u2212")
-        ax.set_title(f"{what}  ({ends})", fontsize=10)
+    figure, axes = plt.subplots(1, 4, figsize=(figures.WIDTH, max(1.9, 0.47 + 0.145 * shown)))
+    for ax, matrix, what in zip(axes, panels, NAMES, strict=True):
+        _square(ax, matrix[np.ix_(order, order)], what)
+    axes[0].set_yticks(range(shown), [visible(texts[i]) for i in order], fontsize=10)
     return figure
+
+
+def _square(ax: Axes, square: NDArray, title: str) -> None:
+    """Cosines as a picture that fills its panel, without ticks; what is not known and the diagonal are grey, and the
+    ends of the panel's scale stand under its title."""
+    square = np.where(np.eye(len(square), dtype=bool), np.nan, square)
+    ax.imshow(square, interpolation="nearest", aspect="auto")
+    ax.set_facecolor("#dddddd")
+    ax.set(xticks=[], yticks=[])
+    ax.tick_params(length=0)
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+    ends = f"{np.nanmin(square):.2f} to {np.nanmax(square):.2f}".replace("-", "\u2212")
+    ax.set_title(f"{title}\n{ends}", fontsize=10)
 
 
 def through_training(models: Models, key: str, index: tuple[int, ...], ax: Axes, labels: bool = True) -> None:
@@ -130,7 +137,7 @@ def by_progress(drawn: Sequence[tuple[Models, Mapping[str, Yardsticks], str]], s
     """R_cos of both sides at every look against how far the held-out loss is from the unigram yardstick (0) towards the
     bigram's (1), of the first seed: models, their yardsticks and a line's style; size: where C stands among `watched`.
     A dot is the end of training."""
-    figure, axes = plt.subplots(2, 1, figsize=(figures.WIDTH, 6.4), sharex=True)
+    figure, axes = plt.subplots(2, 1, figsize=(figures.WIDTH, 4.8), sharex=True)
     named = {}
     for side, (ax, title) in enumerate(zip(axes, TITLES, strict=True)):
         for models, known, style in drawn:
@@ -178,7 +185,7 @@ def by_shape(found: Mapping[str, Sequence[Run]], known: Yardsticks) -> Figure:
 def by_size(models: Models, step: int | None = None) -> Figure:
     """R_cos against the number of tokens C, with the null of a shuffle among tokens of a similar frequency (dotted) and
     the ceiling of the signature's own noise (thin)."""
-    figure, axes = plt.subplots(2, 1, figsize=(figures.WIDTH, 6.0), sharex=True)
+    figure, axes = plt.subplots(2, 1, figsize=(figures.WIDTH, 4.6), sharex=True)
     for side, ax, title in zip(("next", "previous"), axes, TITLES, strict=True):
         ends = []
         for color, found in zip(colours([*models]), models.values(), strict=True):
@@ -197,11 +204,12 @@ def by_size(models: Models, step: int | None = None) -> Figure:
 
 def by_token(models: Models, side: str = "next", step: int | None = None) -> Figure:
     """Each token's correlation over its pairs against its mean similarity, one panel per text, the first seed."""
-    figure, axes = _panels(len(models), 2, 2.2, "mean cosine with the others", "correlation")
+    figure, axes = _panels(len(models), 3, 1.8, "mean cosine", "correlation")
     for ax, color, (name, found) in zip(axes.ravel(), colours([*models]), models.items(), strict=False):
         x, y = (over(found[:1], f"{side}/{key}", step)[0] for key in ("similarity", "by_token"))
         ax.plot(x, y, ".", color=color, markersize=2.5, alpha=0.6)
         ax.set_title(name, fontsize=10)
+        ax.locator_params(axis="x", nbins=3)
     return figure
 
 
@@ -287,26 +295,20 @@ def peak(models: Sequence[Run], key: str, index: tuple[int, ...]) -> tuple[NDArr
 
 
 def groups(run: Run, names: Sequence[str], members: Mapping[str, Sequence[str]], step: int | None = None) -> Figure:
-    """Of each group a row of two heatmaps, the cosines of W_E and of phi^next among its members; one colour scale per
-    panel, which stands above it; a member without a law is grey. Members are texts of tokens."""
-    figure, axes = plt.subplots(len(names), 2, figsize=(figures.WIDTH, 3.1 * len(names)), squeeze=False)
+    """Of each group a column of two heatmaps, the cosines of W_E (above) and of phi^next (below) among its members; one
+    colour scale per panel, which stands above it; a member without a law is grey. Members are texts of tokens; rows are
+    named, of a large group every few, and columns stand in their order."""
+    figure, axes = plt.subplots(2, len(names), figsize=(figures.WIDTH, 3.9), squeeze=False)
     at_step = -1 if step is None else int(np.flatnonzero(run.arrays["model/steps"] == step)[0])
-    for row, name in zip(axes, names, strict=True):
+    for column, name in zip(axes.T, names, strict=True):
         n, labels = len(members[name]), [visible(one.strip() or one) for one in members[name]]
         pairs = run.arrays[f"model/{name}/W_E"][at_step], data(run, f"{name}/next")
-        for ax, values, what in zip(row, pairs, NAMES[:2], strict=True):
+        named = range(0, n, 1 if n <= 12 else -(-n // 7))
+        for ax, values, what in zip(column, pairs, NAMES[:2], strict=True):
             square = np.full((n, n), np.nan)
             square[np.triu_indices(n, 1)] = values
-            square = np.fmax(square, square.T)
-            ax.imshow(square, interpolation="nearest")
-            ax.set_facecolor("#dddddd")
-            ax.set_xticks(range(n), labels, fontsize=8.5, rotation=90 if max(map(len, labels)) > 2 else 0)
-            ax.set_yticks(range(n), labels, fontsize=8.5)
-            ax.grid(False)
-            ax.tick_params(length=0)
-            ax.spines[:].set_visible(False)
-            ends = f"{np.nanmin(square):.2f} to {np.nanmax(square):.2f}".replace("-", "\u2212")
-            ax.set_title(f"{name}, {what}  ({ends})", fontsize=10)
+            _square(ax, np.fmax(square, square.T), f"{name}, {what}")
+            ax.set_yticks(named, [labels[i] for i in named], fontsize=10)
     return figure
 
 

@@ -27,7 +27,7 @@ def test_matrices_are_the_stored_cosines_in_one_order(shown):
     figure = language_figures.matrices(run, shown.token_names(run, 40), shown=12)
     heat = at(run, last(run), "next/heat").astype(float)
     labels = [[one.get_text() for one in ax.get_yticklabels()] for ax in figure.axes]
-    assert len(labels) == 4 and all(one == labels[0] for one in labels) and len(set(labels[0])) == 12
+    assert len(set(labels[0])) == 12 and labels[1:] == [[]] * 3
     inside = ~np.eye(12, dtype=bool)
     for ax, stored in zip(figure.axes[:2], heat, strict=True):
         drawn = ax.images[0].get_array().filled(np.nan)
@@ -90,6 +90,7 @@ def test_groups_and_orders(shown):
     drawn = figure.axes[0].images[0].get_array().filled(np.nan)
     np.testing.assert_array_equal(drawn[np.triu_indices(10, 1)], run.arrays["model/digits/W_E"][-1])
     assert np.allclose(drawn, drawn.T, equal_nan=True) and np.isnan(np.diag(drawn)).all()
+    assert [one.get_text() for one in figure.axes[0].get_yticklabels()] == members["digits"]
     figure = language_figures.orders({"one": shown.small["arxiv"]}, "digits")
     line = figure.axes[0].lines[0].get_ydata()
     pairs = run.arrays["model/digits/W_E"][-1].astype(float)
