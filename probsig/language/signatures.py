@@ -127,7 +127,7 @@ class TextSignatures:
                         *halves, self.tokens[:C], lambda half, tokens, name=name: half.rows(name, tokens, kind)  # type: ignore[arg-type]
                     )  # fmt: skip
                 except ValueError:  # fewer than 3 tokens in both halves, or what is refused of the whole text too
-                    guards.sure(self.rows(name, self.tokens[:C], kind) is not None, "")
+                    guards.sure(self.rows(name, self.tokens[:C], kind) is not None, "")  # type: ignore[arg-type]
                     continue
                 out[n, c] = found.ceiling
         return out
