@@ -1,8 +1,9 @@
-"""Small networks that read long mathematics once: found by their configs, for their texts are too long for the book.
+"""Small networks that read long mathematics: found by their configs, for their texts are too long for the book.
 
 Each of NETWORKS is 4 layers of 128 on text of the generator that never repeats, 512 tokens a step, and differs from the
-first in what its name says. The texts: LONG of 33 million tokens; FILE of 14 million, of which LONG may hold documents;
-MORE, which is FILE and 16 million tokens more. A seed has the same first numbers on each, its rows by frequency.
+"further seeds" in what its name says; all but one read their text once. The texts: LONG of 33 million tokens; FILE of
+14 million, of which LONG may hold documents; MORE, which is FILE and 16 million tokens more. A seed has the same first
+numbers on each, its rows by frequency.
 
 A network of the paper's shape that read LONG is `language_readers.Shown.long`.
 """
@@ -28,6 +29,7 @@ class Network:
 
     corpus: str = FILE
     tokens: int = 14_000_000
+    epochs: int = 1
     seeds: tuple[int, ...] = (1, 2, 3)
     architecture: str = "qwen2.5"
     init: str = "vocab"
@@ -40,9 +42,10 @@ class Network:
 
 
 NETWORKS: Mapping[str, Network] = {
-    "33 million tokens": Network(LONG, 33_000_000, (0,)),
+    "33 million tokens": Network(LONG, 33_000_000, seeds=(0,)),
     "further seeds": Network(),
-    "30 million tokens": Network(MORE, 30_000_000, (1, 2)),
+    "30 million tokens": Network(MORE, 30_000_000),
+    "14 million tokens twice": Network(epochs=2, seeds=(2,)),
     "Llama-2": Network(seeds=(1,), architecture="llama-2"),
     "without attention": Network(seeds=(1, 2), attention="itself"),
     "library's init": Network(seeds=(1,), init="library"),

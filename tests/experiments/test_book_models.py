@@ -35,7 +35,7 @@ def test_networks_that_read_once_are_stored_and_below_the_table_of_single_tokens
     monkeypatch.setattr(Texts, "_corpus", lambda *_: pytest.fail("a text was opened"))
     network, found = read_once.NETWORKS[name], read_once.networks(name)
     assert [run.config["seed"] for run in found] == [*network.seeds] and {run.origin for run in found} == {"results"}
-    assert {(int(data(run, "size")[0]), run.config["epochs"]) for run in found} == {(network.tokens, 1)}
+    assert {(int(data(run, "size")[0]), run.config["epochs"]) for run in found} == {(network.tokens, network.epochs)}
     assert held_out(found)[:, -1].max() < read_once.known(name).unigram
 
 
@@ -49,6 +49,7 @@ def test_networks_that_read_once_differ_in_what_their_names_say():
         "33 million tokens": {"corpus", "tokens"},
         "further seeds": set(),
         "30 million tokens": {"corpus", "tokens"},
+        "14 million tokens twice": {"epochs"},
         "Llama-2": {"architecture"},
         "without attention": {"attention"},
         "library's init": {"init"},
@@ -62,6 +63,14 @@ def test_most_digits_of_the_same_seed_start_alike_on_both_texts():
         few = begun[many.config["seed"]]
         for matrix in ("W_E", "W_U"):
             assert np.equal(*(run.arrays[f"model/digits/{matrix}"][0] for run in (few, many))).sum() >= 9 * 8 / 2
+
+
+def test_a_network_that_reads_its_text_twice_begins_as_the_one_that_reads_it_once():
+    """So until the first reading ends only the learning rate differs."""
+    (twice,), once = read_once.networks("14 million tokens twice"), read_once.networks("further seeds")
+    (same,) = [run for run in once if run.config["seed"] == twice.config["seed"]]
+    for array in ("rcos", "digits/W_E", "digits/W_U", "training/held"):
+        np.testing.assert_array_equal(*(run.arrays[f"model/{array}"][0] for run in (twice, same)))
 
 
 def test_the_law_of_a_text_that_was_read_once_is_stored(monkeypatch):
