@@ -95,19 +95,21 @@ def read_record(folder: Path | str) -> dict[str, Any]:
         record = json.loads(read_whole(path))
         if record["format"] != FORMAT or set(record["files"]) != {file for file, _ in FILES.values()}:
             raise ValueError("another format")
-        guards.sure(_sound(record), "another table")
+        guards.sure(
+            all(type(record[key]) is int for key in ("vocab_size", "distance"))
+            and all(
+                record["files"][file]["sha256"] and type(record["files"][file]["bytes"]) is int
+                for file, _ in FILES.values()
+            )
+            and record["distance"] != 0
+            and record["files"]["indptr.i64"]["bytes"] == 8 * (record["vocab_size"] + 1),
+            "another table",
+        )
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{folder} holds no stored counts (no {RECORD}): save them there first.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise StorageError(f"{path} is no record of {FORMAT}: remove the folder {folder} and count again.") from error
     return record
-
-
-def _sound(record: dict[str, Any]) -> bool:
-    """Whether a record speaks of a table: of so many tokens, at a distance, in files of such sizes."""
-    V, distance, files = record["vocab_size"], record["distance"], [record["files"][file] for file, _ in FILES.values()]
-    whole = all(type(n) is int for n in (V, distance, *(file["bytes"] for file in files)))
-    return whole and distance != 0 and files[0]["bytes"] == 8 * (V + 1) and all(file["sha256"] for file in files)
 
 
 def map_arrays(folder: Path | str, check: bool = True) -> dict[str, np.ndarray]:
